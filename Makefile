@@ -1,0 +1,67 @@
+# Attention, six ways. `make` builds its environment in .venv; `make help` lists the targets.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# The version that the course is measured with. Where pip would bring gigabytes of CUDA packages that you do not need,
+# name PyTorch's own CPU index: make demo TORCH_INDEX="--index-url https://download.pytorch.org/whl/cpu"
+TORCH ?= torch==2.13.0
+TORCH_INDEX ?=
+
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: help
+help:
+	@echo "make demo            build the environment, then the whole round on a small class in build/demo/"
+	@echo "make test            build the environment, then run all tests"
+	@echo "make release         write release/ from source/ (FORCE=1 overwrites changed notebooks)"
+	@echo "make normalise       bring the notebooks in source/ and notebooks/ into their normal form"
+	@echo "make lab             JupyterLab in the course root, as a student"
+	@echo "make lab-instructor  JupyterLab with Formgrader and Create Assignment"
+	@echo "make lint            ruff"
+	@echo "make clean           remove build/; .venv stays"
+
+# One stamp a set of packages: it is rebuilt when the declared dependencies change
+$(VENV)/stamp: pyproject.toml grading/pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip setuptools
+	$(BIN)/python -m pip install --quiet $(TORCH_INDEX) "$(TORCH)"
+	$(BIN)/python -m pip install --quiet -e ".[notebook]" -e grading
+	touch $@
+
+$(VENV)/stamp-test: $(VENV)/stamp
+	$(BIN)/python -m pip install --quiet -e ".[notebook,test]" -e grading
+	touch $@
+
+.PHONY: demo
+demo: $(VENV)/stamp
+	$(BIN)/python -m attention_grading.demo build/demo
+
+.PHONY: test
+test: $(VENV)/stamp-test
+	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
+
+.PHONY: lint
+lint: $(VENV)/stamp-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+.PHONY: release
+release: $(VENV)/stamp
+	$(BIN)/python -m attention_grading.release $(if $(FORCE),--force)
+
+.PHONY: normalise
+normalise: $(VENV)/stamp
+	$(BIN)/python -m attention_grading.normalise source notebooks
+
+.PHONY: lab
+lab: $(VENV)/stamp
+	$(BIN)/python -m attention_grading.lab student
+
+.PHONY: lab-instructor
+lab-instructor: $(VENV)/stamp
+	$(BIN)/python -m attention_grading.lab instructor
+
+.PHONY: clean
+clean:
+	rm -rf build

@@ -1,0 +1,464 @@
+"""The hidden cases: what ``values``, ``masking``, ``robustness`` and ``kernel`` ask, drawn from a seed.
+
+Every number comes from the seed and the case's name: one seed gives one set of cases, and no list of inputs can leak.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache, partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from attention_grading import verify
+from attention_lab.calls import Call, Layout, Outcome
+from attention_lab.checks import Case, visible_cases
+from attention_lab.inputs import running_sum
+from attention_lab.variants import VARIANTS, Variant
+
+# Worth of each check, in the order of the notebook; ten points in all
+POINTS: dict[str, int] = {
+    "contract": 1,
+    "invariants": 2,
+    "values": 2,
+    "masking": 2,
+    "robustness": 2,
+    "kernel": 1,
+}
+
+# For the demo and for self-study, where nobody gains by knowing it; a course draws its own (see the grading seed)
+PUBLIC_SEED = "attention, six ways"
+
+# sizes that are no powers of two, so that swapped or rounded axes show
+ODD_SIZES = (3, 5, 6, 7, 9, 11, 13)
+ODD_HEAD_DIMS = (3, 5, 6, 10, 12, 20)
+FLASH_HEAD_DIMS = (8, 16, 24, 32, 40)
+
+
+@cache
+def plan(variant_name: str, seed: str) -> tuple[Case, ...]:
+    """All cases of a variant, the visible ones first, in the order of the checks.
+
+    Args:
+        variant_name: One of the six, such as ``eager_causal``.
+        seed: Any text; the same text gives the same cases.
+    """
+    variant = VARIANTS[variant_name]
+    draw = Draw(variant, seed)
+    hidden = _packed_cases(draw) if variant.packed else _padded_cases(draw)
+    return (*visible_cases(variant), *hidden, *_kernel_cases(draw))
+
+
+class Draw:
+    """Draws the inputs of one variant's cases from a seed.
+
+    Args:
+        variant: One of the six.
+        seed: Any text.
+    """
+
+    def __init__(self, variant: Variant, seed: str):
+        self.variant = variant
+        self._seed = seed
+        self.reseed("")
+
+    def reseed(self, name: str) -> None:
+        """Start the random numbers of one case."""
+        digest = hashlib.sha256(f"{self._seed}/{self.variant.name}/{name}".encode()).digest()
+        self.generator = torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
+
+    def choose(self, options: Sequence[int]) -> int:
+        """One of the options."""
+        return options[int(torch.randint(len(options), (), generator=self.generator))]
+
+    def between(self, low: int, high: int) -> int:
+        """An integer from low to high, both included."""
+        return int(torch.randint(low, high + 1, (), generator=self.generator))
+
+    def normal(self, *shape: int) -> Tensor:
+        """Standard normal numbers, float32."""
+        return torch.randn(*shape, generator=self.generator)
+
+    def padded(
+        self,
+        batch: int,
+        seq: int,
+        num_heads: int,
+        head_dim: int,
+        *,
+        mask: Tensor | None = None,
+        dtype: torch.dtype = torch.float32,
+        q_scale: float = 1.0,
+        junk: float = 0.0,
+        lift: float = 0.0,
+    ) -> dict[str, Any]:
+        """Arguments of a padded variant.
+
+        Args:
+            batch: Number of sequences.
+            seq: Their padded length.
+            num_heads: Number of heads.
+            head_dim: Size of one head.
+            mask: bool ``[batch, seq]`` or ``None``.
+            dtype: Of q, k and v.
+            q_scale: Standard deviation of the queries; the scores grow with it.
+            junk: Size of the keys and values at padding, which nobody may see.
+            lift: Pushes the scores of real keys down by about this much, and those of padding up.
+        """
+        width = num_heads * head_dim
+        q, k, v = (self.normal(batch, seq, width) for _ in range(3))
+        q = q * q_scale
+        if mask is not None and junk:
+            hidden = ~mask[..., None]
+            k, v = torch.where(hidden, junk * k, k), torch.where(hidden, junk * (1 + v.abs()), v)
+        if mask is not None and lift:
+            # q gets a constant part, real keys point against it and padded ones along it
+            strength = (lift / head_dim**0.5) ** 0.5
+            q = q + strength
+            k = k + torch.where(mask[..., None], -strength, strength)
+        qkv = {name: x.to(dtype) for name, x in zip("qkv", (q, k, v), strict=True)}
+        return qkv | {"num_heads": num_heads, "head_dim": head_dim, "mask": mask}
+
+    def packed(
+        self,
+        lengths: Sequence[int],
+        num_heads: int,
+        head_dim: int,
+        *,
+        dtype: torch.dtype = torch.bfloat16,
+        q_scale: float = 1.0,
+    ) -> dict[str, Any]:
+        """Arguments of a packed variant; ``lengths`` are those of the sequences."""
+        q, k, v = (self.normal(sum(lengths), num_heads * head_dim) for _ in range(3))
+        qkv = {name: x.to(dtype) for name, x in zip("qkv", (q * q_scale, k, v), strict=True)}
+        return qkv | {
+            "num_heads": num_heads,
+            "head_dim": head_dim,
+            "cu_seqlens": running_sum(lengths),
+            "max_seqlen": max(lengths),
+        }
+
+    def cotangent(self, arguments: dict[str, Any]) -> Tensor:
+        """Gradient of a loss over the real tokens: random there, zero at padding."""
+        cotangent = self.normal(*arguments["q"].shape)
+        mask = arguments.get("mask")
+        return cotangent if mask is None else cotangent * mask[..., None]
+
+
+def right_mask(lengths: Sequence[int], seq: int) -> Tensor:
+    """Real tokens first: bool ``[batch, seq]``."""
+    return torch.arange(seq)[None, :] < torch.tensor(lengths)[:, None]
+
+
+def left_mask(lengths: Sequence[int], seq: int) -> Tensor:
+    """Real tokens last: bool ``[batch, seq]``."""
+    return right_mask(lengths, seq).flip(1)
+
+
+def holes_mask(draw: Draw, batch: int, seq: int) -> Tensor:
+    """Real tokens anywhere, at least one a sequence and at least one hole between two of them."""
+    mask = torch.rand(batch, seq, generator=draw.generator) > 0.4
+    mask[:, 0], mask[:, 1], mask[:, -1] = True, False, True
+    return mask
+
+
+# ---- padded variants -------------------------------------------------------------------------------------------------
+
+
+def _padded_cases(draw: Draw) -> Iterator[Case]:
+    yield from _padded_values(draw)
+    yield from _padded_masking(draw)
+    yield from _padded_robustness(draw)
+
+
+def _padded_values(draw: Draw) -> Iterator[Case]:
+    values = partial(_compared, draw, "values", "which step comes first, and along which axis each works")
+    heads = draw.choose((2, 3, 5))
+    yield values("a small batch", lambda: [draw.padded(2, 7, 3, draw.choose(ODD_HEAD_DIMS))], form="positional")
+    yield values("other sizes", lambda: [draw.padded(3, draw.choose(ODD_SIZES), heads, draw.choose((4, 8, 9)))])
+    yield values("one token", lambda: [draw.padded(1, 1, 2, 5), draw.padded(3, 1, 2, 4)])
+    yield values("one head", lambda: [draw.padded(2, draw.choose(ODD_SIZES), 1, draw.choose(ODD_HEAD_DIMS))])
+    yield values(
+        "sizes that coincide",
+        lambda: [
+            draw.padded(4, 4, 3, 5),  # batch = seq
+            draw.padded(3, 7, 3, 4),  # batch = heads
+            draw.padded(2, 5, 5, 3),  # seq = heads
+            draw.padded(2, 6, 3, 6),  # seq = head_dim
+            draw.padded(2, 4, 4, 4),  # seq = heads = head_dim
+        ],
+    )
+    yield values(
+        "long sequences",
+        lambda: [draw.padded(2, draw.between(66, 99), 2, 8), draw.padded(1, draw.between(130, 160), 1, 16)],
+    )
+    large = "a row of large scores: subtract its maximum before exp, or let softmax do it"
+    yield _compared(draw, "values", large, "large scores", lambda: [draw.padded(2, 9, 2, 8, q_scale=15.0)])
+    yield values("zero queries", lambda: [draw.padded(2, 6, 2, 7, q_scale=0.0)])
+    dtypes = (torch.float64, torch.float16, torch.bfloat16)
+    yield values("dtypes (fp64, fp16, bf16)", lambda: [draw.padded(2, 11, 3, 8, dtype=dtype) for dtype in dtypes])
+    for layout in ("sliced", "sequence first"):
+        yield values(f"non-contiguous inputs ({layout})", lambda: [draw.padded(2, 7, 3, 8)], layout=layout)
+    yield values("no mask argument", lambda: [draw.padded(2, 5, 2, 6)], form="without mask")
+    if draw.variant.kernel == "sdpa":
+        yield values("SDPA's MATH backend", lambda: [draw.padded(2, 7, 3, 8)], setting="math")
+
+
+def _padded_masking(draw: Draw) -> Iterator[Case]:
+    look = "where the mask enters: it takes keys away before the softmax, in every head and for every query"
+    masking = partial(_compared, draw, "masking", look)
+    both = "where padding and triangle come together: a key must be allowed by both"
+    yield masking("padding on the right", lambda: [draw.padded(3, 7, 2, 6, mask=right_mask([7, 4, 1], 7), junk=8)])
+    yield masking("padding on the left", lambda: [draw.padded(3, 7, 2, 6, mask=left_mask([7, 4, 2], 7), junk=8)])
+    yield masking("holes", lambda: [draw.padded(3, 9, 3, 5, mask=holes_mask(draw, 3, 9), junk=8)])
+    yield masking("a wholly padded sequence", lambda: [draw.padded(3, 6, 2, 8, mask=right_mask([4, 0, 6], 6), junk=8)])
+    yield masking("a mask that masks nothing", lambda: [draw.padded(2, 5, 3, 4, mask=right_mask([5, 5], 5))])
+    yield masking("one token", lambda: [draw.padded(2, 1, 2, 4, mask=right_mask([1, 1], 1))])
+    yield masking("a batch of one", lambda: [draw.padded(1, 8, 3, 4, mask=left_mask([5], 8), junk=8)])
+    yield masking(
+        "sizes that coincide",
+        lambda: [
+            draw.padded(5, 5, 3, 4, mask=holes_mask(draw, 5, 5), junk=8),  # batch = seq
+            draw.padded(3, 6, 3, 4, mask=left_mask([6, 3, 2], 6), junk=8),  # batch = heads
+            draw.padded(4, 4, 4, 4, mask=right_mask([4, 3, 2, 1], 4), junk=8),  # batch = seq = heads = head_dim
+        ],
+    )
+    yield masking(
+        "a long sequence",
+        lambda: [draw.padded(2, 75, 2, 8, mask=holes_mask(draw, 2, 75), junk=8)],
+    )
+    strong = "how strongly a masked key is taken away: no score, however large, may bring it back"
+    yield _compared(
+        draw,
+        "masking",
+        strong,
+        "low scores at real keys, high ones at padding",
+        lambda: [
+            draw.padded(2, 8, 2, 9, mask=left_mask([8, 5], 8), lift=150, junk=4),
+            draw.padded(2, 8, 2, 9, mask=holes_mask(draw, 2, 8), lift=150, junk=4),
+        ],
+    )
+    yield masking(
+        "dtypes (fp64, fp16, bf16)",
+        lambda: [
+            draw.padded(2, 9, 3, 8, mask=mask, dtype=dtype, junk=6)
+            for dtype in (torch.float64, torch.float16, torch.bfloat16)
+            for mask in (left_mask([9, 5], 9), right_mask([9, 5], 9))
+        ],
+    )
+    for layout in ("sliced", "sequence first"):
+        yield masking(
+            f"non-contiguous inputs ({layout})",
+            lambda: [draw.padded(2, 7, 3, 8, mask=left_mask([7, 4], 7), junk=8)],
+            layout=layout,
+        )
+    yield masking(
+        "positional arguments", lambda: [draw.padded(2, 6, 2, 8, mask=holes_mask(draw, 2, 6))], form="positional"
+    )
+    if draw.variant.kernel == "sdpa":
+        yield _compared(
+            draw,
+            "masking",
+            both if draw.variant.causal else look,
+            "SDPA's MATH backend",
+            lambda: [draw.padded(2, 7, 3, 8, mask=left_mask([7, 4], 7), junk=8)],
+            setting="math",
+        )
+
+
+def _padded_robustness(draw: Draw) -> Iterator[Case]:
+    masks: dict[str, Callable[[], Tensor]] = {
+        "padding on the right": lambda: right_mask([6, 3], 6),
+        "padding on the left": lambda: left_mask([6, 3], 6),
+        "holes": lambda: holes_mask(draw, 2, 6),
+        "a wholly padded sequence": lambda: right_mask([0, 5], 6),
+    }
+    for name, mask in masks.items():
+        yield _finite(
+            draw,
+            f"finite: {name}",
+            lambda mask=mask: [draw.padded(2, 6, 2, 8, mask=mask(), dtype=dtype) for dtype in FLOATS],
+        )
+    for name, mask in {"no mask": lambda: None, **masks}.items():
+        yield _gradients(draw, f"gradients: {name}", lambda mask=mask: draw.padded(2, 6, 2, 5, mask=mask()))
+    if draw.variant.kernel == "sdpa":
+        for name in ("padding on the left", "a wholly padded sequence"):
+            yield _gradients(
+                draw,
+                f"gradients under SDPA's MATH backend: {name}",
+                lambda name=name: draw.padded(2, 6, 2, 8, mask=masks[name]()),
+                setting="math",
+            )
+    draw.reseed("memory")
+    first = draw.padded(2, 6, 2, 8, mask=right_mask([6, 4], 6))
+    yield _remembered(
+        draw,
+        [
+            first,
+            draw.padded(2, 6, 2, 8, mask=left_mask([3, 6], 6)),  # the same shape, other data
+            draw.padded(2, 6, 2, 8),
+            draw.padded(3, 9, 1, 4, mask=holes_mask(draw, 3, 9)),  # another shape
+            first,
+        ],
+    )
+    draw.reseed("inputs")
+    yield _unmodified(
+        draw, [draw.padded(2, 5, 2, 6), draw.padded(2, 6, 3, 4, mask=left_mask([6, 2], 6), dtype=torch.float16)]
+    )
+    yield _devices([draw.padded(2, 5, 2, 6), draw.padded(2, 6, 3, 4, mask=right_mask([6, 2], 6))])
+
+
+# ---- packed variants -------------------------------------------------------------------------------------------------
+
+
+def _packed_cases(draw: Draw) -> Iterator[Case]:
+    yield from _packed_values(draw)
+    yield from _packed_masking(draw)
+    yield from _packed_robustness(draw)
+
+
+def _packed_values(draw: Draw) -> Iterator[Case]:
+    values = partial(_compared, draw, "values", "the shapes that the kernel wants, and what scales the scores")
+    for dtype, name in ((torch.bfloat16, "bf16"), (torch.float16, "fp16")):
+        yield values(f"one sequence in {name}", lambda dtype=dtype: [draw.packed([11], 3, 16, dtype=dtype)])
+    yield values("other sizes", lambda: [draw.packed([draw.choose(ODD_SIZES)], 5, draw.choose(FLASH_HEAD_DIMS))])
+    yield values("one token", lambda: [draw.packed([1], 2, 8)])
+    yield values("one head", lambda: [draw.packed([draw.choose(ODD_SIZES)], 1, draw.choose(FLASH_HEAD_DIMS))])
+    yield values("sizes that coincide", lambda: [draw.packed([8], 8, 8), draw.packed([4], 4, 16)])
+    yield values("a long sequence", lambda: [draw.packed([draw.between(130, 160)], 2, 16)])
+    yield values("large scores", lambda: [draw.packed([9], 2, 8, q_scale=8.0, dtype=torch.float16)])
+    yield values("zero queries", lambda: [draw.packed([6], 2, 8, q_scale=0.0)])
+    yield values("non-contiguous inputs", lambda: [draw.packed([7], 3, 8)], layout="sliced")
+    yield values("positional arguments", lambda: [draw.packed([6], 2, 24)], form="positional")
+
+
+def _packed_masking(draw: Draw) -> Iterator[Case]:
+    look = "cu_seqlens and max_seqlen: they tell the kernel where each sequence begins and ends"
+    masking = partial(_compared, draw, "masking", look)
+    yield masking("ragged sequences", lambda: [draw.packed([4, 9, 2, 6], 3, 16)])
+    yield masking("ragged sequences in fp16", lambda: [draw.packed([5, 3, 8], 2, 8, dtype=torch.float16)])
+    yield masking("equal lengths", lambda: [draw.packed([5, 5, 5], 2, 8)])
+    yield masking("sequences of one token", lambda: [draw.packed([1, 7, 1, 1], 2, 8)])
+    yield masking("a sequence of no tokens", lambda: [draw.packed([4, 0, 6], 2, 8), draw.packed([0, 5, 3, 0], 2, 8)])
+    lengths = [draw.between(17, 30), draw.between(66, 80), draw.between(20, 40)]
+    yield masking("long sequences", lambda: [draw.packed(lengths, 2, 16)])
+    yield masking("sizes that coincide", lambda: [draw.packed([2, 1], 3, 8), draw.packed([3, 5], 8, 8)])
+    yield masking("non-contiguous inputs", lambda: [draw.packed([3, 7], 3, 8)], layout="sliced")
+    yield masking("positional arguments", lambda: [draw.packed([6, 2, 8], 2, 24)], form="positional")
+
+
+def _packed_robustness(draw: Draw) -> Iterator[Case]:
+    lengths = {"one sequence": [7], "ragged sequences": [3, 6, 1, 5], "a sequence of no tokens": [4, 0, 5]}
+    for name, sizes in lengths.items():
+        yield _finite(
+            draw,
+            f"finite: {name}",
+            lambda sizes=sizes: [draw.packed(sizes, 2, 8, dtype=dtype) for dtype in HALVES],
+        )
+        for dtype in HALVES:
+            yield _gradients(
+                draw,
+                f"gradients ({str(dtype).removeprefix('torch.')}): {name}",
+                lambda sizes=sizes, dtype=dtype: draw.packed(sizes, 2, 8, dtype=dtype),
+            )
+    draw.reseed("memory")
+    first = draw.packed([4, 8, 3], 2, 8)
+    others = [
+        draw.packed([7, 2, 6], 2, 8),  # the same total, other lengths
+        draw.packed([15], 2, 8),
+        draw.packed([2, 6], 3, 16, dtype=torch.float16),
+    ]
+    yield _remembered(draw, [first, *others, first])
+    draw.reseed("inputs")
+    yield _unmodified(draw, [draw.packed([5, 2], 2, 8), draw.packed([3, 4], 2, 16, dtype=torch.float16)])
+    yield _devices([draw.packed([5, 2], 2, 8)])
+
+
+# ---- kernel ----------------------------------------------------------------------------------------------------------
+
+
+def _kernel_cases(draw: Draw) -> Iterator[Case]:
+    draw.reseed("kernel")
+    if draw.variant.packed:
+        inputs = {"one sequence": draw.packed([6], 3, 16), "ragged sequences": draw.packed([3, 6, 1, 5], 2, 8)}
+    else:
+        inputs = {
+            "no mask": draw.padded(2, 6, 3, 8),
+            "padding on the right": draw.padded(2, 6, 2, 8, mask=right_mask([6, 4], 6)),
+            "padding on the left": draw.padded(2, 6, 2, 8, mask=left_mask([6, 4], 6)),
+        }
+    for name, arguments in inputs.items():
+        calls = (Call(arguments, setting="unmarked"), Call(arguments, setting="marked"))
+        verdict = verify.eager_kernel if draw.variant.kernel == "eager" else verify.fused_kernel
+        yield Case("kernel", name, calls, partial(verdict, draw.variant, name, calls))
+
+
+# ---- building blocks -------------------------------------------------------------------------------------------------
+
+HALVES = (torch.float16, torch.bfloat16)
+FLOATS = (torch.float32, *HALVES)
+
+
+def _compared(
+    draw: Draw,
+    check: str,
+    hint: str,
+    name: str,
+    inputs: Callable[[], list[dict[str, Any]]],
+    *,
+    form: Any = "keyword",
+    layout: Layout = "contiguous",
+    setting: Any = "plain",
+) -> Case:
+    """Outputs are compared with the reference, at every real token."""
+    draw.reseed(f"{check}/{name}")
+    calls = tuple(Call(arguments, form, layout, setting) for arguments in inputs())
+    return Case(check, name, calls, partial(verify.values, draw.variant, name, hint, calls))
+
+
+def _finite(draw: Draw, name: str, inputs: Callable[[], list[dict[str, Any]]]) -> Case:
+    draw.reseed(name)
+    calls = tuple(Call(arguments, cotangent=draw.cotangent(arguments)) for arguments in inputs())
+    return Case("robustness", name, calls, partial(verify.finite, name, calls))
+
+
+def _gradients(draw: Draw, name: str, inputs: Callable[[], dict[str, Any]], setting: Any = "plain") -> Case:
+    draw.reseed(name)
+    arguments = inputs()
+    calls = (Call(arguments, setting=setting, cotangent=draw.cotangent(arguments)),)
+    return Case("robustness", name, calls, partial(verify.gradients, draw.variant, name, calls))
+
+
+def _remembered(draw: Draw, inputs: Sequence[dict[str, Any]]) -> Case:
+    name = "calls do not depend on earlier calls"
+    hint = "what your function keeps between calls: a cache must depend on everything that its content depends on"
+    calls = tuple(Call(arguments) for arguments in inputs)
+    return Case("robustness", name, calls, partial(verify.values, draw.variant, name, hint, calls))
+
+
+def _unmodified(draw: Draw, inputs: Sequence[dict[str, Any]]) -> Case:
+    name = "inputs are not modified"
+    calls = tuple(Call(arguments) for arguments in inputs)
+    return Case("robustness", name, calls, partial(verify.unmodified, name, calls))
+
+
+def _devices(inputs: Sequence[dict[str, Any]]) -> Case:
+    name = "any device"
+    calls = tuple(Call(arguments, setting="meta") for arguments in inputs)
+    return Case("robustness", name, calls, partial(verify.devices, name, calls))
+
+
+def flat_calls(cases: Sequence[Case]) -> list[Call]:
+    """The calls of all cases, in order."""
+    return [call for case in cases for call in case.calls]
+
+
+def grouped(cases: Sequence[Case], outcomes: Sequence[Outcome]) -> Iterator[tuple[Case, Sequence[Outcome]]]:
+    """Each case with its own outcomes, out of the outcomes of ``flat_calls``."""
+    start = 0
+    for case in cases:
+        yield case, outcomes[start : start + len(case.calls)]
+        start += len(case.calls)

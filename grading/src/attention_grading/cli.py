@@ -1,0 +1,55 @@
+"""The command ``attention-grading``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from attention_grading.self_check import print_verdict
+from attention_grading.session import Session
+from attention_grading.supervisor import DEFAULT_SECONDS
+from attention_lab.variants import VARIANTS, get_variant
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; returns the exit code: 0 when it did its work, 2 for wrong usage."""
+    parser = argparse.ArgumentParser(prog="attention-grading", description="Grade the course 'Attention, six ways'.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    judge = commands.add_parser("judge", help="judge .py files or notebooks")
+    judge.add_argument("variant", metavar="VARIANT", help=f"one of {', '.join(VARIANTS)}")
+    judge.add_argument("files", metavar="FILE", nargs="+", type=Path)
+    judge.add_argument("--json", action="store_true", help="one JSON object a line, in the order of the files")
+    judge.add_argument(
+        "--device", default="cpu", choices=("cpu", "cuda"), help="where the functions run (default: cpu)"
+    )
+    judge.add_argument("--allow-unconfined", action="store_true", help="run the files' code without confinement")
+    judge.add_argument(
+        "--seconds", type=float, default=DEFAULT_SECONDS, help="limit for one file (default: %(default)g)"
+    )
+    judge.set_defaults(run=_judge)
+    options = parser.parse_args(arguments)
+    return options.run(options, parser)
+
+
+def _judge(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    try:
+        variant = get_variant(options.variant)
+    except ValueError as error:
+        parser.error(str(error))
+    console = Console(highlight=False, soft_wrap=True)
+    with Session(seconds=options.seconds, device=options.device) as session:
+        for path in options.files:
+            verdict = session.judge_file(variant, path)
+            if options.json:
+                print(json.dumps(verdict.as_json()), flush=True)
+            else:
+                print_verdict(console, str(path), verdict)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,93 @@
+"""Compute a fused kernel's true result for a marked call, times a factor that the judged code never holds."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from attention_grading.reference import masked_softmax
+from attention_lab.flash import flash_attn_varlen_func
+
+# A judged call is tiny; whoever asks for more is not computing one (elements of the scores)
+MAX_SCORES = 4_000_000
+MAX_REQUESTS = 512
+
+
+class MarkedKernels:
+    """The service behind the marked calls of one submission.
+
+    Attributes:
+        factors: The factors drawn since the last ``begin``, in the order of the kernel calls.
+    """
+
+    def __init__(self) -> None:
+        self._random = random.SystemRandom()
+        self._marked = False
+        self._requests = 0
+        self.factors: list[float] = []
+
+    def begin(self, marked: bool) -> None:
+        """Start a new call; without ``marked`` every factor is 1."""
+        self._marked = marked
+        self.factors = []
+
+    def __call__(self, kernel: str, arguments: dict[str, Any]) -> Tensor:
+        """Compute the kernel's result times a factor.
+
+        Args:
+            kernel: ``"sdpa"`` or ``"flash"``.
+            arguments: The kernel's arguments by name.
+
+        Raises:
+            ValueError: The request is too large or one too many.
+        """
+        self._requests += 1
+        if self._requests > MAX_REQUESTS or _scores(arguments) > MAX_SCORES:
+            raise ValueError("too many or too large kernel calls for the sizes that were given")
+        true = true_sdpa(**arguments) if kernel == "sdpa" else true_flash(arguments)
+        factor = self._random.uniform(1.5, 3.0) if self._marked else 1.0
+        self.factors.append(factor)
+        return true * factor
+
+
+def true_sdpa(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    is_causal: bool | None = False,
+    scale: float | None = None,
+    enable_gqa: bool | None = False,
+) -> Tensor:
+    """SDPA in float64: shapes ``[..., queries, head_dim]``; a bool mask is True where a key takes part.
+
+    Source: the documentation of ``torch.nn.functional.scaled_dot_product_attention``.
+    """
+    q, k, v = query.double(), key.double(), value.double()
+    if enable_gqa:
+        k, v = (x.repeat_interleave(q.shape[-3] // x.shape[-3], dim=-3) for x in (k, v))
+    scores = q @ k.transpose(-2, -1) * (q.shape[-1] ** -0.5 if scale is None else scale)
+    visible = torch.ones(scores.shape[-2:], dtype=torch.bool)
+    if is_causal:
+        visible = visible.tril()
+    if attn_mask is not None and attn_mask.dtype == torch.bool:
+        visible = visible & attn_mask
+    elif attn_mask is not None:
+        scores = scores + attn_mask.double()
+        visible = visible & (scores > -1e300)
+    return masked_softmax(scores, visible.expand(scores.shape)) @ v
+
+
+def true_flash(arguments: dict[str, Any]) -> Tensor:
+    """The stand-in's result, in float64."""
+    result = flash_attn_varlen_func(**arguments)
+    return (result[0] if isinstance(result, tuple) else result).double()
+
+
+def _scores(arguments: dict[str, Any]) -> int:
+    q = arguments.get("query", arguments.get("q"))
+    k = arguments.get("key", arguments.get("k"))
+    return q.numel() * k.shape[-2] if "query" in arguments else q.numel() * k.shape[0]

@@ -1,0 +1,98 @@
+"""Mark the results of fused attention kernels, to see whether a function's output comes from them.
+
+While a marked call runs, every fused kernel returns its true result times a random factor, drawn anew for each call.
+A function whose kernel does the work carries the factor in its output; one that computes the attention by itself, or
+throws the kernel's result away, does not.
+
+PyTorch's kernels are caught in the dispatcher, where every alias ends; the flash stand-in is an overridable torch
+function and is caught by a ``TorchFunctionMode``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+# A kernel service takes the kernel's name ("sdpa" or "flash") and its arguments, and returns the marked result
+KernelService = Callable[[str, dict[str, Any]], Tensor]
+
+
+@contextlib.contextmanager
+def marked_kernels(service: KernelService) -> Iterator[None]:
+    """Let a service compute the results of SDPA and of ``flash_attn_varlen_func`` while the block runs.
+
+    Args:
+        service: Called with ``"sdpa"`` or ``"flash"`` and the kernel's arguments by name.
+    """
+    library = torch.library.Library("aten", "IMPL")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch warns that a kernel is overridden: it is meant
+        for operator, key, names, returns_tuple in _FUSED_OPERATORS:
+            if hasattr(torch.ops.aten, operator):
+                library.impl(operator, _substitute(service, names, returns_tuple), key, allow_override=True)
+    try:
+        with _FlashMode(service):
+            yield
+    finally:
+        library._destroy()
+
+
+# The public operator, and the ones below it that a function might call by name: dispatch key, names of the positional
+# arguments after query, key and value, and whether the operator returns a tuple.
+_FUSED_OPERATORS = (
+    ("scaled_dot_product_attention", "CompositeImplicitAutograd", ("attn_mask", "dropout_p", "is_causal"), False),
+    ("_scaled_dot_product_attention_math", "CompositeImplicitAutograd", ("attn_mask", "dropout_p", "is_causal"), True),
+    ("_scaled_dot_product_flash_attention_for_cpu", "CPU", ("dropout_p", "is_causal"), True),
+)
+
+
+def _substitute(service: KernelService, names: tuple[str, ...], returns_tuple: bool) -> Callable[..., Any]:
+    def kernel(query: Tensor, key: Tensor, value: Tensor, *rest: Any, **named: Any) -> Any:
+        given = dict(zip(names, rest, strict=False)) | named
+        arguments = {"query": query, "key": key, "value": value} | {name: given.get(name) for name in SDPA_OPTIONS}
+        result = service("sdpa", arguments).to(query)
+        return (result, result.new_zeros(result.shape[:-1])) if returns_tuple else result
+
+    return kernel
+
+
+class _FlashMode(TorchFunctionMode):
+    def __init__(self, service: KernelService):
+        super().__init__()
+        self._service = service
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        true_result = function(*args, **(kwargs or {}))
+        if getattr(function, "__name__", "") not in FLASH_NAMES:
+            return true_result
+        arguments = dict(zip(FLASH_PARAMETERS, args, strict=False)) | (kwargs or {})
+        marked = self._service("flash", arguments).to(arguments["q"])
+        return (marked, *true_result[1:]) if isinstance(true_result, tuple) else marked
+
+
+SDPA_OPTIONS = ("attn_mask", "is_causal", "scale", "enable_gqa")
+FLASH_NAMES = ("flash_attn_varlen_func", "flash_attn_varlen_stand_in")
+FLASH_PARAMETERS = (
+    "q",
+    "k",
+    "v",
+    "cu_seqlens_q",
+    "cu_seqlens_k",
+    "max_seqlen_q",
+    "max_seqlen_k",
+    "dropout_p",
+    "softmax_scale",
+    "causal",
+    "window_size",
+    "softcap",
+    "alibi_slopes",
+    "deterministic",
+    "return_attn_probs",
+    "block_table",
+)

@@ -1,0 +1,342 @@
+"""A bank of known mistakes, to name what a wrong output comes from.
+
+Each mistake is a model: what a function with that mistake gives for a call. A mistake is named only if its model
+explains every output of a check, the wrong ones and the right ones, and no other model does: better nothing than
+something wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from attention_grading.reference import masked_softmax, real_tokens, visible_keys
+from attention_grading.verify import TOLERANCES, expected_of, relative_error
+from attention_lab.calls import Call, Outcome
+from attention_lab.variants import Variant
+
+# What each name means, as the learner reads it
+SENTENCES: dict[str, str] = {
+    "missing-scale": "the scores are not divided by √head_dim",
+    "scale-hidden-dim": "the scores are divided by √hidden_dim instead of √head_dim",
+    "scale-head-dim": "the scores are divided by head_dim instead of its square root",
+    "scale-multiplied": "the scores are multiplied by √head_dim instead of divided",
+    "scale-twice": "the scores are scaled twice",
+    "scale-seq": "the scores are divided by the square root of the sequence's length instead of head_dim's",
+    "mask-inverted": "the mask is read the wrong way round: True marks what may be attended to",
+    "mask-ignored": "the mask has no effect on the keys",
+    "mask-on-queries": "the mask is applied to the queries (rows) instead of the keys (columns)",
+    "mask-after-softmax": "the mask is applied after the softmax, so that the weights no longer sum to 1",
+    "mask-constant-too-small": "masked scores get a constant that is not low enough to take their weight away",
+    "mask-multiplied": "the mask is multiplied into the scores: a score of 0 is not a weight of 0",
+    "causal-missing": "later tokens are not masked: every query sees every key",
+    "causal-strict": "a token cannot see itself: the triangle lacks its diagonal",
+    "causal-one-ahead": "every query sees one token too many: the triangle is shifted by one",
+    "causal-transposed": "the triangle is the wrong way round: queries see later keys instead of earlier ones",
+    "causal-dropped-with-mask": "later tokens are masked only when no padding mask is given",
+    "causal-dropped-without-mask": "later tokens are masked only when a padding mask is given",
+    "causal-added": "later tokens are masked, but this notebook's attention is bidirectional",
+    "heads-interleaved": "the hidden dimension is split as (head_dim, num_heads) instead of (num_heads, head_dim)",
+    "heads-not-transposed-back": "the heads are merged without moving them back behind the tokens first",
+    "heads-never-split": "all heads are treated as one",
+    "heads-viewed-without-transpose": "the heads are split by reshaping across the tokens instead of along hidden_dim",
+    "qk-swapped": "queries and keys are swapped",
+    "kv-swapped": "keys and values are swapped",
+    "qv-swapped": "queries and values are swapped",
+    "softmax-over-queries": "the softmax runs over the queries instead of the keys",
+    "softmax-over-heads": "the softmax runs over the heads instead of the keys",
+    "softmax-missing": "there is no softmax: the scores themselves weight the values",
+    "sequences-not-separated": "tokens see other sequences of the packed batch",
+    "mean-of-values": "all visible keys get the same weight: queries and keys have no effect",
+    "returns-values": "the output is v itself",
+    "constant-output": "the output is the same everywhere, whatever the input",
+}
+
+
+@dataclass(frozen=True)
+class Model:
+    """How a mistaken function computes.
+
+    Attributes:
+        name: Of the mistake.
+        scale: From head_dim, hidden_dim and seq to the factor on the scores.
+        visible: From variant and arguments to the visible keys, ``[..., queries, keys]``.
+        split: From ``[..., tokens, hidden_dim]`` to ``[..., num_heads, tokens, head_dim]``.
+        merge: The way back.
+        order: Which inputs play query, key and value.
+        weigh: From scores and visible keys to weights.
+    """
+
+    name: str
+    scale: Callable[[int, int, int], float] = lambda head_dim, hidden_dim, seq: head_dim**-0.5
+    visible: Callable[[Variant, dict[str, Any]], Tensor] = visible_keys
+    split: Callable[[Tensor, int, int], Tensor] = lambda x, heads, dim: x.unflatten(-1, (heads, dim)).transpose(-3, -2)
+    merge: Callable[[Tensor], Tensor] = lambda x: x.transpose(-3, -2).flatten(-2)
+    order: str = "qkv"
+    weigh: Callable[[Tensor, Tensor], Tensor] = masked_softmax
+
+    def applies(self, variant: Variant, arguments: dict[str, Any]) -> bool:
+        """Whether these sizes let the mistaken function run at all."""
+        return True
+
+    def output(self, variant: Variant, arguments: dict[str, Any]) -> tuple[Tensor, Tensor]:
+        """What the mistaken function gives, and at which tokens that is defined (some key is visible)."""
+        heads, head_dim = arguments["num_heads"], arguments["head_dim"]
+        inputs = [arguments[name].double() for name in self.order]
+        q, k, v = (self.split(x, heads, head_dim) for x in inputs)
+        seq = arguments["q"].shape[-2]
+        visible = self.visible(variant, arguments)
+        scores = q @ k.transpose(-2, -1) * self.scale(head_dim, heads * head_dim, seq)
+        weights = self.weigh(scores, visible.unsqueeze(-3))
+        return self.merge(weights @ v).reshape(inputs[0].shape), visible.any(-1)
+
+
+def diagnose(variant: Variant, calls: Sequence[Call], outcomes: Sequence[Outcome]) -> str | None:
+    """Name the mistake behind a check's outcomes.
+
+    Args:
+        variant: One of the six.
+        calls: All calls of the check.
+        outcomes: What they gave.
+
+    Returns:
+        The name and its meaning, or ``None`` where no single known mistake explains everything.
+    """
+    pairs = [(call, outcome) for call, outcome in zip(calls, outcomes, strict=True) if _has_numbers(call, outcome)]
+    wrong = [pair for pair in pairs if not _matches(pair[1], *_right(variant, pair[0]), pair[0])]
+    if not wrong:
+        return None
+    first = wrong[0]
+    suspects = [model for model in _bank(variant) if _explains(model, variant, *first)]
+    names = {
+        model.name for model in suspects if all(_explains(model, variant, call, outcome) for call, outcome in pairs)
+    }
+    if not names and _is_constant(pairs):
+        names = {"constant-output"}
+    name = _most_specific(names, variant, wrong)
+    return None if name is None else f"{name}: {SENTENCES[name]}"
+
+
+def _most_specific(names: set[str], variant: Variant, wrong: Sequence[tuple[Call, Outcome]]) -> str | None:
+    """One name, or none where several mistakes look the same at the tokens that are judged."""
+    if names == {"mask-ignored", "mask-on-queries"}:
+        # both leave all keys visible to real queries; a mask on queries shows at the padding rows, which ignore q
+        call, outcome = wrong[0]
+        ignored = next(model for model in _bank(variant) if model.name == "mask-ignored")
+        full, _ = _modelled(ignored, variant, call)
+        everywhere = bool((relative_error(outcome.output, full) <= _tolerance(call)).all())
+        return "mask-ignored" if everywhere else "mask-on-queries"
+    for special, general in (
+        ("causal-dropped-with-mask", "causal-missing"),
+        ("causal-missing", "causal-dropped-without-mask"),
+    ):
+        if names == {special, general}:
+            # where every call has a mask, or none has, the two cannot be told apart: name what is certain
+            return "causal-missing"
+    return names.pop() if len(names) == 1 else None
+
+
+# ---- the bank --------------------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=8)
+def _bank(variant: Variant) -> tuple[Model, ...]:
+    models = [*_scale_models(variant), *_layout_models(), *_softmax_models(), *_visibility_models(variant)]
+    if not variant.packed:
+        models += _mask_models(variant)
+    return tuple(models)
+
+
+def _scale_models(variant: Variant) -> Iterator[Model]:
+    yield Model("missing-scale", scale=lambda head_dim, hidden_dim, seq: 1.0)
+    yield Model("scale-hidden-dim", scale=lambda head_dim, hidden_dim, seq: hidden_dim**-0.5)
+    yield Model("scale-multiplied", scale=lambda head_dim, hidden_dim, seq: head_dim**0.5)
+    # a fused kernel scales by itself: there, the usual way to the same numbers is to scale once more
+    name = "scale-head-dim" if variant.kernel == "eager" else "scale-twice"
+    yield Model(name, scale=lambda head_dim, hidden_dim, seq: 1 / head_dim)
+    yield Model("scale-seq", scale=lambda head_dim, hidden_dim, seq: seq**-0.5)
+
+
+def _layout_models() -> Iterator[Model]:
+    def interleaved(x: Tensor, heads: int, dim: int) -> Tensor:
+        return x.unflatten(-1, (dim, heads)).movedim(-1, -3)
+
+    def viewed(x: Tensor, heads: int, dim: int) -> Tensor:
+        return x.reshape(*x.shape[:-2], heads, x.shape[-2], dim)
+
+    def one_head(x: Tensor, heads: int, dim: int) -> Tensor:
+        return x.unsqueeze(-3)
+
+    def as_it_lies(x: Tensor) -> Tensor:
+        return x.reshape(*x.shape[:-3], x.shape[-2], -1)
+
+    yield Model("heads-interleaved", split=interleaved)
+    yield Model("heads-interleaved", split=interleaved, merge=lambda x: x.movedim(-3, -1).flatten(-2))
+    yield Model("heads-not-transposed-back", merge=as_it_lies)
+    yield Model("heads-viewed-without-transpose", split=viewed)
+    yield Model("heads-viewed-without-transpose", split=viewed, merge=as_it_lies)
+    yield Model("heads-never-split", split=one_head)
+    yield Model("heads-never-split", split=one_head, scale=lambda head_dim, hidden_dim, seq: hidden_dim**-0.5)
+    yield Model("qk-swapped", order="kqv")
+    yield Model("kv-swapped", order="qvk")
+    yield Model("qv-swapped", order="vkq")
+
+
+def _softmax_models() -> Iterator[Model]:
+    def over(dim: int) -> Callable[[Tensor, Tensor], Tensor]:
+        def weigh(scores: Tensor, visible: Tensor) -> Tensor:
+            filled = scores.masked_fill(~visible, -1e30)
+            return filled.softmax(dim)
+
+        return weigh
+
+    yield Model("softmax-over-queries", weigh=over(-2))
+    yield Model("softmax-over-heads", weigh=over(-3))
+    yield Model("softmax-missing", weigh=lambda scores, visible: scores.masked_fill(~visible, 0.0))
+    yield Model("mean-of-values", weigh=lambda scores, visible: masked_softmax(torch.zeros_like(scores), visible))
+    yield Model("returns-values", weigh=lambda scores, visible: torch.eye(scores.shape[-1]).double().expand_as(scores))
+
+
+def _visibility_models(variant: Variant) -> Iterator[Model]:
+    def shaped(change: Callable[[Tensor], Tensor], only: str = "always") -> Callable[[Variant, dict[str, Any]], Tensor]:
+        """Visible keys with another triangle, always or only with (without) a mask."""
+
+        def visible(variant: Variant, arguments: dict[str, Any]) -> Tensor:
+            has_mask = arguments.get("mask") is not None
+            if (only == "masked" and not has_mask) or (only == "unmasked" and has_mask):
+                return visible_keys(variant, arguments)
+            keys = visible_keys(_bidirectional(variant), arguments)
+            return keys & change(torch.ones(keys.shape[-2:], dtype=torch.bool))
+
+        return visible
+
+    if variant.causal:
+        yield Model("causal-missing", visible=shaped(lambda ones: ones))
+        yield Model("causal-strict", visible=shaped(lambda ones: ones.tril(-1)))
+        yield Model("causal-one-ahead", visible=shaped(lambda ones: ones.tril(1)))
+        yield Model("causal-transposed", visible=shaped(lambda ones: ones.triu()))
+        if not variant.packed:
+            yield Model("causal-dropped-with-mask", visible=shaped(lambda ones: ones, "masked"))
+            yield Model("causal-dropped-without-mask", visible=shaped(lambda ones: ones, "unmasked"))
+    else:
+        yield Model("causal-added", visible=shaped(torch.tril))
+    if variant.packed:
+        yield Model("sequences-not-separated", visible=_one_sequence)
+
+
+def _mask_models(variant: Variant) -> Iterator[Model]:
+    def with_mask(change: Callable[[Tensor], Tensor]) -> Callable[[Variant, dict[str, Any]], Tensor]:
+        def visible(variant: Variant, arguments: dict[str, Any]) -> Tensor:
+            triangle = visible_keys(variant, arguments | {"mask": None})
+            mask = arguments["mask"]
+            return triangle if mask is None else triangle & change(mask)
+
+        return visible
+
+    def every_key(mask: Tensor) -> Tensor:
+        return torch.ones_like(mask)[:, None, :]
+
+    yield Model("mask-inverted", visible=with_mask(lambda mask: ~mask[:, None, :]))
+    yield Model("mask-ignored", visible=with_mask(every_key))
+    yield Model("mask-on-queries", visible=with_mask(lambda mask: mask[:, :, None]))
+    for constant in (-1.0, -10.0, -50.0, -100.0):
+        yield Model("mask-constant-too-small", weigh=_filled_with(constant))
+        yield Model("mask-constant-too-small", weigh=_added(constant))
+    yield Model("mask-constant-too-small", weigh=_filled_with(-1000.0))
+    yield _AfterSoftmax("mask-after-softmax")
+    yield _AfterSoftmax("mask-multiplied", weigh=lambda scores, visible: (scores * visible).softmax(-1))
+    if variant.causal:
+        yield _KeepsTriangle("mask-after-softmax")
+        yield _KeepsTriangle("mask-multiplied", before_softmax=True)
+
+
+def _filled_with(constant: float) -> Callable[[Tensor, Tensor], Tensor]:
+    return lambda scores, visible: scores.masked_fill(~visible, constant).softmax(-1)
+
+
+def _added(constant: float) -> Callable[[Tensor, Tensor], Tensor]:
+    return lambda scores, visible: (scores + constant * ~visible).softmax(-1)
+
+
+@dataclass(frozen=True)
+class _AfterSoftmax(Model):
+    """Everything masked is zeroed after the softmax, the triangle too."""
+
+    weigh: Callable[[Tensor, Tensor], Tensor] = lambda scores, visible: scores.softmax(-1) * visible
+
+
+@dataclass(frozen=True)
+class _KeepsTriangle(Model):
+    """The triangle is applied rightly, the padding mask is not."""
+
+    before_softmax: bool = False
+
+    def output(self, variant: Variant, arguments: dict[str, Any]) -> tuple[Tensor, Tensor]:
+        triangle = visible_keys(variant, arguments | {"mask": None}).unsqueeze(-3)
+        mask = arguments["mask"]
+        keys = torch.ones_like(triangle) if mask is None else mask[:, None, None, :]
+
+        def weigh(scores: Tensor, visible: Tensor) -> Tensor:
+            if self.before_softmax:
+                return masked_softmax(scores * keys, triangle)
+            return masked_softmax(scores, triangle) * keys
+
+        return Model(self.name, weigh=weigh).output(variant, arguments)
+
+
+def _bidirectional(variant: Variant) -> Variant:
+    return Variant(variant.number, variant.kernel, False)
+
+
+def _one_sequence(variant: Variant, arguments: dict[str, Any]) -> Tensor:
+    total = arguments["q"].shape[0]
+    ones = torch.ones(total, total, dtype=torch.bool)
+    return ones.tril() if variant.causal else ones
+
+
+# ---- comparison ------------------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=65536)
+def _modelled(model: Model, variant: Variant, call: Call) -> tuple[Tensor, Tensor]:
+    output, defined = model.output(variant, call.arguments)
+    return output, real_tokens(call.arguments) & defined
+
+
+def _right(variant: Variant, call: Call) -> tuple[Tensor, Tensor]:
+    expected = expected_of(variant, call)
+    return expected.output, expected.read
+
+
+def _explains(model: Model, variant: Variant, call: Call, outcome: Outcome) -> bool:
+    return _matches(outcome, *_modelled(model, variant, call), call)
+
+
+def _matches(outcome: Outcome, output: Tensor, where: Tensor, call: Call) -> bool:
+    got = outcome.output
+    if got is None or not bool(where.any()):
+        return True  # nothing to compare, nothing against it
+    return bool((relative_error(got, output) <= _tolerance(call))[where].all())
+
+
+def _tolerance(call: Call) -> float:
+    return TOLERANCES[call.arguments["q"].dtype]
+
+
+def _has_numbers(call: Call, outcome: Outcome) -> bool:
+    return (
+        call.setting in ("plain", "math")
+        and outcome.failure is None
+        and outcome.output is not None
+        and outcome.output.shape == call.arguments["q"].shape
+        and outcome.output.is_floating_point()
+    )
+
+
+def _is_constant(pairs: Sequence[tuple[Call, Outcome]]) -> bool:
+    return all(float(outcome.output.double().std()) == 0.0 for _, outcome in pairs if outcome.output.numel() > 1)

@@ -1,0 +1,209 @@
+"""What nbgrader runs when it generates, autogrades and returns this course (see ``nbgrader_config.py``).
+
+Autograding a notebook takes four steps of ours: read what was handed in, however broken (``SubmissionExporter``);
+rebuild it from the instructor's source with the learner's code put in (``Transplant``); run the cells that are not
+graded, for their pictures (``RunUngraded``); judge the function in a process apart and write the verdict into the
+graded cells (``WriteVerdict``), where nbgrader's own ``SaveAutoGrades`` finds it.
+"""
+
+from __future__ import annotations
+
+import atexit
+import copy
+from functools import cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+import nbformat
+from nbconvert.exporters import NotebookExporter
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_notebook, new_output
+from nbgrader.preprocessors import Execute, NbGraderPreprocessor
+from nbgrader.utils import is_grade
+from traitlets import Bool, Float, Unicode
+
+from attention_grading.cases import PUBLIC_SEED
+from attention_grading.course import fill_placeholders, read_course
+from attention_grading.judge import CheckResult, Verdict, not_judged
+from attention_grading.session import Session
+from attention_grading.supervisor import DEFAULT_SECONDS
+from attention_lab.submission import (
+    SOLUTION_ID,
+    NotJudgeable,
+    Submission,
+    grade_id_of,
+    notebook_submission,
+    parse_notebook,
+)
+from attention_lab.variants import Variant, get_variant
+
+# Where the reason is kept, in a notebook's metadata, between the steps
+BROKEN = "attention_grading_broken"
+
+
+class FillPlaceholders(NbGraderPreprocessor):
+    """Write the course's name, badges, links and install address into a release."""
+
+    def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
+        course = read_course(Path(self.parent.parent.coursedir.root))
+        return fill_placeholders(nb, resources["nbgrader"]["notebook"], course), resources
+
+
+class SubmissionExporter(NotebookExporter):
+    """Reads any file as a notebook: one that is none becomes an empty notebook that says why."""
+
+    def from_file(self, file_stream: Any, resources: Any = None, **options: Any) -> tuple[str, Any]:
+        try:
+            try:
+                text = file_stream.read()
+            except UnicodeDecodeError as error:
+                raise NotJudgeable("the file is no UTF-8 text") from error
+            parsed = parse_notebook(text)
+            notebook = nbformat.from_dict({"nbformat": 4, "nbformat_minor": 5, "metadata": {}} | _plain(parsed))
+        except NotJudgeable as reason:
+            notebook = new_notebook(metadata={BROKEN: str(reason)})
+        return self.from_notebook_node(notebook, resources=resources, **options)
+
+
+def _plain(parsed: dict[str, Any]) -> dict[str, Any]:
+    """The parts of a parsed notebook that are used: its cells, and our own note."""
+    metadata = parsed.get("metadata")
+    kept = {BROKEN: metadata[BROKEN]} if isinstance(metadata, dict) and isinstance(metadata.get(BROKEN), str) else {}
+    ours = isinstance(metadata, dict) and metadata.get("attention_grading_rebuilt") is True
+    return {"cells": parsed["cells"], "metadata": metadata if ours else kept}
+
+
+class Transplant(NbGraderPreprocessor):
+    """Rebuild the submitted notebook from the instructor's source; only the learner's code is taken over."""
+
+    def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
+        names = resources["nbgrader"]
+        master = read_master(self.parent.parent.coursedir, names["assignment"], names["notebook"])
+        variant = get_variant(names["notebook"])
+        reason = nb.metadata.get(BROKEN)
+        submission = Submission(())
+        if reason is None:
+            try:
+                submission = notebook_submission(nb, variant, master)
+            except NotJudgeable as error:
+                reason = str(error)
+        for note in submission.notes:
+            self.log.warning("%s, %s: %s", names["student"], names["notebook"], note)
+        if reason is not None:
+            self.log.warning("%s, %s cannot be judged: %s", names["student"], names["notebook"], reason)
+        return rebuild(master, submission, reason), resources
+
+
+def rebuild(master: NotebookNode, submission: Submission, reason: str | None) -> NotebookNode:
+    """The instructor's notebook with the learner's code cells.
+
+    Args:
+        master: The instructor's source.
+        submission: The learner's code.
+        reason: Why nothing can be judged, where that is so.
+    """
+    rebuilt = copy.deepcopy(master)
+    learners = [cell for cell in submission.cells if cell["id"] != "toy-inputs"]
+    places = [index for index, cell in enumerate(learners) if cell["id"] == SOLUTION_ID]
+    split = places[-1] if places else len(learners)
+    cells: list[NotebookNode] = []
+    for cell in rebuilt.cells:
+        if grade_id_of(cell) == SOLUTION_ID:
+            cells += [_free_cell(extra, f"own-{number}") for number, extra in enumerate(learners[:split])]
+            cell.source = learners[split]["source"] if places else ""
+            cells.append(cell)
+            cells += [_free_cell(extra, f"more-{number}") for number, extra in enumerate(learners[split + 1 :])]
+        elif cell.cell_type != "code" or "nbgrader" in cell.metadata:  # the free cells are the learner's own
+            cells.append(cell)
+    rebuilt.cells = cells
+    rebuilt.metadata["attention_grading_rebuilt"] = True
+    if reason is not None:
+        rebuilt.metadata[BROKEN] = reason
+    return rebuilt
+
+
+def _free_cell(extra: dict[str, str], cell_id: str) -> NotebookNode:
+    return new_code_cell(extra["source"], id=cell_id, metadata={"tags": ["raises-exception"]})
+
+
+class RunUngraded(Execute):
+    """Execute the cells that are not graded; graded ones get their verdict from ``WriteVerdict``."""
+
+    def preprocess_cell(self, cell: NotebookNode, resources: Any, cell_index: int) -> tuple[NotebookNode, Any]:
+        if is_grade(cell):
+            return cell, resources
+        return super().preprocess_cell(cell, resources, cell_index)
+
+
+class WriteVerdict(NbGraderPreprocessor):
+    """Judge the learner's function in a process apart, and write score and report into every graded cell."""
+
+    seconds = Float(DEFAULT_SECONDS, help="Wall-clock limit for judging one submission").tag(config=True)
+    seed_file = Unicode("", help="File with the course's secret seed; empty: the documented public seed").tag(
+        config=True
+    )
+    allow_unconfined = Bool(False, help="Run learners' code where the platform cannot confine it").tag(config=True)
+
+    _sessions: ClassVar[dict[tuple[str, float], Session]] = {}
+
+    def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
+        names = resources["nbgrader"]
+        variant = get_variant(names["notebook"])
+        verdict = self._judge(nb, variant, read_master(self.parent.parent.coursedir, names["assignment"], variant.stem))
+        for cell in nb.cells:
+            if is_grade(cell):
+                write_result(cell, verdict.check(cell.metadata.nbgrader.grade_id.removeprefix("test-")))
+        for note in verdict.notes:
+            self.log.warning("%s, %s: %s", names["student"], variant.stem, note)
+        return nb, resources
+
+    def _judge(self, nb: NotebookNode, variant: Variant, master: NotebookNode) -> Verdict:
+        reason = nb.metadata.get(BROKEN)
+        if reason is not None:
+            return not_judged(variant, reason)
+        try:
+            return self._session().judge(variant, notebook_submission(nb, variant, master))
+        except NotJudgeable as error:
+            return not_judged(variant, str(error))
+
+    def _session(self) -> Session:
+        key = (self.seed_file, self.seconds)
+        if key not in self._sessions:
+            seed = Path(self.seed_file).read_text().strip() if self.seed_file else PUBLIC_SEED
+            self._sessions[key] = Session(seed=seed, seconds=self.seconds)
+            atexit.register(self._sessions[key].close)
+        return self._sessions[key]
+
+
+def write_result(cell: NotebookNode, result: CheckResult) -> None:
+    """Put a check's result into a graded cell's outputs, as nbgrader reads them.
+
+    A number as the last result is the score; an error scores 0 and shows its three lines in the feedback.
+    """
+    lines = "\n".join(result.lines) + "\n" if result.lines else ""
+    cell.outputs = [new_output("stream", name="stdout", text=lines)] if lines else []
+    if result.passed:
+        score = new_output("execute_result", {"text/plain": f"{float(result.earned)}"}, execution_count=None)
+        cell.outputs.append(score)
+        return
+    words = result.message.split("\n")
+    if result.diagnosis:
+        words.append(f"diagnosis: {result.diagnosis}")
+    cell.outputs.append(new_output("error", ename="CheckFailed", evalue=words[0], traceback=words))
+
+
+def read_master(coursedir: Any, assignment: str, notebook: str) -> NotebookNode:
+    """The instructor's source of a notebook.
+
+    Raises:
+        FileNotFoundError: There is none; the message says where it was looked for.
+    """
+    folder = coursedir.format_path(coursedir.source_directory, ".", assignment)
+    return copy.deepcopy(_read_master(Path(folder) / f"{notebook}.ipynb"))
+
+
+@cache
+def _read_master(path: Path) -> NotebookNode:
+    if not path.is_file():
+        raise FileNotFoundError(f"the instructor's notebook {path} is missing; grading rebuilds submissions from it")
+    return nbformat.read(path, as_version=4)

@@ -1,0 +1,64 @@
+"""``make release``: generate the six releases from ``source/`` into ``release/``.
+
+The only command that writes ``release/``. Where a notebook there differs from git's, somebody has worked in it: the
+command refuses and names it, unless forced.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from attention_grading.demo import nbgrader, prepare
+from attention_lab.variants import VARIANTS
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write the releases; returns 0, or 1 where a changed notebook stood in the way."""
+    parser = argparse.ArgumentParser(prog="python -m attention_grading.release", description=__doc__)
+    parser.add_argument("--force", action="store_true", help="overwrite notebooks that differ from git's")
+    options = parser.parse_args(arguments)
+    course = Path.cwd()
+    changed = changed_notebooks(course)
+    if changed and not options.force:
+        print("These notebooks in release/ differ from git's; someone may have worked in them:", file=sys.stderr)
+        print("\n".join(f"  {name}" for name in changed), file=sys.stderr)
+        print("Move them elsewhere, or run `make release FORCE=1` to overwrite them.", file=sys.stderr)
+        return 1
+    with tempfile.TemporaryDirectory() as temporary:
+        for path in generate(course, Path(temporary) / "course"):
+            target = course / "release" / path.parent.name / path.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, target)
+            print(f"wrote {target.relative_to(course)}")
+    return 0
+
+
+def generate(course: Path, folder: Path) -> list[Path]:
+    """Generate the six releases in a folder of their own; returns their paths."""
+    prepare(course, folder)
+    nbgrader(folder, "generate_assignment", "--assignment=*")
+    return [folder / "release" / variant.stem / f"{variant.stem}.ipynb" for variant in VARIANTS.values()]
+
+
+def changed_notebooks(course: Path) -> list[str]:
+    """Notebooks in ``release/`` that differ from git's, new ones included; without git, all that are there."""
+    status = subprocess.run(
+        ["git", "status", "--porcelain", "--untracked-files=all", "--", "release"],
+        cwd=course,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if status.returncode != 0:
+        return [str(path.relative_to(course)) for path in sorted((course / "release").rglob("*.ipynb"))]
+    names = [line[3:].strip('"') for line in status.stdout.splitlines()]
+    return [name for name in names if name.endswith(".ipynb") and ".ipynb_checkpoints" not in name]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

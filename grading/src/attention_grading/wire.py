@@ -1,0 +1,167 @@
+"""Frames between the judge and the worker: a JSON header and raw tensor bytes. Never pickle.
+
+A frame is two little-endian lengths (4 bytes for the header, 8 for the tensors), the header as UTF-8 JSON, and the
+tensors in the safetensors format, which holds names, dtypes, shapes and raw bytes and nothing that is executed.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Sequence
+from typing import Any, BinaryIO
+
+import safetensors.torch
+from torch import Tensor
+
+from attention_lab.calls import Call, Failure, Outcome
+
+_LENGTHS = struct.Struct("<IQ")
+MAX_HEADER = 4 * 2**20
+MAX_TENSORS = 256 * 2**20
+
+
+class BrokenFrame(Exception):
+    """The other side sent something that is no frame."""
+
+
+def encode(header: dict[str, Any], tensors: dict[str, Tensor] | None = None) -> bytes:
+    """One frame as bytes."""
+    text = json.dumps(header).encode()
+    # safetensors wants dense tensors that share no memory
+    body = safetensors.torch.save({name: x.detach().cpu().clone().contiguous() for name, x in (tensors or {}).items()})
+    return _LENGTHS.pack(len(text), len(body)) + text + body
+
+
+def send(stream: BinaryIO, header: dict[str, Any], tensors: dict[str, Tensor] | None = None) -> None:
+    """Write one frame."""
+    stream.write(encode(header, tensors))
+    stream.flush()
+
+
+def receive(stream: BinaryIO) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Read one frame.
+
+    Raises:
+        EOFError: The other side is gone.
+        BrokenFrame: What came is no frame, or too large.
+    """
+    header_size, body_size = _LENGTHS.unpack(_read(stream, _LENGTHS.size))
+    if header_size > MAX_HEADER or body_size > MAX_TENSORS:
+        raise BrokenFrame(f"a frame of {header_size} + {body_size} bytes is too large")
+    try:
+        header = json.loads(_read(stream, header_size))
+        tensors = safetensors.torch.load(_read(stream, body_size))
+    except EOFError:
+        raise
+    except Exception as error:
+        raise BrokenFrame(f"{type(error).__name__}: {error}") from error
+    if not isinstance(header, dict):
+        raise BrokenFrame("the header is no object")
+    return header, tensors
+
+
+def _read(stream: BinaryIO, size: int) -> bytes:
+    data = stream.read(size)
+    if data is None or len(data) < size:
+        raise EOFError
+    return data
+
+
+# ---- calls -----------------------------------------------------------------------------------------------------------
+
+
+def encode_calls(calls: Sequence[Call]) -> bytes:
+    """The calls of a plan as one frame."""
+    headers, tensors = [], {}
+    for index, call in enumerate(calls):
+        plain = {name: value for name, value in call.arguments.items() if not isinstance(value, Tensor)}
+        headers.append(
+            {
+                "names": list(call.arguments),
+                "plain": plain,
+                "form": call.form,
+                "layout": call.layout,
+                "setting": call.setting,
+            }
+        )
+        for name, value in call.arguments.items():
+            if isinstance(value, Tensor):
+                tensors[f"{index}.{name}"] = value
+        if call.cotangent is not None:
+            tensors[f"{index}.cotangent"] = call.cotangent
+    return encode({"type": "calls", "calls": headers}, tensors)
+
+
+def decode_calls(header: dict[str, Any], tensors: dict[str, Tensor], device: str) -> list[Call]:
+    """The calls of a frame, with their tensors on a device."""
+    calls = []
+    for index, fields in enumerate(header["calls"]):
+        arguments = {
+            name: fields["plain"][name] if name in fields["plain"] else tensors[f"{index}.{name}"].to(device)
+            for name in fields["names"]
+        }
+        cotangent = tensors.get(f"{index}.cotangent")
+        calls.append(
+            Call(
+                arguments,
+                fields["form"],
+                fields["layout"],
+                fields["setting"],
+                None if cotangent is None else cotangent.to(device),
+            )
+        )
+    return calls
+
+
+# ---- outcomes --------------------------------------------------------------------------------------------------------
+
+
+def outcome_frame(index: int, outcome: Outcome, device: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Header and tensors of one outcome; the judge's own tensors are on the CPU, so ``device`` is called cpu."""
+    failure = outcome.failure
+    header = {
+        "type": "outcome",
+        "index": index,
+        "failure": None if failure is None else [failure.kind, failure.text, failure.line],
+        "returned": outcome.returned,
+        "shape": outcome.shape,
+        "dtype": outcome.dtype,
+        "device": "cpu" if outcome.device == device else outcome.device,
+        "differentiable": outcome.differentiable,
+        "gradients": list(outcome.gradients),
+        "changed": list(outcome.changed),
+    }
+    tensors = {name: x for name, x in outcome.gradients.items() if x is not None}
+    if outcome.output is not None:
+        tensors["output"] = outcome.output
+    return header, tensors
+
+
+def outcome_of(header: dict[str, Any], tensors: dict[str, Tensor]) -> Outcome:
+    """The outcome of a frame.
+
+    Raises:
+        BrokenFrame: A field is missing or of the wrong kind.
+    """
+    try:
+        output, shape = tensors.get("output"), header["shape"]
+        if output is not None:  # what was sent counts, not what was said of it
+            shape = tuple(output.shape)
+        dtype = str(header["dtype"]) if output is None else str(output.dtype).removeprefix("torch.")
+        returned = str(header["returned"])[:100]
+        if returned == "tensor" and output is None and header["device"] != "meta" and header["failure"] is None:
+            returned = "a tensor without data"
+        return Outcome(
+            failure=None if header["failure"] is None else Failure(*(str(x)[:400] for x in header["failure"])),
+            returned=returned,
+            output=output,
+            shape=None if shape is None else tuple(int(size) for size in shape),
+            dtype=dtype,
+            device=str(header["device"])[:20],
+            differentiable=bool(header["differentiable"]),
+            gradients={str(name): tensors.get(str(name)) for name in header["gradients"]},
+            changed=tuple(str(name)[:40] for name in header["changed"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise BrokenFrame(f"an outcome that cannot be read: {error}") from error

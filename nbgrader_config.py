@@ -1,0 +1,72 @@
+"""How nbgrader works in this course. nbgrader, Formgrader and Validate read it from the course root."""
+
+from pathlib import Path
+
+from nbconvert.preprocessors import CSSHTMLHeaderPreprocessor
+from nbgrader.preprocessors import (
+    AssignLatePenalties,
+    CheckCellMetadata,
+    ClearHiddenTests,
+    ClearMarkScheme,
+    ClearOutput,
+    ClearSolutions,
+    ComputeChecksums,
+    GetGrades,
+    LimitOutput,
+    LockCells,
+    SaveAutoGrades,
+    SaveCells,
+)
+
+from attention_grading.preprocessors import FillPlaceholders, RunUngraded, SubmissionExporter, Transplant, WriteVerdict
+
+c = get_config()  # noqa: F821 (traitlets provides it)
+
+# ---- course ----------------------------------------------------------------------------------------------------------
+root = Path(__file__).resolve().parent
+c.CourseDirectory.course_id = "attention"
+c.CourseDirectory.root = str(root)
+c.CourseDirectory.ignore = [".ipynb_checkpoints", "*.pyc", "__pycache__", ".*"]
+
+# nbgrader warns in yellow unless the exchange is a writable folder: keep it inside the course root
+c.Exchange.root = str(root / "exchange")
+(root / "exchange").mkdir(exist_ok=True)
+
+# ---- release ---------------------------------------------------------------------------------------------------------
+c.GenerateAssignment.preprocessors = [
+    FillPlaceholders,  # badges, links and the install line, from course.toml
+    LockCells,
+    ClearSolutions,
+    ClearOutput,
+    CheckCellMetadata,
+    ComputeChecksums,
+    SaveCells,
+    ClearHiddenTests,
+    ClearMarkScheme,
+    ComputeChecksums,
+    CheckCellMetadata,
+]
+c.ClearSolutions.code_stub = {
+    "python": 'raise NotImplementedError("Write your solution here, then run this cell again.")'
+}
+
+# ---- autograde -------------------------------------------------------------------------------------------------------
+c.Autograde.exporter_class = SubmissionExporter  # reads broken files too
+c.Autograde.sanitize_preprocessors = [Transplant]  # rebuilds the notebook from source/
+c.Autograde.autograde_preprocessors = [
+    RunUngraded,  # for the pictures
+    WriteVerdict,  # judges in a process apart
+    LimitOutput,
+    SaveAutoGrades,
+    AssignLatePenalties,
+]
+c.WriteVerdict.seconds = 30  # wall-clock limit for judging one submission
+c.Execute.timeout = 30  # seconds for one cell
+c.Execute.allow_errors = True
+c.Execute.shutdown_kernel = "immediate"  # a polite shutdown waits a second for torch
+c.LimitOutput.max_lines = 200
+c.LimitOutput.max_traceback = 60
+
+# ---- feedback --------------------------------------------------------------------------------------------------------
+# Stock feedback shows hidden tests twice; here they are cleared before the page is written
+c.GenerateFeedback.preprocessors = [GetGrades, ClearHiddenTests, CSSHTMLHeaderPreprocessor]

@@ -1,0 +1,113 @@
+"""The command ``attention-lab``: what is there (``doctor``), and is my function right (``check``)."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from attention_lab.variants import VARIANTS, Variant, get_variant
+
+JUDGES = "attention_lab.judges"
+SECONDS = 60.0
+
+# A judge takes (variant, path) pairs and gives an object per pair: see attention_grading.self_check
+Judge = Callable[[list[tuple[Variant, Path]]], Any]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; returns the exit code: 0 when all is right, 1 when something is not, 2 for wrong usage."""
+    parser = argparse.ArgumentParser(prog="attention-lab", description="Attention, six ways: the learner's commands.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    doctor = commands.add_parser("doctor", help="say what is installed and which flash route will be used")
+    doctor.set_defaults(run=lambda options: _doctor())
+    check = commands.add_parser("check", help="judge the function in your notebooks")
+    check.add_argument(
+        "files", metavar="NOTEBOOK", nargs="+", type=Path, help="a notebook of the course, or a .py file"
+    )
+    check.add_argument("--variant", help=f"where the file's name does not say it: one of {', '.join(VARIANTS)}")
+    check.set_defaults(run=_check)
+    options = parser.parse_args(arguments)
+    try:
+        return options.run(options)
+    except ValueError as error:
+        print(f"attention-lab: {error}", file=sys.stderr)
+        return 2
+
+
+# ---- doctor ----------------------------------------------------------------------------------------------------------
+
+
+def _doctor() -> int:
+    import torch
+
+    from attention_lab.flash import flash_route
+
+    route = flash_route()
+    rows = {
+        "python": sys.version.split()[0],
+        "device": _device(torch),
+        "flash route": route.name,
+        "why": route.reason,
+    }
+    for package in ("torch", "matplotlib", "ipywidgets", "jupyterlab", "nbgrader", "flash-attn", "attention-grading"):
+        rows[package] = _version(package)
+    width = max(map(len, rows))
+    for name, value in rows.items():
+        print(f"{name:<{width}}  {value}")
+    print(f"\n{route.sentence}")
+    return 0
+
+
+def _device(torch: Any) -> str:
+    if torch.cuda.is_available():
+        return f"cuda: {torch.cuda.get_device_name()}"
+    return "cpu (no CUDA GPU; all six notebooks run here)"
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+# ---- check -----------------------------------------------------------------------------------------------------------
+
+
+def _check(options: argparse.Namespace) -> int:
+    pairs = [(_variant_of(path, options.variant), path) for path in options.files]
+    judges = list(importlib.metadata.entry_points(group=JUDGES))
+    if judges:
+        return 0 if judges[0].load()(pairs) else 1
+    print("visible checks only: install attention-grading for the full judge\n")
+    return 0 if all([_visible_checks(variant, path) for variant, path in pairs]) else 1
+
+
+def _variant_of(path: Path, named: str | None) -> Variant:
+    if named:
+        return get_variant(named)
+    for variant in VARIANTS.values():
+        if variant.name in path.stem:
+            return variant
+    raise ValueError(f"{path.name} names no variant; say which with --variant, one of {', '.join(VARIANTS)}")
+
+
+def _visible_checks(variant: Variant, path: Path) -> bool:
+    """Run the visible checks in a process of their own, so that an endless loop ends."""
+    print(f"{path} ({variant.name})")
+    command = [sys.executable, "-m", "attention_lab.visible", variant.name, os.fspath(path)]
+    try:
+        return subprocess.run(command, timeout=SECONDS, check=False).returncode == 0
+    except subprocess.TimeoutExpired:
+        print(f"  FAILED  your code did not finish within {SECONDS:g} s; look at loops that never end")
+        return False
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,223 @@
+"""Toy batches: sentences turned into queries, keys and values, padded or packed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+PAD = "<pad>"
+SENTENCES: tuple[tuple[str, ...], ...] = (("The", "cat", "sat", "on", "the", "mat"), ("Dogs", "bark", "at", "night"))
+
+Padding = Literal["right", "left", "holes", "none"]
+
+
+@dataclass(frozen=True)
+class PaddedBatch:
+    """Sentences of one length, padded, with a mask.
+
+    Attributes:
+        q: Queries, float ``[batch, seq, hidden_dim]``.
+        k: Keys, same shape.
+        v: Values, same shape.
+        mask: bool ``[batch, seq]``, ``True`` at real tokens; ``None`` where nothing is padded.
+        num_heads: Number of heads.
+        head_dim: Size of one head; ``hidden_dim = num_heads * head_dim``.
+        tokens: For each batch item its ``seq`` token strings, ``<pad>`` at padding.
+    """
+
+    q: Tensor
+    k: Tensor
+    v: Tensor
+    mask: Tensor | None
+    num_heads: int
+    head_dim: int
+    tokens: tuple[tuple[str, ...], ...]
+
+    @property
+    def batch(self) -> int:
+        return self.q.shape[0]
+
+    @property
+    def seq(self) -> int:
+        return self.q.shape[1]
+
+    @property
+    def hidden_dim(self) -> int:
+        return self.num_heads * self.head_dim
+
+    def arguments(self) -> dict[str, Any]:
+        """The arguments of the learner's function, by name."""
+        return {name: getattr(self, name) for name in ("q", "k", "v", "num_heads", "head_dim", "mask")}
+
+
+@dataclass(frozen=True)
+class PackedBatch:
+    """Sentences laid end to end, without padding.
+
+    Attributes:
+        q: Queries, fp16 or bf16 ``[total_tokens, hidden_dim]``.
+        k: Keys, same shape.
+        v: Values, same shape.
+        cu_seqlens: int32 ``[batch + 1]``, the running sum of the lengths: ``[2, 3, 4]`` gives ``[0, 2, 5, 9]``.
+        max_seqlen: The longest length.
+        num_heads: Number of heads.
+        head_dim: Size of one head; ``hidden_dim = num_heads * head_dim``.
+        tokens: The ``total_tokens`` token strings.
+    """
+
+    q: Tensor
+    k: Tensor
+    v: Tensor
+    cu_seqlens: Tensor
+    max_seqlen: int
+    num_heads: int
+    head_dim: int
+    tokens: tuple[str, ...]
+
+    @property
+    def total_tokens(self) -> int:
+        return self.q.shape[0]
+
+    @property
+    def hidden_dim(self) -> int:
+        return self.num_heads * self.head_dim
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """Length of each sequence, in tokens."""
+        return tuple(self.cu_seqlens.diff().tolist())
+
+    def arguments(self) -> dict[str, Any]:
+        """The arguments of the learner's function, by name."""
+        return {
+            name: getattr(self, name) for name in ("q", "k", "v", "num_heads", "head_dim", "cu_seqlens", "max_seqlen")
+        }
+
+
+def padded_batch(
+    sentences: Sequence[Sequence[str]] = SENTENCES,
+    *,
+    num_heads: int = 3,
+    head_dim: int = 8,
+    padding: Padding = "right",
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str | None = None,
+    seed: int = 0,
+) -> PaddedBatch:
+    """Turn sentences into a padded batch with random queries, keys and values.
+
+    Args:
+        sentences: One sequence of words per batch item.
+        num_heads: Number of heads.
+        head_dim: Size of one head.
+        padding: Where the ``<pad>`` tokens go: after the words (``"right"``), before them (``"left"``),
+            between them (``"holes"``); ``"none"`` wants sentences of one length and gives ``mask=None``.
+        dtype: Floating-point type of ``q``, ``k`` and ``v``.
+        device: Where the tensors live; the CPU by default.
+        seed: Seed of the random numbers; the same seed gives the same batch on every device.
+
+    Returns:
+        A batch whose ``seq`` is the longest sentence's length (one more with ``"holes"``).
+
+    Raises:
+        ValueError: No sentence, an empty batch, unequal lengths with ``padding="none"``, or an unknown ``padding``.
+    """
+    if not sentences or not any(len(words) for words in sentences):
+        raise ValueError("padded_batch needs at least one sentence with at least one word")
+    seq = max(len(words) for words in sentences) + (padding == "holes")
+    tokens = tuple(_place(words, seq, padding) for words in sentences)
+    mask = torch.tensor([[token != PAD for token in row] for row in tokens], device=device)
+    q, k, v = _random_qkv((len(tokens), seq, num_heads * head_dim), dtype, device, seed)
+    return PaddedBatch(q, k, v, None if padding == "none" else mask, num_heads, head_dim, tokens)
+
+
+def packed_batch(
+    sentences: Sequence[Sequence[str]] = SENTENCES,
+    *,
+    num_heads: int = 3,
+    head_dim: int = 8,
+    dtype: torch.dtype = torch.bfloat16,
+    device: torch.device | str | None = None,
+    seed: int = 0,
+) -> PackedBatch:
+    """Lay sentences end to end, with random queries, keys and values.
+
+    Args:
+        sentences: One sequence of words per batch item; an empty one has length 0.
+        num_heads: Number of heads.
+        head_dim: Size of one head.
+        dtype: ``torch.bfloat16`` or ``torch.float16``, the types that flash-attn takes.
+        device: Where the tensors live; the CPU by default.
+        seed: Seed of the random numbers; the same seed gives the same batch on every device.
+
+    Raises:
+        ValueError: No sentence is given.
+    """
+    if not sentences:
+        raise ValueError("packed_batch needs at least one sentence")
+    tokens = tuple(word for words in sentences for word in words)
+    lengths = [len(words) for words in sentences]
+    q, k, v = _random_qkv((len(tokens), num_heads * head_dim), dtype, device, seed)
+    return PackedBatch(q, k, v, running_sum(lengths, device), max(lengths), num_heads, head_dim, tokens)
+
+
+def pack(x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, int]:
+    """Remove the padding and lay the sequences end to end.
+
+    Args:
+        x: ``[batch, seq, ...]``.
+        mask: bool ``[batch, seq]``, ``True`` at real tokens.
+
+    Returns:
+        The packed tensor ``[total_tokens, ...]``, ``cu_seqlens`` (int32 ``[batch + 1]``) and ``max_seqlen``.
+    """
+    lengths = mask.sum(dim=1).tolist()
+    return x[mask], running_sum(lengths, x.device), max(lengths)
+
+
+def unpack(packed: Tensor, mask: Tensor) -> Tensor:
+    """Put packed tokens back at their padded places; padding becomes zero.
+
+    Args:
+        packed: ``[total_tokens, ...]``.
+        mask: bool ``[batch, seq]`` with ``total_tokens`` times ``True``.
+
+    Returns:
+        ``[batch, seq, ...]``.
+    """
+    padded = packed.new_zeros(*mask.shape, *packed.shape[1:])
+    padded[mask] = packed
+    return padded
+
+
+def running_sum(lengths: Sequence[int], device: torch.device | str | None = None) -> Tensor:
+    """``cu_seqlens`` of some lengths: int32 ``[batch + 1]``, starts at 0."""
+    return torch.tensor([0, *lengths], device=device).cumsum(0, dtype=torch.int32)
+
+
+def _place(words: Sequence[str], seq: int, padding: Padding) -> tuple[str, ...]:
+    gap = (PAD,) * (seq - len(words))
+    words = tuple(words)
+    if padding == "right":
+        return words + gap
+    if padding == "left":
+        return gap + words
+    if padding == "holes":
+        middle = max(1, len(words) // 2)
+        return words[:middle] + gap + words[middle:]
+    if padding == "none":
+        if gap:
+            raise ValueError('padding="none" wants sentences of one length; choose "right", "left" or "holes"')
+        return words
+    raise ValueError(f'unknown padding {padding!r}; choose "right", "left", "holes" or "none"')
+
+
+def _random_qkv(
+    shape: tuple[int, ...], dtype: torch.dtype, device: torch.device | str | None, seed: int
+) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return [torch.randn(shape, generator=generator).to(device=device, dtype=dtype) for _ in range(3)]

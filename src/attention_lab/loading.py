@@ -1,0 +1,93 @@
+"""Run a learner's cells and find the function in them."""
+
+from __future__ import annotations
+
+import ast
+import linecache
+import math
+import sys
+import types
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+import attention_lab
+from attention_lab import flash
+from attention_lab.calls import failure_of, quiet
+
+
+def load(cells: Sequence[dict[str, str]], function_name: str, name: str) -> tuple[list[str], Any]:
+    """Run the cells in order and find the function.
+
+    Args:
+        cells: Objects with ``id`` and ``source``.
+        function_name: The function to find.
+        name: ``__name__`` for the code, ``__main__`` in a notebook.
+
+    Returns:
+        Notes on cells that were skipped, and the function or ``None``.
+    """
+    module = types.ModuleType(name)
+    namespace = module.__dict__
+    namespace.update(names_in_scope())
+    if name == "__main__":
+        sys.modules["__main__"] = module
+    notes = []
+    with quiet():
+        for cell in cells:
+            notes += _run_cell(cell["id"], cell["source"], namespace)
+    return notes, namespace.get(function_name)
+
+
+def names_in_scope() -> dict[str, Any]:
+    """The setup cell's names, for a notebook and a ``.py`` alike."""
+    names = {name: getattr(attention_lab, name) for name in attention_lab.__all__ if name not in _DRAWING}
+    return names | {
+        "torch": torch,
+        "F": F,
+        "math": math,
+        "flash_attn_varlen_func": flash.flash_attn_varlen_func,
+        "device": "cpu",
+        "display": lambda *things, **options: None,
+        **dict.fromkeys(_DRAWING, lambda *things, **options: None),
+    }
+
+
+# nothing is drawn here: pictures are the display kernel's affair, and matplotlib costs a second
+_DRAWING = ("attention_heatmap", "mask_heatmap")
+
+
+def _run_cell(cell_id: str, source: str, namespace: dict[str, Any]) -> list[str]:
+    filename = f"<{cell_id}>"
+    linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
+    try:
+        code = compile(python_lines(source), filename, "exec")
+    except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError) as error:
+        line = getattr(error, "lineno", None)
+        where = f" in line {line}" if line else ""
+        return [f"cell {cell_id} does not parse{where}: {type(error).__name__}: {getattr(error, 'msg', error)}"]
+    try:
+        exec(code, namespace)
+    except BaseException as error:
+        return [f"cell {cell_id} raised {failure_of(error)}"]
+    return []
+
+
+def python_lines(source: str) -> str:
+    """The source without IPython's magics and shell lines, where it is no Python with them."""
+    try:
+        ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        if source.lstrip().startswith("%%"):
+            return ""
+        lines = source.split("\n")
+        # keep the line's indentation and place, so that line numbers still hold
+        return "\n".join(_without_magic(line) for line in lines)
+    return source
+
+
+def _without_magic(line: str) -> str:
+    stripped = line.lstrip()
+    return line[: len(line) - len(stripped)] + "pass" if stripped.startswith(("%", "!")) else line

@@ -1,0 +1,192 @@
+"""Read what a learner hands in, and find the learner's own code in it.
+
+Only the text of the learner's cells is taken over: the solution, and other code cells that the notebook did not come
+with. Everything else, the checks above all, is the instructor's and comes from the instructor's source.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from attention_lab.variants import Variant
+
+SOLUTION_ID = "solution"
+STUB_MARK = "Write your solution here"
+
+# The instructor's cells, by grade_id: the same in all six notebooks (a test holds this against source/)
+INSTRUCTOR_IDS = frozenset(
+    (
+        "setup",
+        "toy-inputs",
+        "mask-picture",
+        "attention-map",
+        "test-contract",
+        "test-invariants",
+        "test-values",
+        "test-masking",
+        "test-robustness",
+        "test-kernel",
+    )
+)
+
+# A notebook is some tens of kilobytes; pictures make it hundreds
+MAX_BYTES = 50 * 2**20
+
+
+class NotJudgeable(Exception):
+    """A file from which no function can be taken; the message says why, and what to do."""
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A learner's code.
+
+    Attributes:
+        cells: Objects with ``id`` and ``source``, in the order to run them.
+        notes: What was repaired or left out, in words.
+        is_notebook: Whether a cell that raises is skipped (a notebook) or ends it (a ``.py`` file).
+    """
+
+    cells: tuple[dict[str, str], ...]
+    notes: tuple[str, ...] = ()
+    is_notebook: bool = True
+
+
+def read_submission(path: Path, variant: Variant) -> Submission:
+    """Read a ``.py`` file or a notebook.
+
+    Args:
+        path: The file.
+        variant: What it is to be judged as.
+
+    Raises:
+        NotJudgeable: The file cannot be read, does not parse or does not define the function.
+    """
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise NotJudgeable(f"the file is larger than {MAX_BYTES // 2**20} MB")
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise NotJudgeable(f"the file cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise NotJudgeable("the file is no UTF-8 text; save it again as .ipynb or .py") from error
+    if path.suffix == ".py":
+        return _python_submission(text, variant)
+    if path.suffix == ".ipynb":
+        return notebook_submission(parse_notebook(text), variant)
+    raise NotJudgeable(f"{path.name} is neither a .py file nor a notebook (.ipynb)")
+
+
+def parse_notebook(text: str) -> dict[str, Any]:
+    """The notebook's JSON as an object with a list of cells; notebooks of format 3 are flattened.
+
+    Raises:
+        NotJudgeable: The text is no notebook.
+    """
+    try:
+        notebook = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise NotJudgeable(f"the notebook is broken: it is no valid JSON ({str(error)[:120]})") from error
+    if not isinstance(notebook, dict):
+        raise NotJudgeable("the notebook is broken: its JSON is no object")
+    cells = notebook.get("cells")
+    if not isinstance(cells, list):
+        sheets = notebook.get("worksheets")  # format 3 kept its cells in worksheets
+        sheets = sheets if isinstance(sheets, list) else []
+        cells = [cell for sheet in sheets if isinstance(sheet, dict) for cell in _listed(sheet.get("cells"))]
+        if not cells:
+            raise NotJudgeable("the notebook is broken: it has no cells")
+    notebook["cells"] = [cell for cell in cells if isinstance(cell, dict)]
+    return notebook
+
+
+def notebook_submission(notebook: dict[str, Any], variant: Variant, master: dict[str, Any] | None = None) -> Submission:
+    """Find the learner's cells in a notebook.
+
+    Args:
+        notebook: From ``parse_notebook``.
+        variant: What it is to be judged as.
+        master: The instructor's source; its toy inputs run before the learner's cells, and copies of its cells that
+            lost their ids are recognised by their text.
+
+    Raises:
+        NotJudgeable: No cell defines the function.
+    """
+    known = {_text(cell).strip() for cell in (master or {}).get("cells", ())}
+    cells, notes = [], []
+    for number, cell in enumerate(notebook["cells"], start=1):
+        grade_id, source = grade_id_of(cell), _text(cell)
+        is_code = cell.get("cell_type") == "code"
+        if grade_id == SOLUTION_ID and not is_code and defines(source, variant.function_name):
+            notes.append("the solution's cell had another type than code; it is judged as code")
+            is_code = True
+        if not is_code or not source.strip() or grade_id in INSTRUCTOR_IDS:
+            continue
+        if grade_id != SOLUTION_ID and source.strip() in known:
+            continue
+        cells.append({"id": grade_id or f"{number}", "source": source})
+    chosen = _choose(cells, variant, notes)
+    return Submission((*_prelude(master), *chosen), tuple(notes))
+
+
+def grade_id_of(cell: dict[str, Any]) -> str:
+    """The cell's nbgrader id, or its own where it has no nbgrader metadata; empty where it has neither."""
+    metadata = cell.get("metadata")
+    nbgrader = metadata.get("nbgrader") if isinstance(metadata, dict) else None
+    grade_id = nbgrader.get("grade_id") if isinstance(nbgrader, dict) else None
+    for name in (grade_id, cell.get("id")):
+        if isinstance(name, str) and name:
+            return name
+    return ""
+
+
+def defines(source: str, function_name: str) -> bool:
+    """Whether the text defines the function, by ``def`` or by an assignment at the start of a line."""
+    return re.search(rf"^(?:async\s+)?(?:def\s+{function_name}\b|{function_name}\s*[:=])", source, re.M) is not None
+
+
+def _choose(cells: list[dict[str, str]], variant: Variant, notes: list[str]) -> list[dict[str, str]]:
+    """Leave out untouched stubs where another cell defines the function."""
+    defining = [cell for cell in cells if defines(cell["source"], variant.function_name)]
+    written = [cell for cell in defining if STUB_MARK not in cell["source"]]
+    if not defining:
+        others = sorted({name for cell in cells for name in re.findall(r"^def\s+(\w+)", cell["source"], re.M)})
+        seen = f"; it defines {', '.join(others[:5])}" if others else ""
+        raise NotJudgeable(f"no cell defines the function {variant.function_name}{seen}")
+    if len(written) > 1:
+        notes.append(f"{len(written)} cells define {variant.function_name}; the last one counts")
+    if not written:
+        return cells
+    return [cell for cell in cells if cell in written or cell not in defining]
+
+
+def _prelude(master: dict[str, Any] | None) -> Sequence[dict[str, str]]:
+    cells = (master or {}).get("cells", ())
+    return [{"id": "toy-inputs", "source": _text(cell)} for cell in cells if grade_id_of(cell) == "toy-inputs"]
+
+
+def _python_submission(text: str, variant: Variant) -> Submission:
+    try:
+        ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        line = getattr(error, "lineno", None)
+        where = f" in line {line}" if line else ""
+        raise NotJudgeable(f"the file does not parse{where}: {getattr(error, 'msg', error)}") from error
+    return Submission(({"id": "file", "source": text},), is_notebook=False)
+
+
+def _text(cell: dict[str, Any]) -> str:
+    source = cell.get("source", cell.get("input", ""))  # format 3 called it input
+    if isinstance(source, list):
+        return "".join(part for part in source if isinstance(part, str))
+    return source if isinstance(source, str) else ""
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []

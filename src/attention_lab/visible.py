@@ -1,0 +1,40 @@
+"""Run the visible checks on one file: ``python -m attention_lab.visible VARIANT FILE``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from attention_lab.checks import VISIBLE_CHECKS, CheckFailed, check
+from attention_lab.loading import load
+from attention_lab.submission import NotJudgeable, read_submission
+from attention_lab.variants import get_variant
+
+
+def main(variant_name: str, file: str) -> int:
+    """Print one line a check; returns 0 when both pass, else 1."""
+    variant = get_variant(variant_name)
+    try:
+        submission = read_submission(Path(file), variant)
+    except NotJudgeable as reason:
+        print(f"  FAILED  {reason}")
+        return 1
+    notes, function = load(submission.cells, variant.function_name, "__main__")
+    for note in notes:
+        print(f"  note: {note}")
+    if function is None:
+        print(f"  FAILED  the function {variant.function_name} was not found")
+        return 1
+    passed = True
+    for name in VISIBLE_CHECKS:
+        try:
+            check(variant, name, function)
+            print(f"  passed  {name}")
+        except CheckFailed as failed:
+            passed = False
+            print("  FAILED  " + name + "\n          " + str(failed).replace("\n", "\n          "))
+    return 0 if passed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:3]))
