@@ -1,5 +1,7 @@
 """How nbgrader works in this course. nbgrader, Formgrader and Validate read it from the course root."""
 
+import os
+import sys
 from pathlib import Path
 
 from nbconvert.preprocessors import CSSHTMLHeaderPreprocessor
@@ -21,6 +23,9 @@ from nbgrader.preprocessors import (
 from attention_grading.preprocessors import FillPlaceholders, RunUngraded, SubmissionExporter, Transplant, WriteVerdict
 
 c = get_config()  # noqa: F821 (traitlets provides it)
+
+# nbgrader calls `alembic` by name: find this environment's, activated or not
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
 
 # ---- course ----------------------------------------------------------------------------------------------------------
 root = Path(__file__).resolve().parent
@@ -62,7 +67,6 @@ c.Autograde.autograde_preprocessors = [
 ]
 c.WriteVerdict.seconds = 30  # wall-clock limit for judging one submission
 c.Execute.timeout = 30  # seconds for one cell
-c.Execute.allow_errors = True
 c.Execute.shutdown_kernel = "immediate"  # a polite shutdown waits a second for torch
 c.LimitOutput.max_lines = 200
 c.LimitOutput.max_traceback = 60

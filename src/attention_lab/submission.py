@@ -118,10 +118,10 @@ def notebook_submission(notebook: dict[str, Any], variant: Variant, master: dict
     Raises:
         NotJudgeable: No cell defines the function.
     """
-    known = {_text(cell).strip() for cell in (master or {}).get("cells", ())}
+    known = {source_of(cell).strip() for cell in (master or {}).get("cells", ())}
     cells, notes = [], []
     for number, cell in enumerate(notebook["cells"], start=1):
-        grade_id, source = grade_id_of(cell), _text(cell)
+        grade_id, source = grade_id_of(cell), source_of(cell)
         is_code = cell.get("cell_type") == "code"
         if grade_id == SOLUTION_ID and not is_code and defines(source, variant.function_name):
             notes.append("the solution's cell had another type than code; it is judged as code")
@@ -168,7 +168,7 @@ def _choose(cells: list[dict[str, str]], variant: Variant, notes: list[str]) -> 
 
 def _prelude(master: dict[str, Any] | None) -> Sequence[dict[str, str]]:
     cells = (master or {}).get("cells", ())
-    return [{"id": "toy-inputs", "source": _text(cell)} for cell in cells if grade_id_of(cell) == "toy-inputs"]
+    return [{"id": "toy-inputs", "source": source_of(cell)} for cell in cells if grade_id_of(cell) == "toy-inputs"]
 
 
 def _python_submission(text: str, variant: Variant) -> Submission:
@@ -181,7 +181,8 @@ def _python_submission(text: str, variant: Variant) -> Submission:
     return Submission(({"id": "file", "source": text},), is_notebook=False)
 
 
-def _text(cell: dict[str, Any]) -> str:
+def source_of(cell: dict[str, Any]) -> str:
+    """A cell's text, whether it is kept as one string or as lines."""
     source = cell.get("source", cell.get("input", ""))  # format 3 called it input
     if isinstance(source, list):
         return "".join(part for part in source if isinstance(part, str))

@@ -130,6 +130,7 @@ def main(arguments: list[str] | None = None) -> int:
             step()
         console.print(f"[green]done[/green]  {title}")
     console.print(gradebook_table(folder / "grades.csv"))
+    console.print(reasons_table(folder))
     console.print(f"feedback: {options.folder / 'feedback'}    log: {options.folder / 'nbgrader.log'}")
     return 0
 
@@ -179,15 +180,47 @@ def gradebook_table(grades: Path) -> Table:
     """Student × assignment, from nbgrader's export."""
     with grades.open(newline="") as file:
         rows = list(csv.DictReader(file))
-    scores = {(row["student_id"], row["assignment"]): row["score"] for row in rows}
+    scores = {(row["student_id"], row["assignment"]): float(row["score"]) for row in rows}
     table = Table(title="gradebook (points of 10)")
     table.add_column("student")
-    stems = [variant.stem for variant in VARIANTS.values()]
-    for stem in stems:
-        table.add_column(stem, justify="right")
+    for variant in VARIANTS.values():
+        table.add_column(variant.stem.replace("_", "\n"), justify="right")
     for student in STUDENTS:
-        table.add_row(student, *(f"{float(scores[student, stem]):g}" for stem in stems))
+        table.add_row(student, *(f"{scores[student, variant.stem]:g}" for variant in VARIANTS.values()))
     return table
+
+
+def reasons_table(folder: Path) -> Table:
+    """Why points were lost: for each graded notebook the first failed check's diagnosis, or else its message."""
+    table = Table(title="why points were lost")
+    for name in ("student", "assignment", "reason"):
+        table.add_column(name)
+    for student in STUDENTS:
+        seen = {stem: reason for stem in _stems() if (reason := _reason(folder / "autograded" / student / stem))}
+        if len(set(seen.values())) == 1 and len(seen) == len(VARIANTS):
+            seen = {"all six": next(iter(seen.values()))}
+        for stem, reason in seen.items():
+            table.add_row(student, stem, reason)
+    return table
+
+
+def _stems() -> list[str]:
+    return [variant.stem for variant in VARIANTS.values()]
+
+
+def _reason(folder: Path) -> str | None:
+    notebook = nbformat.read(folder / f"{folder.name}.ipynb", as_version=4)
+    errors = [
+        output.traceback
+        for cell in notebook.cells
+        if "points" in cell.metadata.get("nbgrader", {})
+        for output in cell.outputs
+        if output.output_type == "error"
+    ]
+    if not errors:
+        return None
+    diagnosed = [line for lines in errors for line in lines if line.startswith("diagnosis: ")]
+    return diagnosed[0].removeprefix("diagnosis: ") if diagnosed else errors[0][0]
 
 
 def _solution(notebook: NotebookNode) -> NotebookNode:

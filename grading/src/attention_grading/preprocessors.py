@@ -34,6 +34,7 @@ from attention_lab.submission import (
     grade_id_of,
     notebook_submission,
     parse_notebook,
+    source_of,
 )
 from attention_lab.variants import Variant, get_variant
 
@@ -58,19 +59,27 @@ class SubmissionExporter(NotebookExporter):
                 text = file_stream.read()
             except UnicodeDecodeError as error:
                 raise NotJudgeable("the file is no UTF-8 text") from error
-            parsed = parse_notebook(text)
-            notebook = nbformat.from_dict({"nbformat": 4, "nbformat_minor": 5, "metadata": {}} | _plain(parsed))
+            notebook = _lenient(text)
         except NotJudgeable as reason:
             notebook = new_notebook(metadata={BROKEN: str(reason)})
         return self.from_notebook_node(notebook, resources=resources, **options)
 
 
-def _plain(parsed: dict[str, Any]) -> dict[str, Any]:
-    """The parts of a parsed notebook that are used: its cells, and our own note."""
-    metadata = parsed.get("metadata")
-    kept = {BROKEN: metadata[BROKEN]} if isinstance(metadata, dict) and isinstance(metadata.get(BROKEN), str) else {}
-    ours = isinstance(metadata, dict) and metadata.get("attention_grading_rebuilt") is True
-    return {"cells": parsed["cells"], "metadata": metadata if ours else kept}
+def _lenient(text: str) -> NotebookNode:
+    """A notebook from any JSON with cells; what nbformat cannot read is reduced to its cells' ids and texts."""
+    parsed = parse_notebook(text)
+    try:
+        return nbformat.reads(text, as_version=4)
+    except Exception:  # nbformat meets hostile or damaged metadata with errors of many kinds
+        cells = [
+            {
+                "cell_type": "code" if cell.get("cell_type") == "code" else "markdown",
+                "metadata": {"nbgrader": {"grade_id": grade_id_of(cell)}},
+                "source": source_of(cell),
+            }
+            for cell in parsed["cells"]
+        ]
+        return nbformat.from_dict({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": cells})
 
 
 class Transplant(NbGraderPreprocessor):

@@ -37,6 +37,10 @@ class Session:
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the worker."""
         self._supervisor.close()
 
     def judge_file(self, variant: str | Variant, path: Path) -> Verdict:
