@@ -34,6 +34,10 @@ _NOT_THE_LEARNERS = (
 )
 
 
+# The first operation on the meta device imports for half a second: here, once, and not within a learner's first check
+torch.ones(1, 1, device="meta").tril()
+
+
 @dataclass(frozen=True, eq=False)
 class Call:
     """How to call the function once.

@@ -151,8 +151,7 @@ def no_device_mismatch(case: str, call: Call, outcome: Outcome) -> None:
     """On the meta device only a device mismatch, or an output elsewhere, counts; other errors there say nothing."""
     failure = outcome.failure
     if failure is not None:
-        text = failure.text.lower()
-        if failure.kind == "RuntimeError" and "device" in text and ("same device" in text or "two devices" in text):
+        if failure.kind == "RuntimeError" and _is_device_mismatch(failure.text):
             raise CheckFailed(
                 case,
                 "tensors of different devices meet",
@@ -443,7 +442,7 @@ def _explain_failure(failure: Failure, call: Call) -> tuple[str, str, str]:
             detail,
             "the signature in the task: names, order, defaults",
         )
-    if "device" in failure.text.lower() and "same device" in failure.text.lower():
+    if _is_device_mismatch(failure.text):
         return "tensors of different devices meet", detail, "the tensors you create: give them device=q.device"
     if "dtype" in failure.text.lower() or "scalar type" in failure.text.lower():
         return "tensors of different dtypes meet", detail, "the tensors you create or convert: give them q's dtype"
@@ -460,6 +459,11 @@ def _explain_failure(failure: Failure, call: Call) -> tuple[str, str, str]:
             "operations that end in an underscore, and += *= /= on q, k or v",
         )
     return "your function raised an error", detail, "the line that the error names"
+
+
+def _is_device_mismatch(text: str) -> bool:
+    """Whether an error says that two devices met; PyTorch has two wordings for it."""
+    return "same device" in text or "not on the expected device" in text
 
 
 def _nan_hint(call: Call, bad: Tensor) -> str:

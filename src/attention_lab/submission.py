@@ -23,6 +23,7 @@ STUB_MARK = "Write your solution here"
 INSTRUCTOR_IDS = frozenset(
     (
         "setup",
+        "idea-example",
         "toy-inputs",
         "mask-picture",
         "attention-map",

@@ -17,6 +17,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from attention_grading.course import read_course
@@ -200,7 +201,7 @@ def reasons_table(folder: Path) -> Table:
         if len(set(seen.values())) == 1 and len(seen) == len(VARIANTS):
             seen = {"all six": next(iter(seen.values()))}
         for stem, reason in seen.items():
-            table.add_row(student, stem, reason)
+            table.add_row(student, stem, escape(reason))
     return table
 
 

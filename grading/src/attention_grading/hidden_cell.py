@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from attention_grading.cases import PUBLIC_SEED, flat_calls, plan
-from attention_grading.judge import judge_check, perform_here
+from attention_grading.verdict import judge_check, perform_here
 from attention_lab.checks import CheckFailed
 from attention_lab.variants import get_variant
 

@@ -24,9 +24,9 @@ from traitlets import Bool, Float, Unicode
 
 from attention_grading.cases import PUBLIC_SEED
 from attention_grading.course import fill_placeholders, read_course
-from attention_grading.judge import CheckResult, Verdict, not_judged
 from attention_grading.session import Session
 from attention_grading.supervisor import DEFAULT_SECONDS
+from attention_grading.verdict import CheckResult, Verdict, not_judged
 from attention_lab.submission import (
     SOLUTION_ID,
     NotJudgeable,

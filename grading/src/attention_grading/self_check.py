@@ -8,8 +8,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from attention_grading.judge import Verdict
 from attention_grading.session import Session
+from attention_grading.verdict import Verdict
 from attention_lab.variants import Variant
 
 

@@ -6,8 +6,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from attention_grading.cases import PUBLIC_SEED, flat_calls, plan
-from attention_grading.judge import Verdict, judge_outcomes, missing_outcome, not_judged
 from attention_grading.supervisor import DEFAULT_SECONDS, EncodedCalls, Supervisor
+from attention_grading.verdict import Verdict, judge_outcomes, missing_outcome, not_judged
 from attention_lab.submission import NotJudgeable, Submission, read_submission
 from attention_lab.variants import Variant, get_variant
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from attention_grading import wire
-from attention_grading.judge import missing_outcome
 from attention_grading.kernel_service import MarkedKernels
+from attention_grading.verdict import missing_outcome
 from attention_lab.calls import Call, Outcome
 
 # Seconds that one submission may take, all its calls together

@@ -1,0 +1,248 @@
+"""The learner kit: inputs, attention maps, visible checks, and that it holds no answers."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from attention_grading.reference import attend
+from attention_lab import CheckFailed, attention_map, check, get_variant, pack, packed_batch, padded_batch, unpack
+from attention_lab.variants import VARIANTS
+
+ROOT = Path(__file__).parents[1]
+
+
+def right(name: str):
+    variant = get_variant(name)
+
+    def function(q, k, v, num_heads, head_dim, *rest, **named):
+        keys = ("cu_seqlens", "max_seqlen") if variant.packed else ("mask",)
+        arguments = dict(zip(("q", "k", "v", "num_heads", "head_dim"), (q, k, v, num_heads, head_dim), strict=True))
+        arguments |= dict.fromkeys(keys) | dict(zip(keys, rest, strict=False)) | named
+        if q.device.type == "meta":
+            return torch.empty_like(q)
+        return attend(variant, arguments).to(q.dtype)
+
+    return function
+
+
+# ---- inputs ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("padding", "mask"),
+    [("right", [1, 1, 1, 1, 0, 0]), ("left", [0, 0, 1, 1, 1, 1]), ("holes", [1, 1, 0, 0, 0, 1, 1])],
+)
+def test_padding_goes_where_it_is_asked(padding, mask):
+    batch = padded_batch(padding=padding)
+    assert batch.mask[1].int().tolist() == mask
+    assert [token == "<pad>" for token in batch.tokens[1]] == [not real for real in mask]
+    assert batch.q.shape == (2, len(mask), 24)
+
+
+def test_padding_none_wants_equal_lengths():
+    with pytest.raises(ValueError, match="one length"):
+        padded_batch(padding="none")
+    assert padded_batch((("a", "b"), ("c", "d")), padding="none").mask is None
+
+
+def test_cu_seqlens_are_the_running_sum_in_int32():
+    batch = packed_batch((("a",) * 2, ("b",) * 3, ("c",) * 4))
+    assert batch.cu_seqlens.tolist() == [0, 2, 5, 9]
+    assert batch.cu_seqlens.dtype == torch.int32
+    assert (batch.max_seqlen, batch.lengths, batch.total_tokens) == (4, (2, 3, 4), 9)
+
+
+def test_unpack_undoes_pack_at_real_tokens():
+    batch = padded_batch(padding="holes")
+    packed, cu_seqlens, max_seqlen = pack(batch.q, batch.mask)
+    assert packed.shape[0] == int(batch.mask.sum()) == int(cu_seqlens[-1])
+    assert max_seqlen == 6
+    assert torch.equal(unpack(packed, batch.mask), batch.q * batch.mask[..., None])
+
+
+# ---- attention map ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_attention_map_gives_the_weights_back(name):
+    variant = get_variant(name)
+    batch = packed_batch() if variant.packed else padded_batch(padding="left")
+    weights = attention_map(right(name), batch)
+    tokens = batch.q.shape[-2]
+    assert weights.shape[-3:] == (batch.num_heads, tokens, tokens)
+    # the weights, applied to the true values, give the output
+    values = batch.v.float().unflatten(-1, (batch.num_heads, batch.head_dim)).transpose(-3, -2)
+    output = (weights @ values).transpose(-3, -2).flatten(-2)
+    torch.testing.assert_close(output, attend(variant, batch.arguments()).float(), atol=2e-2, rtol=2e-2)
+
+
+def test_attention_map_names_a_wrong_shape():
+    with pytest.raises(ValueError, match="your function returned"):
+        attention_map(lambda **arguments: arguments["q"][0], padded_batch())
+
+
+# ---- visible checks --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_right_functions_pass_both_visible_checks(name, capsys):
+    for which in ("contract", "invariants"):
+        check(name, which, right(name))
+    assert capsys.readouterr().out.count("passed: ") >= 8
+
+
+@pytest.mark.parametrize(
+    ("used", "judged", "case"),
+    [
+        ("eager_bidirectional", "eager_causal", "causal"),
+        ("eager_causal", "eager_bidirectional", "a visible key matters"),
+        ("flash_bidirectional", "flash_causal", "causal"),
+        ("flash_causal", "flash_bidirectional", "a visible key matters"),
+    ],
+)
+def test_wrong_causality_fails_the_invariants(used, judged, case):
+    with pytest.raises(CheckFailed) as failed:
+        check(judged, "invariants", right(used))
+    assert failed.value.case.startswith(case)
+
+
+@pytest.mark.parametrize("name", ["eager_bidirectional", "sdpa_causal"])
+def test_ignored_mask_fails_the_invariants(name):
+    function = right(name)
+    with pytest.raises(CheckFailed, match="masked keys and values changed"):
+        check(name, "invariants", lambda **given: function(**(given | {"mask": None})))
+
+
+def broken(change):
+    function = right("eager_causal")
+
+    def wrong(q, k, v, num_heads, head_dim, mask=None):
+        return change(function(q, k, v, num_heads, head_dim, mask), q, mask)
+
+    return wrong
+
+
+@pytest.mark.parametrize(
+    ("which", "change", "words"),
+    [
+        ("contract", lambda out, q, mask: None, "returned None"),
+        ("contract", lambda out, q, mask: (out, out), "returned tuple of 2"),
+        ("contract", lambda out, q, mask: out.flatten(1), "wrong shape"),
+        ("contract", lambda out, q, mask: out.float(), "wrong dtype"),
+        ("contract", lambda out, q, mask: out + torch.zeros(1, 1, 1, device="cpu") if q.is_meta else out, "device"),
+        ("contract", lambda out, q, mask: out * (1 / len(mask) > 0), "TypeError"),
+        ("invariants", lambda out, q, mask: out * 0, "did not change"),
+        ("invariants", lambda out, q, mask: out * float("nan"), "not finite"),
+        ("invariants", lambda out, q, mask: (q.mul_(2), out)[1], "modified its input q"),
+        ("invariants", lambda out, q, mask: (mask.logical_not_(), out)[1], "modified its input mask"),
+    ],
+)
+def test_what_is_wrong_is_said(which, change, words):
+    with pytest.raises(CheckFailed) as failed:
+        check("eager_causal", which, broken(change))
+    assert words in str(failed.value)
+    assert len(str(failed.value).split("\n")) == 3
+
+
+def test_missing_default_of_the_mask_is_said():
+    function = right("eager_causal")
+    with pytest.raises(CheckFailed, match="does not take the arguments"):
+        check(
+            "eager_causal",
+            "contract",
+            lambda q, k, v, num_heads, head_dim, mask: function(q, k, v, num_heads, head_dim, mask),
+        )
+
+
+def test_traceback_is_a_list_of_three_lines():
+    failed = CheckFailed("case", "problem", "detail", "hint")
+    assert failed._render_traceback_() == ["[case] problem", "detail", "look at hint"]
+
+
+def test_checks_write_nothing_to_stderr(capfd):
+    import warnings
+
+    def noisy(**arguments):
+        warnings.warn("noise", stacklevel=1)
+        print("noise", file=sys.stderr)
+        return right("eager_causal")(**arguments)
+
+    check("eager_causal", "invariants", noisy)
+    assert capfd.readouterr().err == ""
+
+
+# ---- the house -------------------------------------------------------------------------------------------------------
+
+
+def imports_of(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add(node.module or "")
+    return names
+
+
+def test_kit_never_imports_the_grading_package():
+    for path in (ROOT / "src").rglob("*.py"):
+        assert not any(name.startswith("attention_grading") for name in imports_of(path)), path
+
+
+def test_worker_knows_neither_reference_nor_judge():
+    code = (
+        "import sys, attention_grading.worker\n"
+        "print(sorted(name for name in sys.modules if name.startswith('attention_grading')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(ast.literal_eval(done.stdout))
+    assert "attention_grading.worker" in loaded
+    assert loaded.isdisjoint(
+        f"attention_grading.{name}"
+        for name in ("reference", "cases", "verify", "verdict", "mistakes", "kernel_service")
+    )
+
+
+def test_worker_survives_without_drawing_matplotlib():
+    code = "import sys, attention_lab; print('matplotlib' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_check_command_judges_notebooks_and_says_so_by_exit_code(tmp_path):
+    stem = VARIANTS["eager_causal"].stem
+    right_notebook = ROOT / "source" / stem / f"{stem}.ipynb"
+    stub = ROOT / "release" / stem / f"{stem}.ipynb"
+    command = [sys.executable, "-m", "attention_lab.cli", "check"]
+    good = subprocess.run([*command, str(right_notebook)], capture_output=True, text=True, check=False)
+    assert good.returncode == 0, good.stdout + good.stderr
+    assert "10 of 10" in good.stdout
+    bad = subprocess.run([*command, str(stub), str(right_notebook)], capture_output=True, text=True, check=False)
+    assert bad.returncode == 1
+    assert "not implemented yet" in bad.stdout
+    unknown = subprocess.run([*command, str(tmp_path / "x.ipynb")], capture_output=True, text=True, check=False)
+    assert unknown.returncode == 2
+    assert "--variant" in unknown.stderr
+
+
+def test_check_without_a_judge_runs_the_visible_checks_alone(tmp_path):
+    stem = VARIANTS["eager_causal"].stem
+    path = ROOT / "source" / stem / f"{stem}.ipynb"
+    command = [sys.executable, "-m", "attention_lab.visible", "eager_causal", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert "passed  invariants" in done.stdout
+
+
+def test_doctor_names_route_and_versions():
+    done = subprocess.run(
+        [sys.executable, "-m", "attention_lab.cli", "doctor"], capture_output=True, text=True, check=True
+    )
+    for word in ("torch", "flash route", "device", "stand-in" if not torch.cuda.is_available() else "flash"):
+        assert word in done.stdout
