@@ -86,6 +86,11 @@ class Failure:
     text: str
     line: str = ""
 
+    @property
+    def is_stub(self) -> bool:
+        """Whether the untouched stub raised it."""
+        return self.kind == "NotImplementedError" and "Write your solution here" in self.text
+
     def __str__(self) -> str:
         where = f" ({self.line})" if self.line else ""
         return f"{self.kind}: {self.text}{where}" if self.text else f"{self.kind}{where}"

@@ -123,7 +123,7 @@ def _attend(
         weights = torch.dropout(weights, dropout_p, True)
     if k.shape[0] == 0:
         return q * 0, lse
-    return torch.matmul(weights, values).transpose(0, 1).to(q.dtype), lse
+    return torch.matmul(weights, values).transpose(0, 1).to(q.dtype).contiguous(), lse
 
 
 def _visible(starts_q: list[int], starts_k: list[int], causal: bool, window_size: tuple[int, int]) -> Tensor:

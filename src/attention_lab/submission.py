@@ -113,8 +113,8 @@ def notebook_submission(notebook: dict[str, Any], variant: Variant, master: dict
     Args:
         notebook: From ``parse_notebook``.
         variant: What it is to be judged as.
-        master: The instructor's source; its toy inputs run before the learner's cells, and copies of its cells that
-            lost their ids are recognised by their text.
+        master: The instructor's source. Its toy inputs run before the learner's cells (without it, the notebook's
+            own), and copies of its cells that lost their ids are recognised by their text.
 
     Raises:
         NotJudgeable: No cell defines the function.
@@ -133,7 +133,7 @@ def notebook_submission(notebook: dict[str, Any], variant: Variant, master: dict
             continue
         cells.append({"id": grade_id or f"{number}", "source": source})
     chosen = _choose(cells, variant, notes)
-    return Submission((*_prelude(master), *chosen), tuple(notes))
+    return Submission((*_prelude(master or notebook), *chosen), tuple(notes))
 
 
 def grade_id_of(cell: dict[str, Any]) -> str:
@@ -167,9 +167,10 @@ def _choose(cells: list[dict[str, str]], variant: Variant, notes: list[str]) -> 
     return [cell for cell in cells if cell in written or cell not in defining]
 
 
-def _prelude(master: dict[str, Any] | None) -> Sequence[dict[str, str]]:
-    cells = (master or {}).get("cells", ())
-    return [{"id": "toy-inputs", "source": source_of(cell)} for cell in cells if grade_id_of(cell) == "toy-inputs"]
+def _prelude(notebook: dict[str, Any]) -> Sequence[dict[str, str]]:
+    """The toy inputs, which a learner's free cells may use."""
+    toys = [source_of(cell) for cell in notebook["cells"] if grade_id_of(cell) == "toy-inputs"]
+    return [{"id": "toy-inputs", "source": source} for source in toys[:1]]
 
 
 def _python_submission(text: str, variant: Variant) -> Submission:

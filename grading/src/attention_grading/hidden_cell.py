@@ -35,7 +35,7 @@ def judge(variant: str, check: str, function: Callable[..., Any]) -> float:
     cases = [case for case in plan(variant_.name, PUBLIC_SEED) if case.check == check]
     if not cases:
         raise ValueError(f"unknown check {check!r}")
-    outcomes = iter(perform_here(function, flat_calls(cases)))
+    outcomes = iter(perform_here(variant_, function, flat_calls(cases)))
     result = judge_check(variant_, check, [(case, [next(outcomes) for _ in case.calls]) for case in cases])
     print("\n".join(result.lines))
     if not result.passed:

@@ -45,6 +45,7 @@ SENTENCES: dict[str, str] = {
     "heads-not-transposed-back": "the heads are merged without moving them back behind the tokens first",
     "heads-never-split": "all heads are treated as one",
     "heads-viewed-without-transpose": "the heads are split by reshaping across the tokens instead of along hidden_dim",
+    "attention-over-heads": "the heads of one token attend to each other: the heads were not moved before the tokens",
     "qk-swapped": "queries and keys are swapped",
     "kv-swapped": "keys and values are swapped",
     "qv-swapped": "queries and values are swapped",
@@ -107,7 +108,10 @@ def diagnose(variant: Variant, calls: Sequence[Call], outcomes: Sequence[Outcome
     Returns:
         The name and its meaning, or ``None`` where no single known mistake explains everything.
     """
-    pairs = [(call, outcome) for call, outcome in zip(calls, outcomes, strict=True) if _has_numbers(call, outcome)]
+    together = list(zip(calls, outcomes, strict=True))
+    if any(outcome.failure is not None for call, outcome in together if call.setting != "meta"):
+        return None  # an exception is no number: a model of numbers does not explain it
+    pairs = [(call, outcome) for call, outcome in together if _has_numbers(call, outcome)]
     wrong = [pair for pair in pairs if not _matches(pair[1], *_right(variant, pair[0]), pair[0])]
     if not wrong:
         return None
@@ -182,6 +186,8 @@ def _layout_models() -> Iterator[Model]:
     yield Model("heads-viewed-without-transpose", split=viewed, merge=as_it_lies)
     yield Model("heads-never-split", split=one_head)
     yield Model("heads-never-split", split=one_head, scale=lambda head_dim, hidden_dim, seq: hidden_dim**-0.5)
+    yield _OverHeads("attention-over-heads")
+    yield _OverHeads("attention-over-heads", causal=True)
     yield Model("qk-swapped", order="kqv")
     yield Model("kv-swapped", order="qvk")
     yield Model("qv-swapped", order="vkq")
@@ -200,6 +206,10 @@ def _softmax_models() -> Iterator[Model]:
     yield Model("softmax-missing", weigh=lambda scores, visible: scores.masked_fill(~visible, 0.0))
     yield Model("mean-of-values", weigh=lambda scores, visible: masked_softmax(torch.zeros_like(scores), visible))
     yield Model("returns-values", weigh=lambda scores, visible: torch.eye(scores.shape[-1]).double().expand_as(scores))
+
+
+# what learners write instead of the dtype's lowest number
+SMALL_CONSTANTS = (-1.0, -10.0, -50.0, -100.0, -1000.0)
 
 
 def _visibility_models(variant: Variant) -> Iterator[Model]:
@@ -244,15 +254,13 @@ def _mask_models(variant: Variant) -> Iterator[Model]:
     yield Model("mask-inverted", visible=with_mask(lambda mask: ~mask[:, None, :]))
     yield Model("mask-ignored", visible=with_mask(every_key))
     yield Model("mask-on-queries", visible=with_mask(lambda mask: mask[:, :, None]))
-    for constant in (-1.0, -10.0, -50.0, -100.0):
+    for constant in SMALL_CONSTANTS:
         yield Model("mask-constant-too-small", weigh=_filled_with(constant))
         yield Model("mask-constant-too-small", weigh=_added(constant))
-    yield Model("mask-constant-too-small", weigh=_filled_with(-1000.0))
     yield _AfterSoftmax("mask-after-softmax")
     yield _AfterSoftmax("mask-multiplied", weigh=lambda scores, visible: (scores * visible).softmax(-1))
     if variant.causal:
-        yield _KeepsTriangle("mask-after-softmax")
-        yield _KeepsTriangle("mask-multiplied", before_softmax=True)
+        yield from _padding_models()
 
 
 def _filled_with(constant: float) -> Callable[[Tensor, Tensor], Tensor]:
@@ -271,22 +279,51 @@ class _AfterSoftmax(Model):
 
 
 @dataclass(frozen=True)
-class _KeepsTriangle(Model):
-    """The triangle is applied rightly, the padding mask is not."""
+class _OverHeads(Model):
+    """``[..., tokens, num_heads, head_dim]`` as it is: each token's heads attend to each other."""
 
-    before_softmax: bool = False
+    causal: bool = False
+
+    def output(self, variant: Variant, arguments: dict[str, Any]) -> tuple[Tensor, Tensor]:
+        heads, head_dim = arguments["num_heads"], arguments["head_dim"]
+        q, k, v = (arguments[name].double().unflatten(-1, (heads, head_dim)) for name in "qkv")
+        scores = q @ k.transpose(-2, -1) * head_dim**-0.5
+        seen = torch.ones(heads, heads, dtype=torch.bool)
+        weights = masked_softmax(scores, seen.tril() if self.causal else seen)
+        return (weights @ v).flatten(-2), torch.ones(q.shape[:-2], dtype=torch.bool)
+
+
+@dataclass(frozen=True)
+class _KeepsTriangle(Model):
+    """The triangle is applied rightly, the padding mask is not: ``pad`` gives the weights of one that is not."""
+
+    pad: Callable[[Tensor, Tensor, Tensor], Tensor] = lambda scores, keys, triangle: scores
 
     def output(self, variant: Variant, arguments: dict[str, Any]) -> tuple[Tensor, Tensor]:
         triangle = visible_keys(variant, arguments | {"mask": None}).unsqueeze(-3)
         mask = arguments["mask"]
         keys = torch.ones_like(triangle) if mask is None else mask[:, None, None, :]
+        return Model(self.name, weigh=lambda scores, visible: self.pad(scores, keys, triangle)).output(
+            variant, arguments
+        )
 
-        def weigh(scores: Tensor, visible: Tensor) -> Tensor:
-            if self.before_softmax:
-                return masked_softmax(scores * keys, triangle)
-            return masked_softmax(scores, triangle) * keys
 
-        return Model(self.name, weigh=weigh).output(variant, arguments)
+def _padding_models() -> Iterator[Model]:
+    yield _KeepsTriangle(
+        "mask-after-softmax", pad=lambda scores, keys, triangle: masked_softmax(scores, triangle) * keys
+    )
+    yield _KeepsTriangle("mask-multiplied", pad=lambda scores, keys, triangle: masked_softmax(scores * keys, triangle))
+    for constant in SMALL_CONSTANTS:
+        yield _KeepsTriangle(
+            "mask-constant-too-small",
+            pad=lambda scores, keys, triangle, low=constant: masked_softmax(
+                torch.where(keys, scores, scores.new_tensor(low)), triangle
+            ),
+        )
+        yield _KeepsTriangle(
+            "mask-constant-too-small",
+            pad=lambda scores, keys, triangle, low=constant: masked_softmax(scores + low * ~keys, triangle),
+        )
 
 
 def _bidirectional(variant: Variant) -> Variant:

@@ -74,4 +74,4 @@ class Session:
 
 @lru_cache(maxsize=64)
 def _encoded(variant_name: str, seed: str) -> EncodedCalls:
-    return EncodedCalls.of(flat_calls(plan(variant_name, seed)))
+    return EncodedCalls.of(get_variant(variant_name), flat_calls(plan(variant_name, seed)))

@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from attention_grading import wire
-from attention_grading.kernel_service import MarkedKernels
+from attention_grading.kernel_service import MARKED_KERNELS, MarkedKernels
 from attention_grading.verdict import missing_outcome
 from attention_lab.calls import Call, Outcome
+from attention_lab.variants import Variant
 
 # Seconds that one submission may take, all its calls together
 DEFAULT_SECONDS = 30.0
@@ -29,15 +30,18 @@ class EncodedCalls:
     Attributes:
         frame: The calls as bytes.
         settings: The setting of each.
+        marked_kernels: Which kernels' results are marked in marked calls.
     """
 
     frame: bytes
     settings: tuple[str, ...]
+    marked_kernels: tuple[str, ...]
 
     @classmethod
-    def of(cls, calls: Sequence[Call]) -> EncodedCalls:
-        """Encode calls."""
-        return cls(wire.encode_calls(calls), tuple(call.setting for call in calls))
+    def of(cls, variant: Variant, calls: Sequence[Call]) -> EncodedCalls:
+        """Encode a variant's calls."""
+        settings = tuple(call.setting for call in calls)
+        return cls(wire.encode_calls(calls), settings, MARKED_KERNELS[variant.kernel])
 
 
 @dataclass
@@ -126,7 +130,7 @@ class Supervisor:
 def _converse(process: _Process, cells: Sequence[dict[str, str]], function: str, calls: EncodedCalls, name: str) -> Run:
     """Send the submission, answer its kernel requests, and gather its outcomes until it ends."""
     run = Run([None] * len(calls.settings))
-    service = MarkedKernels()
+    service = MarkedKernels(calls.marked_kernels)
     try:
         wire.send(process.writer, {"type": "submission", "cells": list(cells), "function": function, "name": name})
         process.writer.write(calls.frame)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from attention_grading.cases import POINTS, grouped, plan
-from attention_grading.kernel_service import MarkedKernels
+from attention_grading.kernel_service import MARKED_KERNELS, MarkedKernels
 from attention_grading.marks import marked_kernels
 from attention_grading.mistakes import diagnose
 from attention_lab.calls import Call, Failure, Outcome, perform
@@ -152,9 +152,9 @@ def not_judged(variant: Variant, reason: str, notes: Iterable[str] = ()) -> Verd
     return Verdict(variant.name, checks, tuple(notes))
 
 
-def perform_here(function: Callable[..., Any], calls: Sequence[Call]) -> list[Outcome]:
+def perform_here(variant: Variant, function: Callable[..., Any], calls: Sequence[Call]) -> list[Outcome]:
     """Perform calls in this process, marked ones with marked kernels."""
-    service = MarkedKernels()
+    service = MarkedKernels(MARKED_KERNELS[variant.kernel])
     outcomes = []
     for call in calls:
         if call.setting in ("marked", "unmarked"):
