@@ -20,7 +20,8 @@ from nbgrader.preprocessors import (
     SaveCells,
 )
 
-from attention_grading.preprocessors import FillPlaceholders, RunUngraded, SubmissionExporter, Transplant, WriteVerdict
+from attention_grading.preprocessors import FillPlaceholders, ShowOutputs, SubmissionExporter, Transplant, WriteVerdict
+from attention_grading.submitted import prepare_submission
 
 c = get_config()  # noqa: F821 (traitlets provides it)
 
@@ -56,18 +57,22 @@ c.ClearSolutions.code_stub = {
 }
 
 # ---- autograde -------------------------------------------------------------------------------------------------------
+c.Autograde.pre_convert_hook = prepare_submission  # sets links and the like aside, finds a renamed notebook
 c.Autograde.exporter_class = SubmissionExporter  # reads broken files too
 c.Autograde.sanitize_preprocessors = [Transplant]  # rebuilds the notebook from source/
 c.Autograde.autograde_preprocessors = [
-    RunUngraded,  # for the pictures
+    ShowOutputs,  # runs the ungraded cells in a process apart, for their pictures
     WriteVerdict,  # judges in a process apart
     LimitOutput,
     SaveAutoGrades,
     AssignLatePenalties,
 ]
-c.WriteVerdict.seconds = 30  # wall-clock limit for judging one submission
-c.Execute.timeout = 30  # seconds for one cell
-c.Execute.shutdown_kernel = "immediate"  # a polite shutdown waits a second for torch
+c.JudgingRules.seconds = 30  # wall-clock limit for judging one submission, and again for its pictures
+c.JudgingRules.memory_mb = 2048
+c.JudgingRules.output_characters = 40_000
+c.JudgingRules.output_pictures = 30
+c.JudgingRules.seed_file = str(root / ".grading_seed")  # secret; drawn at the first grading, keep a backup
+c.JudgingRules.allow_unconfined = False  # True: grade where the platform cannot confine code (see SECURITY.md)
 c.LimitOutput.max_lines = 200
 c.LimitOutput.max_traceback = 60
 

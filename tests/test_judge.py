@@ -11,7 +11,9 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from attention_grading.cases import POINTS
+from attention_grading.cases import POINTS, flat_calls, plan
+from attention_grading.limits import Limits
+from attention_grading.session import Session
 from attention_lab.variants import VARIANTS
 
 RIGHT = """
@@ -143,10 +145,8 @@ def test_unjudgeable_file_gets_zero_with_the_reason_and_the_next_is_judged(sessi
     ],
 )
 def test_function_that_gives_no_tensor_gets_nothing_with_the_reason(write, body, words):
-    from attention_grading.session import Session
-
     text = f"def eager_causal_attention(q, k, v, num_heads, head_dim, mask=None):\n    {body}\n"
-    with Session(seconds=2) as session:
+    with Session(limits=Limits(seconds=2)) as session:
         verdict = session.judge_file("eager_causal", write("bad.py", text))
         assert verdict.score == 0
         assert words in verdict.checks[0].message
@@ -223,9 +223,6 @@ def test_edited_checks_are_not_run(session, tmp_path):
 
 
 def test_seed_changes_the_inputs_and_nothing_else(write):
-    from attention_grading.cases import flat_calls, plan
-    from attention_grading.session import Session
-
     first, again, other = (flat_calls(plan("eager_causal", seed)) for seed in ("one", "one", "two"))
     assert first is not other
     assert [call.arguments["num_heads"] for call in first] == [call.arguments["num_heads"] for call in again]

@@ -69,19 +69,30 @@ def read_submission(path: Path, variant: Variant) -> Submission:
     Raises:
         NotJudgeable: The file cannot be read, does not parse or does not define the function.
     """
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise NotJudgeable(f"the file is larger than {MAX_BYTES // 2**20} MB")
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise NotJudgeable(f"the file cannot be read: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise NotJudgeable("the file is no UTF-8 text; save it again as .ipynb or .py") from error
+    text = read_text(path)
     if path.suffix == ".py":
         return _python_submission(text, variant)
     if path.suffix == ".ipynb":
         return notebook_submission(parse_notebook(text), variant)
     raise NotJudgeable(f"{path.name} is neither a .py file nor a notebook (.ipynb)")
+
+
+def read_text(path: Path) -> str:
+    """Read a file as UTF-8, with or without a byte order mark.
+
+    Raises:
+        NotJudgeable: The file cannot be read, is too large or no UTF-8.
+    """
+    try:
+        if not path.is_file():
+            raise NotJudgeable("the file cannot be read: there is no such file")
+        if path.stat().st_size > MAX_BYTES:
+            raise NotJudgeable(f"the file is larger than {MAX_BYTES // 2**20} MB")
+        return path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise NotJudgeable(f"the file cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise NotJudgeable("the file is no UTF-8 text; save it again as .ipynb or .py") from error
 
 
 def parse_notebook(text: str) -> dict[str, Any]:

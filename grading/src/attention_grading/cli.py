@@ -9,9 +9,11 @@ from pathlib import Path
 
 from rich.console import Console
 
+from attention_grading import intake
+from attention_grading.limits import Limits
+from attention_grading.processes import WorkerFailed
 from attention_grading.self_check import print_verdict
 from attention_grading.session import Session
-from attention_grading.supervisor import DEFAULT_SECONDS
 from attention_lab.variants import VARIANTS, get_variant
 
 
@@ -26,13 +28,24 @@ def main(arguments: list[str] | None = None) -> int:
     judge.add_argument(
         "--device", default="cpu", choices=("cpu", "cuda"), help="where the functions run (default: cpu)"
     )
-    judge.add_argument("--allow-unconfined", action="store_true", help="run the files' code without confinement")
     judge.add_argument(
-        "--seconds", type=float, default=DEFAULT_SECONDS, help="limit for one file (default: %(default)g)"
+        "--allow-unconfined",
+        action="store_true",
+        help="run the files' code even where it cannot be confined: it can then do what this account can",
+    )
+    judge.add_argument(
+        "--seconds", type=float, default=Limits.seconds, help="limit for one file (default: %(default)g)"
     )
     judge.set_defaults(run=_judge)
+    _add_intake(commands)
     options = parser.parse_args(arguments)
     return options.run(options, parser)
+
+
+def _add_intake(commands: argparse._SubParsersAction) -> None:
+    command = commands.add_parser("intake", help="bring downloads from an LMS to where nbgrader wants them")
+    intake.add_options(command)
+    command.set_defaults(run=lambda options, _: intake.run(options, command))
 
 
 def _judge(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
@@ -41,7 +54,13 @@ def _judge(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     except ValueError as error:
         parser.error(str(error))
     console = Console(highlight=False, soft_wrap=True)
-    with Session(seconds=options.seconds, device=options.device) as session:
+    confined = None if options.allow_unconfined else True
+    with Session(limits=Limits(seconds=options.seconds), confined=confined, device=options.device) as session:
+        try:
+            session.start()
+        except WorkerFailed as reason:
+            print(f"attention-grading: nothing was judged. {reason}", file=sys.stderr)
+            return 1
         for path in options.files:
             verdict = session.judge_file(variant, path)
             if options.json:

@@ -20,10 +20,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from attention_grading.cases import PUBLIC_SEED
+from attention_grading.confinement import ConfinementUnavailable, require_available
 from attention_grading.course import read_course
+from attention_grading.session import UNCONFINED
 from attention_lab.submission import SOLUTION_ID, grade_id_of
 from attention_lab.variants import VARIANTS, Variant
 
+DEMO_SECONDS = 10
 COPIED = ("source", "course.toml", "nbgrader_config.py")
 
 # One known mistake a notebook
@@ -100,13 +104,58 @@ def broken_file(variant: Variant, released: NotebookNode, master: NotebookNode) 
     return text[: len(text) // 2]
 
 
-STUDENTS: dict[str, Callable[[Variant, NotebookNode, NotebookNode], str]] = {
+# What hostile cells try; a function that copies its values deserves what it earns without them
+FORGERY = """
+import builtins, sys
+sys.displayhook = lambda value: builtins.print(10.0)
+torch.allclose = torch.equal = lambda *arguments, **options: True
+def judge(*arguments, **options): return 2.0
+"""
+PRYING = """
+import os, pathlib, signal, socket
+def attempt(action):
+    try:
+        print(action())
+    except BaseException as error:
+        print(type(error).__name__)
+attempt(lambda: pathlib.Path("gradebook.db").write_bytes(b""))
+attempt(lambda: [path.read_text() for path in pathlib.Path.cwd().rglob("*.ipynb")])
+attempt(lambda: __import__("attention_grading.reference"))
+attempt(lambda: socket.create_connection(("127.0.0.1", 80), timeout=1))
+attempt(lambda: os.fork())
+os.kill(os.getppid(), signal.SIGKILL)
+"""
+
+
+def forges_marks(variant: Variant, released: NotebookNode, master: NotebookNode) -> str:
+    """A function that is wrong, and code that wants full marks for it."""
+    return _with_solution(
+        released, f"{FORGERY}\ndef {variant.function_name}(q, k, v, *more, **named): return v.clone()"
+    )
+
+
+def pries(variant: Variant, released: NotebookNode, master: NotebookNode) -> str:
+    """The right function, and code that tries the gradebook, others' files, the reference, the network and a kill."""
+    return _with_solution(released, _solution(master).source + PRYING)
+
+
+def never_ends(variant: Variant, released: NotebookNode, master: NotebookNode) -> str | None:
+    """A function that never returns; in one notebook only, since each costs the whole time limit."""
+    if variant is not next(iter(VARIANTS.values())):
+        return None
+    return _with_solution(released, f"def {variant.function_name}(*arguments, **named):\n    while True: pass")
+
+
+Writer = Callable[[Variant, NotebookNode, NotebookNode], str | None]
+HOSTILE: dict[str, Writer] = {"forges-marks": forges_marks, "pries": pries, "never-ends": never_ends}
+HONEST: dict[str, Writer] = {
     "all-right": right,
     "one-mistake": one_mistake,
     "blank": blank,
     "syntax-error": syntax_error,
     "broken-file": broken_file,
 }
+STUDENTS = HONEST | HOSTILE
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -119,9 +168,10 @@ def main(arguments: list[str] | None = None) -> int:
     folder: Path = options.folder.resolve()
     prepare(options.course.resolve(), folder)
     console.print(f"[bold]{read_course(folder).name}[/bold]: the whole round in {options.folder}")
+    students = STUDENTS if trusts_confinement(folder, console) else HONEST
     steps = (
         ("generating six releases", lambda: nbgrader(folder, "generate_assignment", "--assignment=*")),
-        ("making a class", lambda: make_class(folder)),
+        ("making a class", lambda: make_class(folder, students)),
         ("autograding", lambda: nbgrader(folder, "autograde", "--assignment=*")),
         ("writing feedback", lambda: nbgrader(folder, "generate_feedback", "--assignment=*")),
         ("exporting grades.csv", lambda: nbgrader(folder, "export", "--to=grades.csv")),
@@ -149,6 +199,22 @@ def prepare(course: Path, folder: Path) -> None:
     for name in COPIED:
         copy = shutil.copytree if (course / name).is_dir() else shutil.copy
         copy(course / name, folder / name)
+    (folder / ".grading_seed").write_text(PUBLIC_SEED + "\n")  # so that everybody sees the same
+    with (folder / "nbgrader_config.py").open("a") as config:
+        config.write(f"\nc.JudgingRules.seconds = {DEMO_SECONDS}  # the demo has an endless loop in its class\n")
+
+
+def trusts_confinement(folder: Path, console: Console) -> bool:
+    """Whether code can be confined here; where not, the demo's own course gets the option to do without."""
+    try:
+        require_available()
+    except ConfinementUnavailable as reason:
+        with (folder / "nbgrader_config.py").open("a") as config:
+            config.write("c.JudgingRules.allow_unconfined = True\n")
+        console.print(f"[yellow]{escape(UNCONFINED)}[/yellow]\n{escape(str(reason))}")
+        console.print("The demo's hostile submissions are left out, and its honest ones run unconfined.")
+        return False
+    return True
 
 
 def nbgrader(folder: Path, command: str, *options: str) -> None:
@@ -165,16 +231,18 @@ def nbgrader(folder: Path, command: str, *options: str) -> None:
         raise RuntimeError(f"nbgrader {command} failed:\n{done.stdout[-3000:]}")
 
 
-def make_class(folder: Path) -> None:
-    """Write every student's submissions from the releases."""
+def make_class(folder: Path, students: dict[str, Writer]) -> None:
+    """Write every student's submissions from the releases; a writer that gives nothing hands nothing in."""
     for variant in VARIANTS.values():
         name = f"{variant.stem}/{variant.stem}.ipynb"
         released = nbformat.read(folder / "release" / name, as_version=4)
         master = nbformat.read(folder / "source" / name, as_version=4)
-        for student, write in STUDENTS.items():
-            path = folder / "submitted" / student / name
-            path.parent.mkdir(parents=True)
-            path.write_text(write(variant, released, master), encoding="utf-8")
+        for student, write in students.items():
+            text = write(variant, released, master)
+            if text is not None:
+                path = folder / "submitted" / student / name
+                path.parent.mkdir(parents=True)
+                path.write_text(text, encoding="utf-8")
 
 
 def gradebook_table(grades: Path) -> Table:
@@ -182,12 +250,16 @@ def gradebook_table(grades: Path) -> Table:
     with grades.open(newline="") as file:
         rows = list(csv.DictReader(file))
     scores = {(row["student_id"], row["assignment"]): float(row["score"]) for row in rows}
-    table = Table(title="gradebook (points of 10)")
-    table.add_column("student")
-    for variant in VARIANTS.values():
-        table.add_column(variant.stem.replace("_", "\n"), justify="right")
-    for student in STUDENTS:
-        table.add_row(student, *(f"{scores[student, variant.stem]:g}" for variant in VARIANTS.values()))
+    table = Table(title="gradebook (points of 10; – where nothing was handed in)")
+    table.add_column("student", no_wrap=True)
+    for stem in _stems():
+        table.add_column(stem.replace("bidirectional", "bidir.").replace("_", "\n"), justify="right", no_wrap=True)
+    for student in sorted({student for student, _ in scores}, key=list(STUDENTS).index):
+        handed_in = [(grades.parent / "autograded" / student / stem).is_dir() for stem in _stems()]
+        cells = [
+            f"{scores[student, stem]:g}" if there else "–" for stem, there in zip(_stems(), handed_in, strict=True)
+        ]
+        table.add_row(student, *cells)
     return table
 
 
@@ -195,7 +267,7 @@ def reasons_table(folder: Path) -> Table:
     """Why points were lost: for each graded notebook the first failed check's diagnosis, or else its message."""
     table = Table(title="why points were lost")
     for name in ("student", "assignment", "reason"):
-        table.add_column(name)
+        table.add_column(name, no_wrap=name == "student")
     for student in STUDENTS:
         seen = {stem: reason for stem in _stems() if (reason := _reason(folder / "autograded" / student / stem))}
         if len(set(seen.values())) == 1 and len(seen) == len(VARIANTS):
@@ -210,6 +282,8 @@ def _stems() -> list[str]:
 
 
 def _reason(folder: Path) -> str | None:
+    if not folder.is_dir():
+        return None
     notebook = nbformat.read(folder / f"{folder.name}.ipynb", as_version=4)
     errors = [
         output.traceback

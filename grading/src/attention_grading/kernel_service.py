@@ -98,6 +98,15 @@ def true_flash(arguments: dict[str, Any]) -> Tensor:
 
 
 def _scores(arguments: dict[str, Any]) -> int:
-    q = arguments.get("query", arguments.get("q"))
-    k = arguments.get("key", arguments.get("k"))
-    return q.numel() * k.shape[-2] if "query" in arguments else q.numel() * k.shape[0]
+    """Elements of the scores; at least as many as anything else that the kernel makes."""
+    q, k, v = (arguments[name] for name in (("query", "key", "value") if "query" in arguments else "qkv"))
+    if "query" not in arguments:
+        return max(q.numel() * k.shape[0], arguments["cu_seqlens_q"].numel() ** 2)
+    heads = [q.shape[:-2], k.shape[:-2], v.shape[:-2]]
+    if arguments.get("enable_gqa"):
+        heads = [q.shape[:-2]]
+    mask = arguments.get("attn_mask")
+    scores = torch.Size((*torch.broadcast_shapes(*heads), q.shape[-2], k.shape[-2]))
+    if mask is not None:
+        scores = torch.broadcast_shapes(scores, mask.shape)
+    return scores.numel() * max(1, q.shape[-1], v.shape[-1])

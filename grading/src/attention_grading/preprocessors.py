@@ -2,31 +2,28 @@
 
 Autograding a notebook takes four steps of ours: read what was handed in, however broken (``SubmissionExporter``);
 rebuild it from the instructor's source with the learner's code put in (``Transplant``); run the cells that are not
-graded, for their pictures (``RunUngraded``); judge the function in a process apart and write the verdict into the
-graded cells (``WriteVerdict``), where nbgrader's own ``SaveAutoGrades`` finds it.
+graded, for their pictures, and judge the function, each in a process apart (``ShowOutputs``, ``WriteVerdict``). The
+verdict goes into the graded cells, where nbgrader's own ``SaveAutoGrades`` finds it.
 """
 
 from __future__ import annotations
 
-import atexit
 import copy
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import nbformat
 from nbconvert.exporters import NotebookExporter
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook, new_output
-from nbgrader.preprocessors import Execute, NbGraderPreprocessor
+from nbgrader.preprocessors import NbGraderPreprocessor
 from nbgrader.utils import is_grade
-from traitlets import Bool, Float, Unicode
 
-from attention_grading.cases import PUBLIC_SEED
 from attention_grading.course import fill_placeholders, read_course
-from attention_grading.session import Session
-from attention_grading.supervisor import DEFAULT_SECONDS
+from attention_grading.judging_rules import JudgingRules
 from attention_grading.verdict import CheckResult, Verdict, not_judged
+from attention_lab.loading import python_lines
 from attention_lab.submission import (
     SOLUTION_ID,
     NotJudgeable,
@@ -34,6 +31,7 @@ from attention_lab.submission import (
     grade_id_of,
     notebook_submission,
     parse_notebook,
+    read_text,
     source_of,
 )
 from attention_lab.variants import Variant, get_variant
@@ -51,22 +49,33 @@ class FillPlaceholders(NbGraderPreprocessor):
 
 
 class SubmissionExporter(NotebookExporter):
-    """Reads any file as a notebook: one that is none becomes an empty notebook that says why."""
+    """Reads any file as a notebook: one that is none becomes an empty notebook that says why.
 
-    def from_file(self, file_stream: Any, resources: Any = None, **options: Any) -> tuple[str, Any]:
+    It is made at the start of every ``nbgrader autograde``, and so it is here that grading is refused, before any
+    folder is touched, where it would not be safe.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any):
+        super().__init__(*arguments, **options)
+        JudgingRules.instance(config=self.config).session(self.parent.coursedir)
+
+    def from_filename(self, filename: str, resources: Any = None, **options: Any) -> tuple[str, Any]:
+        path = Path(filename)
         try:
-            try:
-                text = file_stream.read()
-            except UnicodeDecodeError as error:
-                raise NotJudgeable("the file is no UTF-8 text") from error
-            notebook = _lenient(text)
+            notebook = read_leniently(path)
         except NotJudgeable as reason:
             notebook = new_notebook(metadata={BROKEN: str(reason)})
+        resources = {**(resources or {}), "metadata": {"name": path.stem, "path": str(path.parent)}}
         return self.from_notebook_node(notebook, resources=resources, **options)
 
 
-def _lenient(text: str) -> NotebookNode:
-    """A notebook from any JSON with cells; what nbformat cannot read is reduced to its cells' ids and texts."""
+def read_leniently(path: Path) -> NotebookNode:
+    """A notebook from any JSON with cells; what nbformat cannot read is reduced to its cells' ids and texts.
+
+    Raises:
+        NotJudgeable: The file cannot be read or is no notebook.
+    """
+    text = read_text(path)
     parsed = parse_notebook(text)
     try:
         return nbformat.reads(text, as_version=4)
@@ -135,53 +144,56 @@ def _free_cell(extra: dict[str, str], cell_id: str) -> NotebookNode:
     return new_code_cell(extra["source"], id=cell_id, metadata={"tags": ["raises-exception"]})
 
 
-class RunUngraded(Execute):
-    """Execute the cells that are not graded; graded ones get their verdict from ``WriteVerdict``."""
+class ShowOutputs(NbGraderPreprocessor):
+    """Run the cells that are not graded, for their pictures; graded ones get their verdict from ``WriteVerdict``."""
 
-    def preprocess_cell(self, cell: NotebookNode, resources: Any, cell_index: int) -> tuple[NotebookNode, Any]:
-        if is_grade(cell):
-            return cell, resources
-        return super().preprocess_cell(cell, resources, cell_index)
+    def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
+        if BROKEN in nb.metadata:
+            return nb, resources
+        cells = [cell for cell in nb.cells if cell.cell_type == "code" and not is_grade(cell)]
+        session = JudgingRules.instance(config=self.config).session(self.parent.parent.coursedir)
+        shown = session.show([python_lines(cell.source) for cell in cells])
+        for cell, outputs in zip(cells, shown.outputs, strict=True):
+            cell.outputs = outputs
+        if shown.ended:
+            names = resources["nbgrader"]
+            self.log.warning(
+                "%s, %s: running it for its outputs, it %s", names["student"], names["notebook"], shown.ended
+            )
+        return nb, resources
 
 
 class WriteVerdict(NbGraderPreprocessor):
     """Judge the learner's function in a process apart, and write score and report into every graded cell."""
 
-    seconds = Float(DEFAULT_SECONDS, help="Wall-clock limit for judging one submission").tag(config=True)
-    seed_file = Unicode("", help="File with the course's secret seed; empty: the documented public seed").tag(
-        config=True
-    )
-    allow_unconfined = Bool(False, help="Run learners' code where the platform cannot confine it").tag(config=True)
-
-    _sessions: ClassVar[dict[tuple[str, float], Session]] = {}
-
     def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
         names = resources["nbgrader"]
         variant = get_variant(names["notebook"])
         verdict = self._judge(nb, variant, read_master(self.parent.parent.coursedir, names["assignment"], variant.stem))
-        for cell in nb.cells:
-            if is_grade(cell):
-                write_result(cell, verdict.check(cell.metadata.nbgrader.grade_id.removeprefix("test-")))
         for note in verdict.notes:
             self.log.warning("%s, %s: %s", names["student"], variant.stem, note)
+        write_verdict(nb, verdict)
         return nb, resources
 
     def _judge(self, nb: NotebookNode, variant: Variant, master: NotebookNode) -> Verdict:
         reason = nb.metadata.get(BROKEN)
         if reason is not None:
             return not_judged(variant, reason)
+        session = JudgingRules.instance(config=self.config).session(self.parent.parent.coursedir)
         try:
-            return self._session().judge(variant, notebook_submission(nb, variant, master))
+            return session.judge(variant, notebook_submission(nb, variant, master))
         except NotJudgeable as error:
             return not_judged(variant, str(error))
 
-    def _session(self) -> Session:
-        key = (self.seed_file, self.seconds)
-        if key not in self._sessions:
-            seed = Path(self.seed_file).read_text().strip() if self.seed_file else PUBLIC_SEED
-            self._sessions[key] = Session(seed=seed, seconds=self.seconds)
-            atexit.register(self._sessions[key].close)
-        return self._sessions[key]
+
+def write_verdict(nb: NotebookNode, verdict: Verdict) -> None:
+    """Put the verdict into the graded cells, and what else is to be said above the first of them."""
+    graded = [cell for cell in nb.cells if is_grade(cell)]
+    for cell in graded:
+        write_result(cell, verdict.check(cell.metadata.nbgrader.grade_id.removeprefix("test-")))
+    if graded and verdict.notes:
+        notes = "".join(f"note: {note}\n" for note in verdict.notes)
+        graded[0].outputs.insert(0, new_output("stream", name="stdout", text=notes))
 
 
 def write_result(cell: NotebookNode, result: CheckResult) -> None:

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import warnings
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
 from attention_grading.cases import PUBLIC_SEED, flat_calls, plan
-from attention_grading.supervisor import DEFAULT_SECONDS, EncodedCalls, Supervisor
+from attention_grading.display import Display, OutputLimits, Shown
+from attention_grading.limits import Limits
+from attention_grading.processes import WorkerFailed
+from attention_grading.supervisor import EncodedCalls, Supervisor
 from attention_grading.verdict import Verdict, judge_outcomes, missing_outcome, not_judged
 from attention_lab.submission import NotJudgeable, Submission, read_submission
 from attention_lab.variants import Variant, get_variant
+
+UNCONFINED = (
+    "Learners' code runs WITHOUT CONFINEMENT: it can read, change and send away whatever this account may. "
+    "Its verdicts stay apart from it, but a hostile submission can harm this machine and other students."
+)
 
 
 class Session:
@@ -17,21 +28,29 @@ class Session:
 
     Args:
         seed: What the hidden inputs are drawn from; the documented public seed by default.
-        seconds: Wall-clock limit of one submission.
-        confined: Whether the workers confine themselves.
-        device: Where the learners' functions run: ``"cpu"`` or ``"cuda"``.
+        limits: What running one submission may use.
+        output_limits: How much of a notebook's outputs ``show`` keeps.
+        confined: ``True``: confinement is required; ``False``: none; ``None``: where the platform has it, with a loud
+            warning where it has not.
+        device: Where the learners' functions run: ``"cpu"`` or ``"cuda"``; nothing is confined on the latter.
     """
 
     def __init__(
         self,
         *,
         seed: str = PUBLIC_SEED,
-        seconds: float = DEFAULT_SECONDS,
-        confined: bool = False,
+        limits: Limits | None = None,
+        output_limits: OutputLimits | None = None,
+        confined: bool | None = True,
         device: str = "cpu",
     ):
         self._seed = seed
-        self._supervisor = Supervisor(seconds=seconds, confined=confined, device=device)
+        self._limits = limits or Limits()
+        self._output_limits = output_limits
+        self._device = device
+        self._confined = confined
+        self._supervisor: Supervisor | None = None
+        self._display: Display | None = None
 
     def __enter__(self) -> Session:
         return self
@@ -39,9 +58,43 @@ class Session:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
+    def start(self) -> None:
+        """Start the worker and test its confinement; does nothing where it runs.
+
+        Raises:
+            WorkerFailed: Confinement is required and not available, or failed its self-test.
+        """
+        if self._supervisor is not None:
+            return
+        supervisor = Supervisor(self._limits, confined=self._confined is not False, device=self._device)
+        try:
+            supervisor.start()
+        except WorkerFailed as reason:
+            if self._confined is not None:
+                raise
+            warnings.warn(f"{UNCONFINED} The reason: {reason}", stacklevel=2)
+            supervisor = Supervisor(self._limits, confined=False, device=self._device)
+        self._confined = supervisor.confined
+        self._supervisor = supervisor
+
     def close(self) -> None:
         """End the worker."""
-        self._supervisor.close()
+        for owner in (self._supervisor, self._display):
+            if owner is not None:
+                owner.close()
+
+    def show(self, cells: Sequence[str]) -> Shown:
+        """Run a notebook's cells for their outputs.
+
+        Args:
+            cells: Source of each.
+        """
+        if not hasattr(os, "fork"):
+            return Shown([[] for _ in cells], "has no outputs: this platform cannot fork")
+        self.start()
+        if self._display is None:
+            self._display = Display(self._limits, confined=bool(self._confined), output_limits=self._output_limits)
+        return self._display.run(cells)
 
     def judge_file(self, variant: str | Variant, path: Path) -> Verdict:
         """Judge a ``.py`` file or a notebook; whatever is wrong with it ends in a verdict, never in an exception."""
@@ -53,6 +106,8 @@ class Session:
 
     def judge(self, variant: Variant, submission: Submission) -> Verdict:
         """Judge a learner's code."""
+        self.start()
+        assert self._supervisor is not None
         calls = _encoded(variant.name, self._seed)
         name = "__main__" if submission.is_notebook else "submission"
         run = self._supervisor.run(submission.cells, variant.function_name, calls, name)

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
-import socket
-import subprocess
-import sys
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from attention_grading import wire
 from attention_grading.kernel_service import MARKED_KERNELS, MarkedKernels
+from attention_grading.limits import Limits
+from attention_grading.plain_text import plain
+from attention_grading.processes import Process, WarmServer, WorkerFailed, fresh_process, time_limit
 from attention_grading.verdict import missing_outcome
 from attention_lab.calls import Call, Outcome
 from attention_lab.variants import Variant
-
-# Seconds that one submission may take, all its calls together
-DEFAULT_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -62,23 +57,28 @@ class Run:
 
 
 class Supervisor:
-    """Owns a warm worker and runs one submission at a time in it.
+    """Runs one submission at a time, in a child of a warm worker.
 
     Args:
-        seconds: Wall-clock limit of one submission.
+        limits: What one submission may use.
         confined: Whether each child confines itself before it runs anything.
         device: ``"cpu"``, or ``"cuda"``: then every submission gets a fresh, unconfined process.
-        warm: Whether to fork from a warm process; needs a platform with fork.
+        warm: Whether to fork from a warm process; by default where the platform can.
     """
 
-    def __init__(
-        self, *, seconds: float = DEFAULT_SECONDS, confined: bool = False, device: str = "cpu", warm: bool | None = None
-    ):
-        self._seconds = seconds
-        self._confined = confined
+    def __init__(self, limits: Limits, *, confined: bool, device: str = "cpu", warm: bool | None = None):
+        self._limits = limits
         self._device = device
-        self._warm = (hasattr(os, "fork") and device == "cpu") if warm is None else warm
-        self._server: _WarmServer | None = None
+        self.confined = confined
+        self._server = None
+        if (hasattr(os, "fork") and device == "cpu") if warm is None else warm:
+            self._server = WarmServer("attention_grading.worker", limits if confined else None)
+        elif confined:
+            raise WorkerFailed(
+                f"code on the device {device}, or on a platform without fork, runs in a fresh process that cannot be "
+                "confined. For code that you trust, say --allow-unconfined "
+                "(c.JudgingRules.allow_unconfined = True in nbgrader_config.py)"
+            )
 
     def __enter__(self) -> Supervisor:
         return self
@@ -86,11 +86,19 @@ class Supervisor:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
+    def start(self) -> None:
+        """Start the warm process, which tests its confinement.
+
+        Raises:
+            WorkerFailed: Confinement is not available here, or failed its self-test.
+        """
+        if self._server is not None:
+            self._server.start()
+
     def close(self) -> None:
         """End the warm process."""
         if self._server is not None:
             self._server.close()
-            self._server = None
 
     def run(self, cells: Sequence[dict[str, str]], function: str, calls: EncodedCalls, name: str) -> Run:
         """Run one submission.
@@ -101,61 +109,69 @@ class Supervisor:
             calls: What to call it with.
             name: ``__name__`` for the code.
         """
-        with self._process() as process:
-            late = threading.Event()
-
-            def stop() -> None:
-                late.set()
-                process.kill()
-
-            watchdog = threading.Timer(self._seconds, stop)
-            watchdog.start()
-            try:
-                run = _converse(process, cells, function, calls, name)
-            finally:
-                watchdog.cancel()
+        self.start()
+        run = Run([None] * len(calls.settings))
+        late, how = None, "ended before it answered"
+        try:
+            with self._process() as process, time_limit(process, self._limits.seconds) as late:
+                _converse(run, process, cells, function, calls, name)
+            how = process.how_it_ended()
+        except (WorkerFailed, OSError):  # the next submission gets another warm process
+            run.ended = "took down the grader's warm process"
         if run.ended:
-            run.ended = f"did not finish within {self._seconds:g} s" if late.is_set() else process.how_it_ended()
+            if late is not None and late.is_set():
+                run.ended = f"did not finish within {self._limits.seconds:g} s"
+            elif run.ended == _EARLY:
+                run.ended = how
             run.outcomes = [outcome or missing_outcome(run.ended) for outcome in run.outcomes]
         return run
 
-    def _process(self) -> contextlib.AbstractContextManager[_Process]:
-        if not self._warm:
-            return _fresh_process(self._device)
-        if self._server is None or not self._server.alive():
-            self._server = _WarmServer(self._confined)
-        return self._server.child()
+    def _process(self) -> contextlib.AbstractContextManager[Process]:
+        return fresh_process(self._device) if self._server is None else self._server.child()
 
 
-def _converse(process: _Process, cells: Sequence[dict[str, str]], function: str, calls: EncodedCalls, name: str) -> Run:
+# Tensors that one submission may send, all together: a right function sends a hundredth of it
+MAX_BYTES = 256 * 2**20
+_EARLY = "ended early"
+
+
+def _converse(
+    run: Run, process: Process, cells: Sequence[dict[str, str]], function: str, calls: EncodedCalls, name: str
+) -> None:
     """Send the submission, answer its kernel requests, and gather its outcomes until it ends."""
-    run = Run([None] * len(calls.settings))
     service = MarkedKernels(calls.marked_kernels)
+    current, room = -1, MAX_BYTES
     try:
         wire.send(process.writer, {"type": "submission", "cells": list(cells), "function": function, "name": name})
         process.writer.write(calls.frame)
         process.writer.flush()
         while True:
-            header, tensors = wire.receive(process.reader)
+            header, tensors = wire.receive(process.reader, room)
+            room -= sum(tensor.nbytes for tensor in tensors.values())
             kind = header.get("type")
             if kind == "loaded":
-                run.notes = [str(note)[:500] for note in header.get("notes", [])][:50]
+                run.notes = [plain(note, 500) for note in header.get("notes", [])][:50]
                 run.found = bool(header.get("found"))
                 if not run.found:
-                    return run
-            elif kind == "call":
-                service.begin(calls.settings[int(header["index"])] == "marked")
-            elif kind == "kernel":
+                    return
+            elif kind == "call" and header["index"] == current + 1 < len(run.outcomes):
+                current += 1
+                service.begin(calls.settings[current] == "marked")
+            elif kind == "kernel" and current >= 0:
                 _answer(process.writer, service, header, tensors)
-            elif kind == "outcome":
-                index = int(header["index"])
-                run.outcomes[index] = wire.outcome_of(header, tensors)
-                run.outcomes[index].factors = tuple(service.factors)
+            elif kind == "outcome" and header["index"] == current:
+                run.outcomes[current] = wire.outcome_of(header, tensors)
+                run.outcomes[current].factors = tuple(service.factors)
             elif kind == "done":
-                return run
-    except (EOFError, OSError, wire.BrokenFrame, KeyError, IndexError, TypeError, ValueError) as error:
-        run.ended = str(error) or "ended early"
-        return run
+                if None in run.outcomes:
+                    raise wire.BrokenFrame("it said that it was done, and was not")
+                return
+            else:
+                raise wire.BrokenFrame("an answer came that was not asked for")
+    except (EOFError, OSError):
+        run.ended = _EARLY
+    except (wire.BrokenFrame, KeyError, TypeError, ValueError) as error:
+        run.ended = plain(f"sent the grader something that is no answer ({error})", 200)
 
 
 def _answer(writer: BinaryIO, service: MarkedKernels, header: dict[str, Any], tensors: dict[str, Any]) -> None:
@@ -165,123 +181,3 @@ def _answer(writer: BinaryIO, service: MarkedKernels, header: dict[str, Any], te
         wire.send(writer, {"type": "result", "refused": f"{type(error).__name__}: {error}"[:300]})
     else:
         wire.send(writer, {"type": "result"}, {"result": result})
-
-
-# ---- processes -------------------------------------------------------------------------------------------------------
-
-
-@dataclass
-class _Process:
-    """A process that runs one submission: its two streams, and how to end it."""
-
-    reader: BinaryIO
-    writer: BinaryIO
-    pid: int
-    status: int | None = None  # as os.waitpid gives it
-
-    def kill(self) -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(self.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
-
-    def how_it_ended(self) -> str:
-        if self.status is None:
-            return "ended before it answered"
-        if os.WIFSIGNALED(self.status):
-            return f"was killed by {signal.Signals(os.WTERMSIG(self.status)).name}"
-        return f"exited with status {os.WEXITSTATUS(self.status)} before it answered"
-
-
-class _WarmServer:
-    """A process with torch imported, which forks a child on request."""
-
-    def __init__(self, confined: bool):
-        self._control, theirs = socket.socketpair()
-        command = [sys.executable, "-m", "attention_grading.worker", "--serve", str(theirs.fileno())]
-        self._popen = subprocess.Popen(
-            command + (["--confined"] if confined else []),
-            pass_fds=(theirs.fileno(),),
-            env=worker_environment(),
-            stdin=subprocess.DEVNULL,
-            cwd=os.sep,
-        )
-        theirs.close()
-
-    def alive(self) -> bool:
-        return self._popen.poll() is None
-
-    @contextlib.contextmanager
-    def child(self) -> Iterator[_Process]:
-        ours, theirs = socket.socketpair()
-        socket.send_fds(self._control, [b"f"], [theirs.fileno()])
-        theirs.close()
-        pid = self._answer()
-        process = _Process(ours.makefile("rb"), ours.makefile("wb"), pid)
-        try:
-            yield process
-        finally:
-            # closing first lets a child that is done end by itself; reaping kills it if it does not
-            for stream in (process.writer, process.reader, ours):
-                with contextlib.suppress(OSError):
-                    stream.close()
-            self._control.sendall(b"r%d" % pid)
-            process.status = self._answer()
-
-    def close(self) -> None:
-        self._control.close()
-        try:
-            self._popen.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            self._popen.kill()
-            self._popen.wait()
-
-    def _answer(self) -> int:
-        answer = b""
-        while not answer.endswith(b"\n"):
-            part = self._control.recv(64)
-            if not part:
-                raise RuntimeError("the warm worker ended; its own output, above, says why")
-            answer += part
-        return int(answer)
-
-
-@contextlib.contextmanager
-def _fresh_process(device: str) -> Iterator[_Process]:
-    command = [sys.executable, "-m", "attention_grading.worker", "--once", "--device", device]
-    popen = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=worker_environment())
-    assert popen.stdin is not None
-    assert popen.stdout is not None
-    process = _Process(popen.stdout, popen.stdin, popen.pid)
-    try:
-        yield process
-    finally:
-        for stream in (process.writer, process.reader):
-            with contextlib.suppress(OSError):
-                stream.close()
-        try:
-            popen.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            popen.kill()
-            popen.wait()
-        code = popen.returncode
-        process.status = -code if code < 0 else code << 8
-
-
-def worker_environment() -> dict[str, str]:
-    """What a worker sees of the environment: no secrets, one thread."""
-    kept = (
-        "PATH",
-        "LANG",
-        "LC_ALL",
-        "SYSTEMROOT",
-        "TMPDIR",
-        "PYTHONPATH",
-        "VIRTUAL_ENV",
-        "LD_LIBRARY_PATH",
-        "CUDA_HOME",
-    )
-    return {name: os.environ[name] for name in kept if name in os.environ} | {
-        "OMP_NUM_THREADS": "1",
-        "MKL_NUM_THREADS": "1",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONHASHSEED": "0",
-    }

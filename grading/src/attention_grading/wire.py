@@ -14,11 +14,12 @@ from typing import Any, BinaryIO
 import safetensors.torch
 from torch import Tensor
 
+from attention_grading.plain_text import plain
 from attention_lab.calls import Call, Failure, Outcome
 
 _LENGTHS = struct.Struct("<IQ")
 MAX_HEADER = 4 * 2**20
-MAX_TENSORS = 256 * 2**20
+MAX_TENSORS = 256 * 2**20  # bytes
 
 
 class BrokenFrame(Exception):
@@ -39,15 +40,22 @@ def send(stream: BinaryIO, header: dict[str, Any], tensors: dict[str, Tensor] | 
     stream.flush()
 
 
-def receive(stream: BinaryIO) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def receive(
+    stream: BinaryIO, room: int = MAX_TENSORS, max_header: int = MAX_HEADER
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Read one frame.
+
+    Args:
+        stream: Where it comes from.
+        room: Bytes of tensors that are taken.
+        max_header: Bytes of the header that are taken.
 
     Raises:
         EOFError: The other side is gone.
         BrokenFrame: What came is no frame, or too large.
     """
     header_size, body_size = _LENGTHS.unpack(_read(stream, _LENGTHS.size))
-    if header_size > MAX_HEADER or body_size > MAX_TENSORS:
+    if header_size > max_header or body_size > room:
         raise BrokenFrame(f"a frame of {header_size} + {body_size} bytes is too large")
     try:
         header = json.loads(_read(stream, header_size))
@@ -148,20 +156,20 @@ def outcome_of(header: dict[str, Any], tensors: dict[str, Tensor]) -> Outcome:
         output, shape = tensors.get("output"), header["shape"]
         if output is not None:  # what was sent counts, not what was said of it
             shape = tuple(output.shape)
-        dtype = str(header["dtype"]) if output is None else str(output.dtype).removeprefix("torch.")
-        returned = str(header["returned"])[:100]
+        dtype = plain(header["dtype"], 40) if output is None else str(output.dtype).removeprefix("torch.")
+        returned = plain(header["returned"], 100)
         if returned == "tensor" and output is None and header["device"] != "meta" and header["failure"] is None:
             returned = "a tensor without data"
         return Outcome(
-            failure=None if header["failure"] is None else Failure(*(str(x)[:400] for x in header["failure"])),
+            failure=None if header["failure"] is None else Failure(*(plain(x, 400) for x in header["failure"])),
             returned=returned,
             output=output,
             shape=None if shape is None else tuple(int(size) for size in shape),
             dtype=dtype,
-            device=str(header["device"])[:20],
+            device=plain(header["device"], 20),
             differentiable=bool(header["differentiable"]),
-            gradients={str(name): tensors.get(str(name)) for name in header["gradients"]},
-            changed=tuple(str(name)[:40] for name in header["changed"]),
+            gradients={str(name): tensors.get(str(name)) for name in header["gradients"] if name in ("q", "k", "v")},
+            changed=tuple(plain(name, 40) for name in header["changed"][:20]),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise BrokenFrame(f"an outcome that cannot be read: {error}") from error

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import gc
+import json
 import os
-import random
-import signal
 import socket
 import sys
+from functools import partial
 from typing import Any, BinaryIO
 
 import torch
@@ -34,7 +33,7 @@ def main(arguments: list[str] | None = None) -> None:
     mode = parser.add_mutually_exclusive_group(required=True)
     mode.add_argument("--serve", type=int, metavar="FD", help="fork a child for each request on this socket")
     mode.add_argument("--once", action="store_true", help="one submission, over standard input and output")
-    parser.add_argument("--confined", action="store_true", help="confine each child before it runs anything")
+    parser.add_argument("--limits", help="confine each child, within these limits (JSON, see confinement.Limits)")
     parser.add_argument("--device", default="cpu", help="where the learner's function runs (default: cpu)")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
@@ -44,37 +43,15 @@ def main(arguments: list[str] | None = None) -> None:
         _silence()
         serve_submission(reader, writer, options.device)
         return
+    from attention_grading import fork_server  # needs a platform with fork
+
     warm_up()
-    serve(socket.socket(fileno=options.serve), options.confined)
+    limits = None if options.limits is None else fork_server.Limits(**json.loads(options.limits))
+    handler = partial(serve_submission, device="cpu")
+    fork_server.serve(socket.socket(fileno=options.serve), handler, limits)
 
 
 # ---- the warm process ------------------------------------------------------------------------------------------------
-
-
-def serve(control: socket.socket, confined: bool) -> None:
-    """Fork a child for each channel that arrives on the control socket; report how each ended when asked.
-
-    Requests are one byte: ``f`` with a file descriptor forks (answer: the pid), ``r`` and a pid reaps
-    (answer: the wait status).
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the judge's to handle
-    while True:
-        message, descriptors, _, _ = socket.recv_fds(control, 64, 1)
-        if not message:
-            return
-        if message[:1] == b"f":
-            pid = os.fork()
-            if pid == 0:
-                _become_child(control, descriptors[0], confined)
-            os.close(descriptors[0])
-            control.sendall(b"%d\n" % pid)
-        else:
-            pid = int(message[1:])
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(pid, signal.SIGKILL)
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-            control.sendall(b"%d\n" % os.waitpid(pid, 0)[1])
 
 
 def warm_up() -> None:
@@ -92,8 +69,6 @@ def warm_up() -> None:
     # the first message about an error, and one frame
     perform(lambda **arguments: 1 / 0, Call({"q": x[0], "k": x[0], "v": x[0]}))
     wire.encode({}, {"x": x})
-    gc.collect()
-    gc.freeze()
 
 
 def _touch_operations(x: Tensor) -> None:
@@ -117,27 +92,8 @@ def _touch_operations(x: Tensor) -> None:
             operation()
 
 
-def _become_child(control: socket.socket, descriptor: int, confined: bool) -> None:
-    status = 1
-    try:
-        control.close()
-        os.setsid()
-        _silence()
-        channel = socket.socket(fileno=descriptor)
-        if confined:
-            from attention_grading import confinement
-
-            confinement.confine(confinement.Limits())
-        random.seed()
-        torch.seed()
-        serve_submission(channel.makefile("rb"), channel.makefile("wb"), "cpu")
-        status = 0
-    finally:
-        os._exit(status)  # no atexit hooks, no clean-up of the warm process's things
-
-
 def _silence() -> None:
-    """Point the standard streams at nothing: what learners print belongs to nobody here."""
+    """Point the standard streams at nothing: they are the judge's channel, and prints would end up in it."""
     null = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(null, stream)

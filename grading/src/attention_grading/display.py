@@ -1,0 +1,169 @@
+"""Run a notebook's cells in a process apart and keep what they show: text and PNG, made harmless and capped."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from nbformat import NotebookNode
+from nbformat.v4 import new_output
+
+from attention_grading import wire
+from attention_grading.limits import Limits
+from attention_grading.plain_text import plain
+from attention_grading.processes import WarmServer, WorkerFailed, time_limit
+
+
+@dataclass(frozen=True)
+class OutputLimits:
+    """How much of a notebook's outputs is kept.
+
+    Attributes:
+        characters: Of text, all cells together.
+        pictures: Number of PNGs.
+        picture_bytes: Size of one PNG.
+    """
+
+    characters: int = 40_000
+    pictures: int = 30
+    picture_bytes: int = 2_000_000
+
+
+@dataclass
+class Shown:
+    """What running the cells gave.
+
+    Attributes:
+        outputs: One list a cell, in nbformat's terms; empty for cells that were not reached.
+        ended: Why the run ended early, in words; empty where it did not.
+    """
+
+    outputs: list[list[NotebookNode]] = field(default_factory=list)
+    ended: str = ""
+
+
+_NO_TENSORS = 64  # bytes: an empty set of tensors takes 16
+
+
+class Display:
+    """Runs one notebook at a time, in a child of a warm process.
+
+    Args:
+        limits: What one notebook may use.
+        confined: Whether each child confines itself before it runs anything.
+        output_limits: How much of the outputs is kept.
+    """
+
+    def __init__(self, limits: Limits, *, confined: bool, output_limits: OutputLimits | None = None):
+        self._limits = limits
+        self._output_limits = output_limits or OutputLimits()
+        # of one frame: all pictures in base64, and text beyond what is kept
+        self._room = self._output_limits.pictures * self._output_limits.picture_bytes * 4 // 3 + 2**20
+        self._server = WarmServer("attention_grading.display_worker", limits if confined else None)
+
+    def close(self) -> None:
+        """End the warm process."""
+        self._server.close()
+
+    def run(self, cells: Sequence[str]) -> Shown:
+        """Run cells in order; one that raises does not stop the others.
+
+        Raises:
+            WorkerFailed: The warm process would not start.
+        """
+        self._server.start()
+        shown = Shown([[] for _ in cells])
+        keeper = _Keeper(self._output_limits)
+        late, how = None, ""
+        try:
+            with self._server.child() as process, time_limit(process, self._limits.seconds) as late:
+                wire.send(process.writer, {"cells": list(cells)})
+                for number in range(len(cells)):
+                    header, _ = wire.receive(process.reader, _NO_TENSORS, self._room)
+                    shown.outputs[number] = [kept for output in header["outputs"] for kept in keeper.keep(output)]
+                number = len(cells)
+        except EOFError:
+            how = process.how_it_ended()
+        except (WorkerFailed, OSError):
+            how = "took down the grader's warm process"
+        except (wire.BrokenFrame, KeyError, TypeError, ValueError) as error:
+            how = plain(f"sent the grader something that is no output ({error})", 200)
+        if how:
+            shown.ended = f"did not finish within {self._limits.seconds:g} s" if late and late.is_set() else how
+            shown.outputs[number] = [_note(f"This cell's process {shown.ended}; the cells below it did not run.\n")]
+        return shown
+
+
+class _Keeper:
+    """Takes outputs as long as there is room."""
+
+    def __init__(self, limits: OutputLimits):
+        self._limits = limits
+        self._characters, self._pictures = limits.characters, limits.pictures
+        self._told = False
+
+    def keep(self, output: dict[str, Any]) -> list[NotebookNode]:
+        """The output as nbformat has it, or nothing, or a note where the room ends here."""
+        kind = output["output_type"]
+        if kind == "stream":
+            text = self._text("".join(str(part) for part in output["text"]))
+            kept = [new_output("stream", name=_one_of(output["name"], "stdout", "stderr"), text=text)] if text else []
+        elif kind == "error":
+            lines = [self._text(str(line)) for line in output["traceback"][:100]]
+            kept = [
+                new_output(
+                    "error", ename=plain(output["ename"], 200), evalue=plain(output["evalue"], 2000), traceback=lines
+                )
+            ]
+        else:
+            kept = self._data(_one_of(kind, "display_data", "execute_result"), output)
+        if (self._characters > 0 and self._pictures > 0) or self._told:
+            return kept
+        self._told = True
+        limits = self._limits
+        return [
+            *kept,
+            _note(f"Output was cut: {limits.characters} characters and {limits.pictures} pictures are kept.\n"),
+        ]
+
+    def _text(self, text: str) -> str:
+        text = plain(text, max(0, self._characters), lines=True) if self._characters > 0 else ""
+        self._characters -= len(text)
+        return text
+
+    def _data(self, kind: str, output: dict[str, Any]) -> list[NotebookNode]:
+        data, metadata = {}, {}
+        if "text/plain" in output["data"] and (text := self._text(str(output["data"]["text/plain"]))):
+            data["text/plain"] = text
+        if "image/png" in output["data"] and self._pictures > 0 and (png := self._png(output["data"]["image/png"])):
+            self._pictures -= 1
+            data["image/png"] = png
+            if alt := plain(output.get("alt", ""), 600).translate(_NO_MARKUP):
+                metadata["image/png"] = {"alt": alt}
+        return [new_output(kind, data, metadata=metadata)] if data else []
+
+    def _png(self, text: object) -> str:
+        """The picture, encoded anew; empty where it is none or too large."""
+        try:
+            picture = base64.b64decode(str(text), validate=False)
+        except (binascii.Error, ValueError):
+            return ""
+        is_png = picture.startswith(b"\x89PNG\r\n\x1a\n") and len(picture) <= self._limits.picture_bytes
+        return base64.b64encode(picture).decode() if is_png else ""
+
+
+# an attribute's value must not end the attribute
+_NO_MARKUP = str.maketrans({"<": "‹", ">": "›", '"': "'", "&": "+"})
+
+
+def _one_of(value: object, *allowed: str) -> str:
+    if value not in allowed:
+        raise ValueError(f"{plain(value, 40)} is none of {', '.join(allowed)}")
+    return str(value)
+
+
+def _note(text: str) -> NotebookNode:
+    return new_output("stream", name="stdout", text=text)

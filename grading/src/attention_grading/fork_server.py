@@ -1,0 +1,99 @@
+"""A warm process that forks a child for each request and confines it before it runs anything.
+
+It talks with the judge over one socket, in commands of one byte: ``f`` with a file descriptor forks a child that serves
+that channel (answer: its pid), ``r`` and a pid ends and reaps it (answer: its wait status). At the start it says
+``ready``, or in one line why it will not serve.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import random
+import signal
+import socket
+from collections.abc import Callable
+from typing import BinaryIO
+
+import torch
+
+from attention_grading.confinement import Confinement, ConfinementUnavailable
+from attention_grading.confinement_probe import ConfinementBroken, probe
+from attention_grading.limits import Limits
+
+Handler = Callable[[BinaryIO, BinaryIO], None]
+
+
+def serve(control: socket.socket, handler: Handler, limits: Limits | None) -> None:
+    """Fork a child for each channel until the judge goes away.
+
+    Args:
+        control: Socket to the judge.
+        handler: What a child does with its channel: gets a reader and a writer.
+        limits: What a confined child may use; ``None`` runs children unconfined.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the judge's to handle
+    try:
+        confinement = None if limits is None else Confinement(limits)
+        if confinement is not None:
+            probe(confinement)
+    except (ConfinementUnavailable, ConfinementBroken, OSError) as error:
+        control.sendall(f"{error}\n".encode())
+        return
+    control.sendall(b"ready\n")
+    gc.collect()
+    gc.freeze()  # children share what is here, untouched by their collector
+    while True:
+        message, descriptors, _, _ = socket.recv_fds(control, 64, 1)
+        if not message:
+            return
+        if message[:1] == b"f":
+            pid = os.fork()
+            if pid == 0:
+                _become_child(descriptors[0], handler, confinement)
+            os.close(descriptors[0])
+            control.sendall(b"%d\n" % pid)
+        else:
+            control.sendall(b"%d\n" % end(int(message[1:])))
+
+
+def end(pid: int) -> int:
+    """Kill a child with everything that it started, and return its wait status."""
+    for kill in (os.killpg, os.kill):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            kill(pid, signal.SIGKILL)
+    return os.waitpid(pid, 0)[1]
+
+
+def _become_child(channel: int, handler: Handler, confinement: Confinement | None) -> None:
+    status = 1
+    try:
+        os.setsid()
+        _silence()
+        _keep_only(channel, confinement)
+        if confinement is not None:
+            confinement.apply()
+        random.seed()
+        torch.seed()
+        handler(os.fdopen(channel, "rb", closefd=False), os.fdopen(channel, "wb", closefd=False))
+        status = 0
+    finally:
+        os._exit(status)  # no atexit hooks, no clean-up of the warm process's things
+
+
+def _keep_only(channel: int, confinement: Confinement | None) -> None:
+    """Close what the warm process had open: the socket to the judge above all."""
+    kept = {0, 1, 2, channel} | ({confinement.descriptor} if confinement is not None else set())
+    for descriptor in map(int, os.listdir("/proc/self/fd") if os.path.isdir("/proc/self/fd") else ()):
+        if descriptor not in kept:
+            with contextlib.suppress(OSError):  # the listing's own descriptor is gone already
+                os.close(descriptor)
+
+
+def _silence() -> None:
+    """Point the standard streams at nothing: what learners print belongs to nobody here."""
+    null = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(null, stream)
+    os.close(null)

@@ -1,0 +1,63 @@
+"""How ``nbgrader autograde`` judges here, as options of ``nbgrader_config.py``, and the session that obeys them."""
+
+from __future__ import annotations
+
+import atexit
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from traitlets import Bool, Float, Integer, Unicode
+from traitlets.config import SingletonConfigurable
+
+from attention_grading.display import OutputLimits
+from attention_grading.limits import Limits
+from attention_grading.seed import course_seed
+from attention_grading.session import Session
+
+
+class JudgingRules(SingletonConfigurable):
+    """Limits, seed and confinement of the processes that run learners' code."""
+
+    seconds = Float(30.0, help="Wall-clock seconds for judging one submission, and again for its pictures").tag(
+        config=True
+    )
+    memory_mb = Integer(2048, help="Megabytes that one submission may use").tag(config=True)
+    output_characters = Integer(40_000, help="Characters of output that one graded notebook keeps").tag(config=True)
+    output_pictures = Integer(30, help="Pictures that one graded notebook keeps").tag(config=True)
+    seed_file = Unicode(
+        "",
+        help="File with the course's secret seed, drawn at the first grading; empty: the documented public seed",
+    ).tag(config=True)
+    allow_unconfined = Bool(
+        False, help="Run learners' code without confinement where the platform has none. It can then do any harm"
+    ).tag(config=True)
+
+    _session: Session | None = None
+
+    def session(self, coursedir: Any) -> Session:
+        """The one session of this process.
+
+        Args:
+            coursedir: nbgrader's course directory.
+
+        Raises:
+            SeedMissing: The seed's file is gone although submissions have been graded.
+            WorkerFailed: Confinement is not available or failed its self-test, and ``allow_unconfined`` is not set.
+        """
+        if self._session is None:
+            session = Session(
+                seed=course_seed(Path(self.seed_file) if self.seed_file else None, _graded(coursedir)),
+                limits=Limits(seconds=self.seconds, memory_bytes=self.memory_mb * 2**20),
+                output_limits=OutputLimits(self.output_characters, self.output_pictures),
+                confined=None if self.allow_unconfined else True,
+            )
+            session.start()
+            atexit.register(session.close)
+            self._session = session
+        return self._session
+
+
+def _graded(coursedir: Any) -> Iterator[Path]:
+    folder = coursedir.format_path(coursedir.autograded_directory, ".", ".")
+    return Path(folder).glob("*/*/*.ipynb")

@@ -1,0 +1,185 @@
+"""The processes that run learners' code, seen from the judge: warm ones that fork, and fresh ones."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import BinaryIO
+
+from attention_grading.limits import Limits
+
+
+class WorkerFailed(RuntimeError):
+    """The warm process will not or cannot serve; the message says why, and what to do."""
+
+
+@dataclass
+class Process:
+    """A process that runs one submission: its two streams, and how to end it."""
+
+    reader: BinaryIO
+    writer: BinaryIO
+    pid: int
+    status: int | None = None  # as os.waitpid gives it
+
+    def kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(self.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
+
+    def how_it_ended(self) -> str:
+        if self.status is None:
+            return "ended before it answered"
+        if os.WIFSIGNALED(self.status):
+            return f"was killed by {signal.Signals(os.WTERMSIG(self.status)).name}"
+        return f"exited with status {os.WEXITSTATUS(self.status)} before it answered"
+
+
+class WarmServer:
+    """A process with everything imported, which forks a child on request. It starts with the first child.
+
+    Args:
+        module: What it runs: ``attention_grading.worker`` or ``attention_grading.display_worker``.
+        limits: What a child may use, once confined; ``None`` runs children unconfined.
+    """
+
+    def __init__(self, module: str, limits: Limits | None):
+        self._module, self._limits = module, limits
+        self._popen: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+
+    def start(self) -> None:
+        """Start the process, or another one where a submission took it down; does nothing where it runs.
+
+        Raises:
+            WorkerFailed: Confinement is not available here, or failed its self-test.
+        """
+        if self._popen is not None and self._popen.poll() is None:
+            return
+        self.close()
+        self._control, theirs = socket.socketpair()
+        command = [sys.executable, "-m", self._module, "--serve", str(theirs.fileno())]
+        self._popen = subprocess.Popen(
+            command + ([] if self._limits is None else ["--limits", json.dumps(asdict(self._limits))]),
+            pass_fds=(theirs.fileno(),),
+            env=worker_environment(),
+            stdin=subprocess.DEVNULL,
+            cwd=os.sep,
+        )
+        theirs.close()
+        greeting = self._answer()
+        if greeting != "ready":
+            self.close()
+            raise WorkerFailed(greeting)
+
+    @contextlib.contextmanager
+    def child(self) -> Iterator[Process]:
+        """A child, ended and reaped at the exit.
+
+        Raises:
+            WorkerFailed: The warm process would not start, or went down.
+        """
+        self.start()
+        assert self._control is not None
+        ours, theirs = socket.socketpair()
+        socket.send_fds(self._control, [b"f"], [theirs.fileno()])
+        theirs.close()
+        process = Process(ours.makefile("rb"), ours.makefile("wb"), int(self._answer()))
+        try:
+            yield process
+        finally:
+            # closing first lets a child that is done end by itself; reaping kills it if it does not
+            for stream in (process.writer, process.reader, ours):
+                with contextlib.suppress(OSError):
+                    stream.close()
+            self._control.sendall(b"r%d" % process.pid)
+            process.status = int(self._answer())
+
+    def close(self) -> None:
+        """End the process, if it runs."""
+        if self._popen is None or self._control is None:
+            return
+        self._control.close()
+        try:
+            self._popen.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self._popen.kill()
+            self._popen.wait()
+        self._popen = self._control = None
+
+    def _answer(self) -> str:
+        assert self._control is not None
+        answer = b""
+        while not answer.endswith(b"\n"):
+            part = self._control.recv(4096)
+            if not part:
+                raise WorkerFailed("the warm process ended; its own output, above, says why")
+            answer += part
+        return answer.decode().strip()
+
+
+@contextlib.contextmanager
+def time_limit(process: Process, seconds: float) -> Iterator[threading.Event]:
+    """Kill the process after so many seconds of wall-clock time; the event says whether that was done."""
+    late = threading.Event()
+
+    def stop() -> None:
+        late.set()
+        process.kill()
+
+    watchdog = threading.Timer(seconds, stop)
+    watchdog.start()
+    try:
+        yield late
+    finally:
+        watchdog.cancel()
+
+
+@contextlib.contextmanager
+def fresh_process(device: str) -> Iterator[Process]:
+    command = [sys.executable, "-m", "attention_grading.worker", "--once", "--device", device]
+    popen = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=worker_environment())
+    assert popen.stdin is not None
+    assert popen.stdout is not None
+    process = Process(popen.stdout, popen.stdin, popen.pid)
+    try:
+        yield process
+    finally:
+        for stream in (process.writer, process.reader):
+            with contextlib.suppress(OSError):
+                stream.close()
+        try:
+            popen.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            popen.kill()
+            popen.wait()
+        code = popen.returncode
+        process.status = -code if code < 0 else code << 8
+
+
+def worker_environment() -> dict[str, str]:
+    """What a worker sees of the environment: no secrets, one thread."""
+    kept = (
+        "PATH",
+        "LANG",
+        "LC_ALL",
+        "SYSTEMROOT",
+        "TMPDIR",
+        "PYTHONPATH",
+        "VIRTUAL_ENV",
+        "LD_LIBRARY_PATH",
+        "CUDA_HOME",
+    )
+    return {name: os.environ[name] for name in kept if name in os.environ} | {
+        "OMP_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONHASHSEED": "0",
+    }
