@@ -16,6 +16,7 @@ import os
 import platform
 import resource
 import signal
+import socket
 import struct
 import sys
 import sysconfig
@@ -73,6 +74,8 @@ class Confinement:
     Args:
         limits: Memory, time and files.
         readable: Files and folders that may be read; those of the Python installation by default.
+        listening: A folder in which the child may make sockets and be talked to, as a Jupyter kernel must be;
+            it can still connect to nobody. ``None``: no sockets at all.
 
     Attributes:
         descriptor: File descriptor of the ruleset; a child must have it open until it applies it.
@@ -81,11 +84,14 @@ class Confinement:
         ConfinementUnavailable: The platform cannot confine.
     """
 
-    def __init__(self, limits: Limits, readable: Iterable[Path] | None = None):
+    def __init__(self, limits: Limits, readable: Iterable[Path] | None = None, listening: Path | None = None):
         require_available()
         self._limits = limits
         self._libc = _libc()
+        self._listens = listening is not None
         self.descriptor = _make_ruleset(self._libc, tuple(readable_paths() if readable is None else readable))
+        if listening is not None:
+            _allow(self._libc, self.descriptor, listening, _FS_MAKE_SOCKET)
 
     def apply(self) -> None:
         """Confine this process for good. Call it right after the fork.
@@ -103,7 +109,7 @@ class Confinement:
         _drop_capabilities(self._libc)
         _check(self._libc.syscall(_LANDLOCK_RESTRICT_SELF, self.descriptor, ctypes.c_uint32(0)))
         os.close(self.descriptor)
-        _install_filter(self._libc)
+        _install_filter(self._libc, self._listens)
 
 
 # ---- what may be read ------------------------------------------------------------------------------------------------
@@ -160,7 +166,7 @@ def _entries(folder: Path) -> list[Path]:
 
 _LANDLOCK_CREATE_RULESET, _LANDLOCK_ADD_RULE, _LANDLOCK_RESTRICT_SELF = 444, 445, 446
 _LANDLOCK_RULE_PATH_BENEATH = 1
-_FS_READ_FILE, _FS_READ_DIR, _FS_WRITE_FILE = 1 << 2, 1 << 3, 1 << 1
+_FS_READ_FILE, _FS_READ_DIR, _FS_WRITE_FILE, _FS_MAKE_SOCKET = 1 << 2, 1 << 3, 1 << 1, 1 << 9
 # number of file-system rights by version; all that the kernel knows are taken away
 _FS_RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}
 _NET_RIGHTS = 0b11  # bind and connect TCP, since version 4
@@ -174,19 +180,17 @@ def _make_ruleset(libc: ctypes.CDLL, readable: Sequence[Path]) -> int:
     size = 8 if abi < 4 else 16 if abi < 6 else 24
     ruleset = _check(libc.syscall(_LANDLOCK_CREATE_RULESET, attributes, ctypes.c_size_t(size), ctypes.c_uint32(0)))
     for path in readable:
-        _allow_reading(libc, ruleset, path)
+        allowed = _FS_READ_FILE | (_FS_READ_DIR if path.is_dir() else 0)
+        _allow(libc, ruleset, path, allowed | (_FS_WRITE_FILE if str(path) == os.devnull else 0))
     return ruleset
 
 
-def _allow_reading(libc: ctypes.CDLL, ruleset: int, path: Path) -> None:
+def _allow(libc: ctypes.CDLL, ruleset: int, path: Path, allowed: int) -> None:
     try:
         descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except OSError:
         return  # not on this machine
     try:
-        allowed = _FS_READ_FILE | (_FS_READ_DIR if path.is_dir() else 0)
-        if str(path) == os.devnull:
-            allowed |= _FS_WRITE_FILE
         rule = struct.pack("=Qi", allowed, descriptor)
         _check(libc.syscall(_LANDLOCK_ADD_RULE, ruleset, _LANDLOCK_RULE_PATH_BENEATH, rule, ctypes.c_uint32(0)))
     finally:
@@ -354,20 +358,26 @@ _OTHERS: dict[str, tuple[int, int]] = {"clone": (56, 220), "clone3": (435, 435),
 _NUMBERS = _REFUSED | _SELF_ONLY | _OTHERS
 
 _CLONE_THREAD = 0x00010000
-_LOAD, _JUMP_EQUAL, _JUMP_SET, _JUMP_GREATER_EQUAL, _RETURN = 0x20, 0x15, 0x45, 0x35, 0x06
+_LOAD, _AND, _JUMP_EQUAL, _JUMP_SET, _JUMP_GREATER_EQUAL, _RETURN = 0x20, 0x54, 0x15, 0x45, 0x35, 0x06
 _ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
-_OFFSET_NUMBER, _OFFSET_ARCHITECTURE, _OFFSET_FIRST_ARGUMENT = 0, 4, 16
+_OFFSET_NUMBER, _OFFSET_ARCHITECTURE, _OFFSET_FIRST_ARGUMENT, _OFFSET_SECOND_ARGUMENT = 0, 4, 16, 24
 _X32 = 0x40000000  # x86_64's second way to call the kernel
 
 
-def _install_filter(libc: ctypes.CDLL) -> None:
-    program = b"".join(_filter_program(_ARCHITECTURES[platform.machine()], os.getpid()))
+# What a process that listens may call all the same, for UNIX streams alone: it never calls anybody. A stream cannot
+# send to an address; a datagram could, without a connection
+_LISTENING = ("socket", "socketpair", "bind", "listen", "accept", "accept4")
+_STREAM_FLAGS = 0o2004000  # SOCK_CLOEXEC and SOCK_NONBLOCK
+
+
+def _install_filter(libc: ctypes.CDLL, listens: bool) -> None:
+    program = b"".join(_filter_program(_ARCHITECTURES[platform.machine()], os.getpid(), listens))
     buffer = ctypes.create_string_buffer(program, len(program))
     described = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(buffer))
     _check(libc.prctl(_PR_SET_SECCOMP, 2, described, 0, 0))
 
 
-def _filter_program(architecture: _Architecture, pid: int) -> Iterator[bytes]:
+def _filter_program(architecture: _Architecture, pid: int, listens: bool) -> Iterator[bytes]:
     """Classic BPF: everything is allowed but what is named."""
 
     def instruction(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
@@ -383,7 +393,18 @@ def _filter_program(architecture: _Architecture, pid: int) -> Iterator[bytes]:
     if architecture.column == 0:
         yield instruction(_JUMP_GREATER_EQUAL, _X32, 0, 1)
         yield instruction(_RETURN, _KILL)
+    for name in _LISTENING[:2] if listens else ():
+        yield instruction(_JUMP_EQUAL, architecture.number(name), 0, 7)
+        yield instruction(_LOAD, _OFFSET_FIRST_ARGUMENT)
+        yield instruction(_JUMP_EQUAL, socket.AF_UNIX, 0, 4)
+        yield instruction(_LOAD, _OFFSET_SECOND_ARGUMENT)
+        yield instruction(_AND, 0xFFFFFFFF ^ _STREAM_FLAGS)
+        yield instruction(_JUMP_EQUAL, socket.SOCK_STREAM, 0, 1)
+        yield instruction(_RETURN, _ALLOW)
+        yield refuse(errno.EOPNOTSUPP)
     for name in _REFUSED:
+        if listens and name in _LISTENING:
+            continue
         if (number := architecture.number(name)) >= 0:
             yield instruction(_JUMP_EQUAL, number, 0, 1)
             # a socket that is not supported is handled by programs; one that is forbidden aborts some
