@@ -1,19 +1,48 @@
-"""Shared fixtures, and the rule about skips: with ``REQUIRE_ALL=1`` every skip but the GPU's is a failure."""
+"""Shared fixtures, and the rule about skips.
+
+A test that needs more than the packages says so: ``@pytest.mark.needs("chromium")``. Where that is missing the test is
+skipped by name; with ``REQUIRE_ALL=1`` every skip but the GPU's is a failure.
+"""
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from attention_grading.session import Session
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
+
+# What a test may need: where it is, and the words for when it is not there
+NEEDS: dict[str, tuple[Callable[[], object], str]] = {
+    "chromium": (lambda: shutil.which("chromium"), "needs Chromium (Debian: apt install chromium)"),
+    "postgresql": (
+        lambda: shutil.which("initdb") or list(Path("/usr/lib/postgresql").glob("*/bin/initdb")),
+        "needs PostgreSQL's server programs (Debian: apt install postgresql)",
+    ),
+    "gpu": (torch.cuda.is_available, "needs a GPU"),
+}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", f"needs(name): skipped where it is missing; name is one of {', '.join(NEEDS)}")
+
+
+@pytest.hookimpl(tryfirst=True)  # before any fixture that would start it
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for marker in item.iter_markers("needs"):
+        (name,) = marker.args
+        there, reason = NEEDS[name]
+        if not there():
+            pytest.skip(reason)
 
 
 @pytest.hookimpl(wrapper=True)
