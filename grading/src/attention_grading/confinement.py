@@ -416,6 +416,12 @@ def _filter_program(architecture: _Architecture, pid: int, listens: bool) -> Ite
     yield instruction(_JUMP_SET, _CLONE_THREAD, 0, 1)
     yield instruction(_RETURN, _ALLOW)
     yield refuse(errno.EPERM)
+    if listens:  # libzmq sets the ordinary scheduler for each of its threads, by the thread's own number
+        yield instruction(_JUMP_EQUAL, architecture.number("sched_setscheduler"), 0, 4)
+        yield instruction(_LOAD, _OFFSET_SECOND_ARGUMENT)
+        yield instruction(_JUMP_EQUAL, os.SCHED_OTHER, 0, 1)
+        yield instruction(_RETURN, _ALLOW)
+        yield refuse(errno.EPERM)
     for name in _SELF_ONLY:
         own_or_zero = (pid,) if name == "kill" else (pid, 0)  # kill(0) reaches the whole group
         yield instruction(_JUMP_EQUAL, architecture.number(name), 0, len(own_or_zero) + 3)
