@@ -61,7 +61,7 @@ def test_demo_prints_the_table_and_the_reasons(course):
 def test_broken_file_is_reported_by_name(course):
     log = (course / "nbgrader.log").read_text()
     for stem in STEMS:
-        assert f"broken-file, {stem} cannot be judged: the notebook is broken" in log
+        assert f"broken-file, {stem}: cannot be judged: the notebook is broken" in log
 
 
 def test_feedback_and_release_show_no_hidden_code(course):

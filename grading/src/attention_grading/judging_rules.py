@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,27 @@ from attention_grading.display import OutputLimits
 from attention_grading.limits import Limits
 from attention_grading.seed import course_seed
 from attention_grading.session import Session
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What submissions are judged by, wherever that happens.
+
+    Attributes:
+        seed: What the hidden inputs are drawn from; it shows in no text of this object.
+        limits: What running one submission may use.
+        output_limits: How much of a notebook's outputs is kept.
+        confined: As in ``Session``.
+    """
+
+    seed: str = field(repr=False)
+    limits: Limits
+    output_limits: OutputLimits
+    confined: bool | None
+
+    def session(self) -> Session:
+        """A session under these terms."""
+        return Session(seed=self.seed, limits=self.limits, output_limits=self.output_limits, confined=self.confined)
 
 
 class JudgingRules(SingletonConfigurable):
@@ -35,6 +57,22 @@ class JudgingRules(SingletonConfigurable):
 
     _session: Session | None = None
 
+    def terms(self, coursedir: Any) -> Terms:
+        """What submissions are judged by; draws the seed at the course's first grading.
+
+        Args:
+            coursedir: nbgrader's course directory.
+
+        Raises:
+            SeedMissing: The seed's file is gone although submissions have been graded.
+        """
+        return Terms(
+            seed=course_seed(Path(self.seed_file) if self.seed_file else None, _graded(coursedir)),
+            limits=Limits(seconds=self.seconds, memory_bytes=self.memory_mb * 2**20),
+            output_limits=OutputLimits(self.output_characters, self.output_pictures),
+            confined=None if self.allow_unconfined else True,
+        )
+
     def session(self, coursedir: Any) -> Session:
         """The one session of this process.
 
@@ -46,12 +84,7 @@ class JudgingRules(SingletonConfigurable):
             WorkerFailed: Confinement is not available or failed its self-test, and ``allow_unconfined`` is not set.
         """
         if self._session is None:
-            session = Session(
-                seed=course_seed(Path(self.seed_file) if self.seed_file else None, _graded(coursedir)),
-                limits=Limits(seconds=self.seconds, memory_bytes=self.memory_mb * 2**20),
-                output_limits=OutputLimits(self.output_characters, self.output_pictures),
-                confined=None if self.allow_unconfined else True,
-            )
+            session = self.terms(coursedir).session()
             session.start()
             atexit.register(session.close)
             self._session = session

@@ -22,6 +22,7 @@ from nbgrader.utils import is_grade
 
 from attention_grading.course import fill_placeholders, read_course
 from attention_grading.judging_rules import JudgingRules
+from attention_grading.session import Session
 from attention_grading.verdict import CheckResult, Verdict, not_judged
 from attention_lab.loading import python_lines
 from attention_lab.submission import (
@@ -64,18 +65,31 @@ class SubmissionExporter(NotebookExporter):
         try:
             notebook = read_leniently(path)
         except NotJudgeable as reason:
-            notebook = new_notebook(metadata={BROKEN: str(reason)})
+            notebook = broken_notebook(str(reason))
         resources = {**(resources or {}), "metadata": {"name": path.stem, "path": str(path.parent)}}
         return self.from_notebook_node(notebook, resources=resources, **options)
 
 
 def read_leniently(path: Path) -> NotebookNode:
-    """A notebook from any JSON with cells; what nbformat cannot read is reduced to its cells' ids and texts.
+    """A notebook from any file with cells, see ``notebook_of``.
 
     Raises:
         NotJudgeable: The file cannot be read or is no notebook.
     """
-    text = read_text(path)
+    return notebook_of(read_text(path))
+
+
+def broken_notebook(reason: str) -> NotebookNode:
+    """What stands for a file that is no notebook: an empty one that says why."""
+    return new_notebook(metadata={BROKEN: reason})
+
+
+def notebook_of(text: str) -> NotebookNode:
+    """A notebook from any JSON with cells; what nbformat cannot read is reduced to its cells' ids and texts.
+
+    Raises:
+        NotJudgeable: The text is no notebook.
+    """
     parsed = parse_notebook(text)
     try:
         return nbformat.reads(text, as_version=4)
@@ -97,19 +111,32 @@ class Transplant(NbGraderPreprocessor):
     def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
         names = resources["nbgrader"]
         master = read_master(self.parent.parent.coursedir, names["assignment"], names["notebook"])
-        variant = get_variant(names["notebook"])
-        reason = nb.metadata.get(BROKEN)
-        submission = Submission(())
-        if reason is None:
-            try:
-                submission = notebook_submission(nb, variant, master)
-            except NotJudgeable as error:
-                reason = str(error)
-        for note in submission.notes:
+        rebuilt, notes = transplant(nb, get_variant(names["notebook"]), master)
+        for note in notes:
             self.log.warning("%s, %s: %s", names["student"], names["notebook"], note)
-        if reason is not None:
-            self.log.warning("%s, %s cannot be judged: %s", names["student"], names["notebook"], reason)
-        return rebuild(master, submission, reason), resources
+        return rebuilt, resources
+
+
+def transplant(nb: NotebookNode, variant: Variant, master: NotebookNode) -> tuple[NotebookNode, list[str]]:
+    """Take the learner's code out of a submitted notebook and put it into the instructor's.
+
+    Args:
+        nb: What was handed in, or what stands for it.
+        variant: What it is to be judged as.
+        master: The instructor's source.
+
+    Returns:
+        The rebuilt notebook, and what is to be said about it.
+    """
+    reason = nb.metadata.get(BROKEN)
+    submission = Submission(())
+    if reason is None:
+        try:
+            submission = notebook_submission(nb, variant, master)
+        except NotJudgeable as error:
+            reason = str(error)
+    notes = [*submission.notes, *([] if reason is None else [f"cannot be judged: {reason}"])]
+    return rebuild(master, submission, reason), notes
 
 
 def rebuild(master: NotebookNode, submission: Submission, reason: str | None) -> NotebookNode:
@@ -148,19 +175,26 @@ class ShowOutputs(NbGraderPreprocessor):
     """Run the cells that are not graded, for their pictures; graded ones get their verdict from ``WriteVerdict``."""
 
     def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
-        if BROKEN in nb.metadata:
-            return nb, resources
-        cells = [cell for cell in nb.cells if cell.cell_type == "code" and not is_grade(cell)]
         session = JudgingRules.instance(config=self.config).session(self.parent.parent.coursedir)
-        shown = session.show([python_lines(cell.source) for cell in cells])
-        for cell, outputs in zip(cells, shown.outputs, strict=True):
-            cell.outputs = outputs
-        if shown.ended:
-            names = resources["nbgrader"]
-            self.log.warning(
-                "%s, %s: running it for its outputs, it %s", names["student"], names["notebook"], shown.ended
-            )
+        names = resources["nbgrader"]
+        for note in show_outputs(nb, session):
+            self.log.warning("%s, %s: %s", names["student"], names["notebook"], note)
         return nb, resources
+
+
+def show_outputs(nb: NotebookNode, session: Session) -> list[str]:
+    """Run a rebuilt notebook's ungraded cells and put what they show into them.
+
+    Returns:
+        What is to be said about the run.
+    """
+    if BROKEN in nb.metadata:
+        return []
+    cells = [cell for cell in nb.cells if cell.cell_type == "code" and not is_grade(cell)]
+    shown = session.show([python_lines(cell.source) for cell in cells])
+    for cell, outputs in zip(cells, shown.outputs, strict=True):
+        cell.outputs = outputs
+    return [f"running it for its outputs, it {shown.ended}"] if shown.ended else []
 
 
 class WriteVerdict(NbGraderPreprocessor):
@@ -169,21 +203,24 @@ class WriteVerdict(NbGraderPreprocessor):
     def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
         names = resources["nbgrader"]
         variant = get_variant(names["notebook"])
-        verdict = self._judge(nb, variant, read_master(self.parent.parent.coursedir, names["assignment"], variant.stem))
+        master = read_master(self.parent.parent.coursedir, names["assignment"], variant.stem)
+        session = JudgingRules.instance(config=self.config).session(self.parent.parent.coursedir)
+        verdict = judge_notebook(nb, variant, master, session)
         for note in verdict.notes:
             self.log.warning("%s, %s: %s", names["student"], variant.stem, note)
         write_verdict(nb, verdict)
         return nb, resources
 
-    def _judge(self, nb: NotebookNode, variant: Variant, master: NotebookNode) -> Verdict:
-        reason = nb.metadata.get(BROKEN)
-        if reason is not None:
-            return not_judged(variant, reason)
-        session = JudgingRules.instance(config=self.config).session(self.parent.parent.coursedir)
-        try:
-            return session.judge(variant, notebook_submission(nb, variant, master))
-        except NotJudgeable as error:
-            return not_judged(variant, str(error))
+
+def judge_notebook(nb: NotebookNode, variant: Variant, master: NotebookNode, session: Session) -> Verdict:
+    """Judge the function in a rebuilt notebook; whatever is wrong with it ends in a verdict."""
+    reason = nb.metadata.get(BROKEN)
+    if reason is not None:
+        return not_judged(variant, reason)
+    try:
+        return session.judge(variant, notebook_submission(nb, variant, master))
+    except NotJudgeable as error:
+        return not_judged(variant, str(error))
 
 
 def write_verdict(nb: NotebookNode, verdict: Verdict) -> None:
