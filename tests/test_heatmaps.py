@@ -421,6 +421,8 @@ PICTURES = {
     "leaks everywhere": lambda: attention_heatmap(
         "eager_causal", padded_batch(LONGER), torch.full((2, 3, 8, 8), 1 / 8)
     ),
+    "NaN in eight tokens": lambda: broken(num_heads=3),
+    "NaN in many heads": lambda: broken(num_heads=5),
     "a title wider than its panels": lambda: drawn(
         "sdpa_bidirectional", padded_batch((("a", "b"),), padding="none", num_heads=1)
     ),
@@ -430,6 +432,13 @@ PICTURES = {
 
 def drawn(variant: str, batch: PaddedBatch | PackedBatch, item: int = 0) -> NotebookFigure:
     return attention_heatmap(variant, batch, even_weights(variant, batch), item=item)
+
+
+def broken(num_heads: int) -> NotebookFigure:
+    batch = padded_batch(LONGER, padding="left", num_heads=num_heads)
+    weights = even_weights("eager_causal", batch)
+    weights[1, :, :5] = torch.nan
+    return attention_heatmap("eager_causal", batch, weights, item=1)
 
 
 @pytest.mark.parametrize("name", PICTURES)
@@ -453,6 +462,22 @@ def test_texts_are_inside_apart_and_not_tiny(name: str) -> None:
     for legend in figure.legends:
         assert not any(axes.get_window_extent().overlaps(legend.get_window_extent()) for axes in figure.axes)
     assert figure.get_figwidth() <= 10
+
+
+def test_numbers_of_eight_tokens_stand_inside_the_red_frames() -> None:
+    figure = PICTURES["leaks everywhere"]()
+    figure.canvas.draw()
+    panel = figure.axes[1]
+    inside = 0.86 * panel.get_window_extent().width / 8  # a cell between its frame's inner edges
+    numbers = [text for text in panel.texts if text.get_text() == ".12"]
+    assert len(numbers) == 64
+    assert max(text.get_window_extent().width for text in numbers) < inside
+
+
+def test_maps_of_the_same_tokens_share_the_queries_labels_in_one_row() -> None:
+    panels = PICTURES["three heads, eight tokens"]().axes[:4]
+    assert [sum(text.get_text() == "reads" for text in panel.texts) for panel in panels] == [2, 1, 1, 1]
+    assert len({panel.get_position().y0 for panel in panels}) == 1
 
 
 @pytest.mark.parametrize("name", ["three heads, eight tokens", "packed, thirteen tokens", "leaks everywhere"])
