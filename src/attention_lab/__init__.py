@@ -5,11 +5,22 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from attention_lab.attention_map import attention_map
-from attention_lab.checks import CheckFailed, check
-from attention_lab.flash import flash_route
-from attention_lab.inputs import SENTENCES, PackedBatch, PaddedBatch, pack, packed_batch, padded_batch, unpack
+from attention_lab.packages import MissingPackage, missing_package
 from attention_lab.variants import VARIANTS, Variant, get_variant
+from attention_lab.welcome import welcome
+
+# without torch, the kit still says what to do about it: `attention-lab doctor`, and __getattr__ below
+try:
+    import torch  # noqa: F401
+except ImportError as error:
+    _NO_TORCH: ImportError | None = error
+else:
+    _NO_TORCH = None
+    from attention_lab.attention_map import attention_map
+    from attention_lab.checks import CheckFailed, check
+    from attention_lab.flash import flash_route
+    from attention_lab.hand_in import check_hand_in
+    from attention_lab.inputs import SENTENCES, PackedBatch, PaddedBatch, pack, packed_batch, padded_batch, unpack
 
 if TYPE_CHECKING:
     from attention_lab.heatmaps import attention_heatmap, mask_heatmap
@@ -20,12 +31,14 @@ __all__ = [
     "SENTENCES",
     "VARIANTS",
     "CheckFailed",
+    "MissingPackage",
     "PackedBatch",
     "PaddedBatch",
     "Variant",
     "attention_heatmap",
     "attention_map",
     "check",
+    "check_hand_in",
     "flash_route",
     "get_variant",
     "mask_heatmap",
@@ -33,6 +46,7 @@ __all__ = [
     "packed_batch",
     "padded_batch",
     "unpack",
+    "welcome",
 ]
 
 # matplotlib costs a second to import; whoever draws nothing does not pay for it
@@ -40,6 +54,14 @@ _LAZY = {"attention_heatmap": "attention_lab.heatmaps", "mask_heatmap": "attenti
 
 
 def __getattr__(name: str) -> Any:
+    if _NO_TORCH is not None and name in __all__:
+        raise missing_package("torch", _NO_TORCH) from _NO_TORCH
     if name in _LAZY:
-        return getattr(importlib.import_module(_LAZY[name]), name)
+        try:
+            module = importlib.import_module(_LAZY[name])
+        except ImportError as error:
+            if (error.name or "").startswith(__name__):
+                raise
+            raise missing_package("matplotlib", error) from error
+        return getattr(module, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

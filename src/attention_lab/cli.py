@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from attention_lab.doctor import doctor
+from attention_lab.packages import MissingPackage, explain
 from attention_lab.variants import VARIANTS, Variant, get_variant
 
 JUDGES = "attention_lab.judges"
@@ -24,8 +26,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns the exit code: 0 when all is right, 1 when something is not, 2 for wrong usage."""
     parser = argparse.ArgumentParser(prog="attention-lab", description="Attention, six ways: the learner's commands.")
     commands = parser.add_subparsers(dest="command", required=True)
-    doctor = commands.add_parser("doctor", help="say what is installed and which flash route will be used")
-    doctor.set_defaults(run=lambda options: _doctor())
+    examine = commands.add_parser("doctor", help="say what is there, which flash route is used, and what to mend")
+    examine.set_defaults(run=lambda options: doctor())
     check = commands.add_parser("check", help="judge the function in your notebooks")
     check.add_argument(
         "files", metavar="NOTEBOOK", nargs="+", type=Path, help="a notebook of the course, or a .py file"
@@ -35,58 +37,26 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         return options.run(options)
-    except ValueError as error:
+    except (ValueError, MissingPackage) as error:
         print(f"attention-lab: {error}", file=sys.stderr)
         return 2
 
 
-# ---- doctor ----------------------------------------------------------------------------------------------------------
-
-
-def _doctor() -> int:
-    import torch
-
-    from attention_lab.flash import flash_route
-
-    route = flash_route()
-    rows = {
-        "python": sys.version.split()[0],
-        "device": _device(torch),
-        "flash route": route.name,
-        "why": route.reason,
-    }
-    for package in ("torch", "matplotlib", "ipywidgets", "jupyterlab", "nbgrader", "flash-attn", "attention-grading"):
-        rows[package] = _version(package)
-    width = max(map(len, rows))
-    for name, value in rows.items():
-        print(f"{name:<{width}}  {value}")
-    print(f"\n{route.sentence}")
-    return 0
-
-
-def _device(torch: Any) -> str:
-    if torch.cuda.is_available():
-        return f"cuda: {torch.cuda.get_device_name()}"
-    return "cpu (no CUDA GPU; all six notebooks run here)"
-
-
-def _version(package: str) -> str:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"
-
-
-# ---- check -----------------------------------------------------------------------------------------------------------
-
-
 def _check(options: argparse.Namespace) -> int:
+    _require_torch()
     pairs = [(_variant_of(path, options.variant), path) for path in options.files]
     judges = list(importlib.metadata.entry_points(group=JUDGES))
     if judges:
         return 0 if judges[0].load()(pairs) else 1
     print("visible checks only: install attention-grading for the full judge\n")
     return 0 if all([_visible_checks(variant, path) for variant, path in pairs]) else 1
+
+
+def _require_torch() -> None:
+    try:
+        import torch  # noqa: F401
+    except ImportError as error:
+        raise MissingPackage(" ".join(explain("torch", error))) from error
 
 
 def _variant_of(path: Path, named: str | None) -> Variant:

@@ -1,8 +1,8 @@
 """``flash_attn_varlen_func`` on any machine, by the best of three routes.
 
-The real flash-attn where it can be imported and the GPU is Ampere or newer; PyTorch's own FlashAttention
-(``torch.nn.attention.varlen``) on such a GPU without flash-attn; a stand-in in plain PyTorch everywhere else.
-The route is chosen once, by trying.
+The real flash-attn where it runs (Ampere and newer); PyTorch's own FlashAttention (``torch.nn.attention.varlen``) on
+such a GPU where flash-attn does not; a stand-in in plain PyTorch everywhere else.
+The route is chosen at the first use, once, by trying: a kernel that can be imported may still fail on this GPU.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
 
 import torch
@@ -34,6 +35,11 @@ class Route:
     reason: str
     sentence: str
 
+    @property
+    def device(self) -> Literal["cpu", "cuda"]:
+        """Where its inputs have to be: the kernels run on the GPU alone, the stand-in anywhere."""
+        return "cpu" if self.name == "stand-in" else "cuda"
+
 
 @dataclass(frozen=True)
 class Found:
@@ -41,27 +47,53 @@ class Found:
 
     Attributes:
         capability: Compute capability of the CUDA GPU, or ``None`` without one.
-        flash_attn: The imported function, or the exception that its import raised.
-        varlen_attn: PyTorch's function, or the exception that its import raised.
+        flash_attn: The function, once it ran on this GPU, or the exception that stopped it.
+        varlen_attn: PyTorch's function, likewise.
+        gpu: The GPU's name.
     """
 
     capability: tuple[int, int] | None
     flash_attn: Callable[..., Any] | Exception | None
     varlen_attn: Callable[..., Any] | Exception | None
+    gpu: str = "This GPU"
 
 
 def look() -> Found:
-    """Look for a GPU and, only if there is one, for the two kernels."""
+    """Look for a GPU and, only if there is one, try the two kernels on it; the second only where the first fails."""
     if not torch.cuda.is_available():
         return Found(None, None, None)
-    capability = torch.cuda.get_device_capability()
+    capability, gpu = torch.cuda.get_device_capability(), torch.cuda.get_device_name()
     if capability < AMPERE:
-        return Found(capability, None, None)
-    return Found(
-        capability,
-        _imported("flash_attn", "flash_attn_varlen_func"),
-        _imported("torch.nn.attention.varlen", "varlen_attn"),
-    )
+        return Found(capability, None, None, gpu)
+    flash_attn = working(_flash_attn)
+    varlen_attn = None if callable(flash_attn) else working(_varlen_attn, signature=_adapted)
+    return Found(capability, flash_attn, varlen_attn, gpu)
+
+
+def working(
+    find: Callable[[], Callable[..., Any]],
+    *,
+    signature: Callable[[Callable[..., Any]], Callable[..., Any]] = lambda kernel: kernel,
+    device: str = "cuda",
+) -> Callable[..., Any] | Exception:
+    """Import a kernel and try it on a single token; returns it, or the exception that stopped it.
+
+    Args:
+        find: Imports the kernel.
+        signature: Gives it flash-attn's signature, for the trial.
+        device: Where to try it.
+    """
+    # only a trial tells: a package may lack its CUDA part, and a kernel may have been built for another GPU
+    try:
+        kernel = find()
+        token = torch.linspace(-1, 1, 64, dtype=torch.bfloat16, device=device).view(1, 1, 64)
+        borders = torch.tensor([0, 1], dtype=torch.int32, device=device)
+        output = signature(kernel)(token, token, token, borders, borders, 1, 1)
+        if not torch.equal(output, token):  # waits for the kernel; one token sees itself alone
+            raise RuntimeError("it gives wrong numbers on this GPU")
+    except Exception as error:
+        return error
+    return kernel
 
 
 def choose(found: Found) -> Route:
@@ -73,20 +105,20 @@ def choose(found: Found) -> Route:
         return Route("stand-in", reason, f"No CUDA GPU here: {stand_in}; {same}.")
     if found.capability < AMPERE:
         reason = f"the GPU has compute capability {_dotted(found.capability)}; flash-attn needs 8.0 (Ampere) or newer"
-        return Route("stand-in", reason, f"This GPU is older than flash-attn supports: {stand_in}; {same}.")
+        needed = "flash-attn needs Ampere or newer (in Colab an L4 or A100)"
+        return Route("stand-in", reason, f"{found.gpu} is too old, {needed}: {stand_in}; {same}.")
     if callable(found.flash_attn):
-        return Route("flash-attn", "flash-attn imports on this GPU", "flash_attn_varlen_func is the real flash-attn.")
-    missing = _why(found.flash_attn)
+        return Route("flash-attn", "flash-attn runs on this GPU", "flash_attn_varlen_func is the real flash-attn.")
+    missing = f"flash-attn is not usable ({_why(found.flash_attn)})"
+    is_missing = _is_missing(found.flash_attn)
     if callable(found.varlen_attn):
-        return Route(
-            "varlen_attn",
-            f"flash-attn is not usable ({missing}); PyTorch brings its own FlashAttention",
-            "flash_attn_varlen_func is PyTorch's own FlashAttention (varlen_attn), since flash-attn is not installed.",
-        )
+        since = "is not installed" if is_missing else "does not run here (`attention-lab doctor` says why)"
+        sentence = f"flash_attn_varlen_func is PyTorch's own FlashAttention (varlen_attn), since flash-attn {since}."
+        return Route("varlen_attn", f"{missing}; PyTorch brings its own FlashAttention", sentence)
     return Route(
         "stand-in",
-        f"flash-attn is not usable ({missing}), nor is PyTorch's varlen_attn ({_why(found.varlen_attn)})",
-        f"No FlashAttention kernel is installed: {stand_in}; {same}.",
+        f"{missing}, nor is PyTorch's varlen_attn ({_why(found.varlen_attn)})",
+        f"No FlashAttention kernel runs here (`attention-lab doctor` says why): {stand_in}; {same}.",
     )
 
 
@@ -95,9 +127,7 @@ def implementation(route: Route, found: Found) -> Callable[..., Any]:
     if route.name == "flash-attn":
         return found.flash_attn
     if route.name == "varlen_attn":
-        from attention_lab.flash_varlen_attn import adapt
-
-        return adapt(found.varlen_attn)
+        return _adapted(found.varlen_attn)
     from attention_lab.flash_stand_in import flash_attn_varlen_stand_in
 
     return flash_attn_varlen_stand_in
@@ -105,27 +135,47 @@ def implementation(route: Route, found: Found) -> Callable[..., Any]:
 
 def flash_route() -> Route:
     """Which route is in use, and why."""
-    return _ROUTE
+    return _chosen()[0]
 
 
-def _imported(module: str, name: str) -> Callable[..., Any] | Exception:
-    # only the import itself tells: an installed package may lack its CUDA part
-    try:
-        return getattr(importlib.import_module(module), name)
-    except Exception as error:
-        return error
+def __getattr__(name: str) -> Any:
+    # at the first use and not at import: whoever imports the kit for other things wakes no GPU
+    if name == "flash_attn_varlen_func":
+        return _chosen()[1]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+@cache
+def _chosen() -> tuple[Route, Callable[..., Any]]:
+    found = look()
+    route = choose(found)
+    return route, implementation(route, found)
+
+
+def _flash_attn() -> Callable[..., Any]:
+    return importlib.import_module("flash_attn").flash_attn_varlen_func
+
+
+def _varlen_attn() -> Callable[..., Any]:
+    return importlib.import_module("torch.nn.attention.varlen").varlen_attn
+
+
+def _adapted(varlen_attn: Callable[..., Any]) -> Callable[..., Any]:
+    from attention_lab.flash_varlen_attn import adapt
+
+    return adapt(varlen_attn)
+
+
+def _is_missing(found: Any) -> bool:
+    # a package that is there and lacks one of its own needs raises the same error, with another name
+    return isinstance(found, ModuleNotFoundError) and found.name in ("flash_attn", "torch.nn.attention.varlen")
 
 
 def _why(found: Any) -> str:
-    if isinstance(found, ModuleNotFoundError):
+    if _is_missing(found):
         return "not installed"
     return f"{type(found).__name__}: {str(found).splitlines()[0][:120] if str(found) else ''}".rstrip(": ")
 
 
 def _dotted(capability: tuple[int, int]) -> str:
     return f"{capability[0]}.{capability[1]}"
-
-
-_FOUND = look()
-_ROUTE = choose(_FOUND)
-flash_attn_varlen_func = implementation(_ROUTE, _FOUND)

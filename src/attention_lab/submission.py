@@ -19,21 +19,12 @@ from attention_lab.variants import Variant
 SOLUTION_ID = "solution"
 STUB_MARK = "Write your solution here"
 
+GRADED_IDS = ("test-contract", "test-invariants", "test-values", "test-masking", "test-robustness", "test-kernel")
+HAND_IN_ID = "hand-in"
+
 # The instructor's cells, by grade_id: the same in all six notebooks (a test holds this against source/)
 INSTRUCTOR_IDS = frozenset(
-    (
-        "setup",
-        "idea-example",
-        "toy-inputs",
-        "mask-picture",
-        "attention-map",
-        "test-contract",
-        "test-invariants",
-        "test-values",
-        "test-masking",
-        "test-robustness",
-        "test-kernel",
-    )
+    ("setup", "idea-example", "toy-inputs", "mask-picture", "attention-map", *GRADED_IDS, HAND_IN_ID)
 )
 
 # A notebook is some tens of kilobytes; pictures make it hundreds

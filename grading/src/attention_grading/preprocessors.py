@@ -26,6 +26,8 @@ from attention_grading.session import Session
 from attention_grading.verdict import CheckResult, Verdict, not_judged
 from attention_lab.loading import python_lines
 from attention_lab.submission import (
+    GRADED_IDS,
+    HAND_IN_ID,
     SOLUTION_ID,
     NotJudgeable,
     Submission,
@@ -190,7 +192,9 @@ def show_outputs(nb: NotebookNode, session: Session) -> list[str]:
     """
     if BROKEN in nb.metadata:
         return []
-    cells = [cell for cell in nb.cells if cell.cell_type == "code" and not is_grade(cell)]
+    # the hand-in cell looks at the learner's own file, which is not here
+    left_out = {HAND_IN_ID, *GRADED_IDS}
+    cells = [cell for cell in nb.cells if cell.cell_type == "code" and grade_id_of(cell) not in left_out]
     shown = session.show([python_lines(cell.source) for cell in cells])
     for cell, outputs in zip(cells, shown.outputs, strict=True):
         cell.outputs = outputs
