@@ -9,6 +9,7 @@ Sources: the kernel's documentation, ``userspace-api/landlock.rst`` and ``usersp
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import math
@@ -105,6 +106,7 @@ class Confinement:
             os._exit(1)  # the parent died in between: nobody waits for this process
         _check(self._libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
         _check(self._libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0))
+        _offer_to_the_oom_killer()
         _set_limits(self._limits)
         _drop_capabilities(self._libc)
         _check(self._libc.syscall(_LANDLOCK_RESTRICT_SELF, self.descriptor, ctypes.c_uint32(0)))
@@ -125,16 +127,14 @@ def readable_paths() -> Iterator[Path]:
         yield from (entry for entry in _entries(folder) if not _is_grading(entry))
     for stdlib in {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")}:
         yield from (entry for entry in _entries(Path(stdlib)) if not entry.name.endswith("-packages"))
-    yield from (entry for entry in _entries(Path("/usr/lib")) if not entry.name.startswith("python"))
+    for folder in _library_folders():
+        yield from (entry for entry in _entries(folder) if not entry.name.startswith("python"))
     yield Path(attention_lab.__file__).parent
     for name in _SYSTEM_FILES:
         yield Path(name)
 
 
 _SYSTEM_FILES = (
-    "/lib",
-    "/lib64",
-    "/usr/local/lib64",
     "/etc/ld.so.cache",
     "/etc/localtime",
     "/usr/share/zoneinfo",
@@ -145,6 +145,12 @@ _SYSTEM_FILES = (
     "/proc/meminfo",
     "/sys/devices/system/cpu",
 )
+
+
+def _library_folders() -> set[Path]:
+    """Folders of shared libraries. Below python… there may be packages, the grading package among them."""
+    prefixes = {Path(prefix) for prefix in ("/", "/usr", "/usr/local", sys.base_prefix, sys.base_exec_prefix)}
+    return {(prefix / name).resolve() for prefix in prefixes for name in ("lib", "lib64")}
 
 
 def _package_folders() -> set[Path]:
@@ -203,22 +209,29 @@ _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 1, 
 _CAPABILITY_VERSION = 0x20080522
 
 
+def _offer_to_the_oom_killer() -> None:
+    """Where the machine's memory runs out all the same, this process goes first."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
+
+
 def _set_limits(limits: Limits) -> None:
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     memory = pages * resource.getpagesize() + limits.memory_bytes
+    processor = math.ceil(limits.seconds) + 1  # several threads use it up before the wall clock does
     for what, value in (
         (resource.RLIMIT_AS, memory),
-        (resource.RLIMIT_CPU, math.ceil(limits.seconds) + 1),
+        (resource.RLIMIT_CPU, processor),
         (resource.RLIMIT_NOFILE, limits.open_files),
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_MSGQUEUE, 0),
         (resource.RLIMIT_MEMLOCK, 0),
     ):
+        grace = 1 if what == resource.RLIMIT_CPU else 0  # SIGXCPU comes first and says why, SIGKILL a second later
         ceiling = resource.getrlimit(what)[1]
-        if ceiling != resource.RLIM_INFINITY:
-            value = min(value, ceiling)
-        resource.setrlimit(what, (value, value))
+        hard = value + grace if ceiling == resource.RLIM_INFINITY else min(value + grace, ceiling)
+        resource.setrlimit(what, (min(value, hard), hard))
 
 
 def _drop_capabilities(libc: ctypes.CDLL) -> None:
@@ -267,7 +280,12 @@ _REFUSED: dict[str, tuple[int, int]] = {
     "move_pages": (279, 239),
     "migrate_pages": (256, 238),
     "setpgid": (109, 154),
-    # sockets
+    "process_mrelease": (448, 448),
+    # sockets; a message can carry descriptors, and one in flight keeps a channel open after its sender's end
+    "sendmsg": (46, 211),
+    "sendmmsg": (307, 269),
+    "recvmsg": (47, 212),
+    "recvmmsg": (299, 243),
     "socket": (41, 198),
     "socketpair": (53, 199),
     "connect": (42, 203),
@@ -284,8 +302,12 @@ _REFUSED: dict[str, tuple[int, int]] = {
     "shmctl": (31, 195),
     "semget": (64, 190),
     "semop": (65, 193),
+    "semtimedop": (220, 192),
+    "semctl": (66, 191),
     "msgget": (68, 186),
     "msgsnd": (69, 189),
+    "msgrcv": (70, 188),
+    "msgctl": (71, 187),
     "mq_open": (240, 180),
     "mq_unlink": (241, 181),
     # file attributes, which Landlock does not cover
@@ -305,7 +327,16 @@ _REFUSED: dict[str, tuple[int, int]] = {
     "lsetxattr": (189, 6),
     "fsetxattr": (190, 7),
     "removexattr": (197, 14),
+    "lremovexattr": (198, 15),
+    "fremovexattr": (199, 16),
+    "setxattrat": (463, 463),
+    "removexattrat": (466, 466),
+    "file_setattr": (469, 469),
     "flock": (73, 32),
+    # watching what others do with files
+    "inotify_add_watch": (254, 27),
+    "fanotify_init": (300, 262),
+    "fanotify_mark": (301, 263),
     "name_to_handle_at": (303, 264),
     "open_by_handle_at": (304, 265),
     # the machine
@@ -332,6 +363,13 @@ _REFUSED: dict[str, tuple[int, int]] = {
     "settimeofday": (164, 170),
     "clock_settime": (227, 112),
     "quotactl": (179, 60),
+    "quotactl_fd": (443, 443),
+    "mount_setattr": (442, 442),
+    "open_tree": (428, 428),
+    "move_mount": (429, 429),
+    "fsopen": (430, 430),
+    "fsmount": (432, 432),
+    "fspick": (433, 433),
     "syslog": (103, 116),
     "acct": (163, 89),
     "memfd_create": (319, 279),
@@ -354,7 +392,22 @@ _SELF_ONLY: dict[str, tuple[int, int]] = {
     "sched_setparam": (142, 118),
     "sched_setattr": (314, 274),
 }
-_OTHERS: dict[str, tuple[int, int]] = {"clone": (56, 220), "clone3": (435, 435), "capset": (126, 91)}
+# refused with these values of the given argument (0 is the first)
+_REFUSED_VALUES: dict[str, tuple[int, tuple[int, ...]]] = {
+    # outliving the warm process, or lying about which one it is to those who look
+    "prctl": (0, (1, 4)),  # PR_SET_PDEATHSIG, PR_SET_DUMPABLE
+    # a file can be told to send its owner a signal; only Landlock 6 and later would stop it
+    "fcntl": (1, (8, 10, 15)),  # F_SETOWN, F_SETSIG, F_SETOWN_EX
+    "ioctl": (1, (0x8901, 0x8902, 0x5412, 0x540E)),  # FIOSETOWN, SIOCSPGRP, TIOCSTI, TIOCSCTTY
+}
+_OTHERS: dict[str, tuple[int, int]] = {
+    "clone": (56, 220),
+    "clone3": (435, 435),
+    "capset": (126, 91),
+    "prctl": (157, 167),
+    "fcntl": (72, 25),
+    "ioctl": (16, 29),
+}
 _NUMBERS = _REFUSED | _SELF_ONLY | _OTHERS
 
 _CLONE_THREAD = 0x00010000
@@ -366,7 +419,7 @@ _X32 = 0x40000000  # x86_64's second way to call the kernel
 
 # What a process that listens may call all the same, for UNIX streams alone: it never calls anybody. A stream cannot
 # send to an address; a datagram could, without a connection
-_LISTENING = ("socket", "socketpair", "bind", "listen", "accept", "accept4")
+_LISTENING = ("socket", "socketpair", "bind", "listen", "accept", "accept4", "sendmsg", "recvmsg")
 _STREAM_FLAGS = 0o2004000  # SOCK_CLOEXEC and SOCK_NONBLOCK
 
 
@@ -420,6 +473,13 @@ def _filter_program(architecture: _Architecture, pid: int, listens: bool) -> Ite
         yield instruction(_JUMP_EQUAL, architecture.number("sched_setscheduler"), 0, 4)
         yield instruction(_LOAD, _OFFSET_SECOND_ARGUMENT)
         yield instruction(_JUMP_EQUAL, os.SCHED_OTHER, 0, 1)
+        yield instruction(_RETURN, _ALLOW)
+        yield refuse(errno.EPERM)
+    for name, (argument, values) in _REFUSED_VALUES.items():
+        yield instruction(_JUMP_EQUAL, architecture.number(name), 0, len(values) + 3)
+        yield instruction(_LOAD, _OFFSET_FIRST_ARGUMENT + 8 * argument)
+        for place, value in enumerate(values):
+            yield instruction(_JUMP_EQUAL, value, len(values) - place, 0)
         yield instruction(_RETURN, _ALLOW)
         yield refuse(errno.EPERM)
     for name in _SELF_ONLY:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import base64
-import binascii
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
+from torch import Tensor
 
 from attention_grading import wire
 from attention_grading.limits import Limits
 from attention_grading.plain_text import plain
-from attention_grading.processes import WarmServer, WorkerFailed, time_limit
+from attention_grading.processes import WarmServer, WorkerFailed, watched
 
 
 @dataclass(frozen=True)
@@ -45,9 +47,6 @@ class Shown:
     ended: str = ""
 
 
-_NO_TENSORS = 64  # bytes: an empty set of tensors takes 16
-
-
 class Display:
     """Runs one notebook at a time, in a child of a warm process.
 
@@ -60,8 +59,7 @@ class Display:
     def __init__(self, limits: Limits, *, confined: bool, output_limits: OutputLimits | None = None):
         self._limits = limits
         self._output_limits = output_limits or OutputLimits()
-        # of one frame: all pictures in base64, and text beyond what is kept
-        self._room = self._output_limits.pictures * self._output_limits.picture_bytes * 4 // 3 + 2**20
+        self._room = 2 * self._output_limits.pictures * self._output_limits.picture_bytes + 2**20  # bytes of pictures
         self._server = WarmServer("attention_grading.display_worker", limits if confined else None)
 
     def close(self) -> None:
@@ -77,22 +75,25 @@ class Display:
         self._server.start()
         shown = Shown([[] for _ in cells])
         keeper = _Keeper(self._output_limits)
-        late, how = None, ""
+        hit: list[str] = []
+        number, room, how = 0, self._room, ""
         try:
-            with self._server.child() as process, time_limit(process, self._limits.seconds) as late:
+            with self._server.child() as process, watched(process, self._limits) as hit:
                 wire.send(process.writer, {"cells": list(cells)})
                 for number in range(len(cells)):
-                    header, _ = wire.receive(process.reader, _NO_TENSORS, self._room)
-                    shown.outputs[number] = [kept for output in header["outputs"] for kept in keeper.keep(output)]
-                number = len(cells)
+                    header, pictures = wire.receive(process.reader, room)
+                    room -= sum(picture.nbytes for picture in pictures.values())
+                    shown.outputs[number] = [
+                        kept for output in header["outputs"] for kept in keeper.keep(output, pictures)
+                    ]
         except EOFError:
             how = process.how_it_ended()
         except (WorkerFailed, OSError):
             how = "took down the grader's warm process"
-        except (wire.BrokenFrame, KeyError, TypeError, ValueError) as error:
-            how = plain(f"sent the grader something that is no output ({error})", 200)
-        if how:
-            shown.ended = f"did not finish within {self._limits.seconds:g} s" if late and late.is_set() else how
+        except Exception as error:  # whatever it sent, the judge goes on
+            how = plain(f"sent the grader something that is no output ({type(error).__name__}: {error})", 200)
+        if how and cells:
+            shown.ended = hit[0] if hit else how
             shown.outputs[number] = [_note(f"This cell's process {shown.ended}; the cells below it did not run.\n")]
         return shown
 
@@ -102,11 +103,18 @@ class _Keeper:
 
     def __init__(self, limits: OutputLimits):
         self._limits = limits
-        self._characters, self._pictures = limits.characters, limits.pictures
+        self._characters, self._pictures, self._outputs = limits.characters, limits.pictures, MAX_OUTPUTS
         self._told = False
 
-    def keep(self, output: dict[str, Any]) -> list[NotebookNode]:
-        """The output as nbformat has it, or nothing, or a note where the room ends here."""
+    def keep(self, output: dict[str, Any], pictures: dict[str, Tensor]) -> list[NotebookNode]:
+        """The output as nbformat has it, or nothing, or a note where the room ends here.
+
+        Args:
+            output: As the display process describes it.
+            pictures: What it refers to, as bytes.
+        """
+        if self._outputs <= 0:
+            return []
         kind = output["output_type"]
         if kind == "stream":
             text = self._text("".join(str(part) for part in output["text"]))
@@ -119,8 +127,9 @@ class _Keeper:
                 )
             ]
         else:
-            kept = self._data(_one_of(kind, "display_data", "execute_result"), output)
-        if (self._characters > 0 and self._pictures > 0) or self._told:
+            kept = self._data(_one_of(kind, "display_data", "execute_result"), output, pictures)
+        self._outputs -= 1
+        if (self._characters > 0 and self._pictures > 0 and self._outputs > 0) or self._told:
             return kept
         self._told = True
         limits = self._limits
@@ -134,26 +143,32 @@ class _Keeper:
         self._characters -= len(text)
         return text
 
-    def _data(self, kind: str, output: dict[str, Any]) -> list[NotebookNode]:
+    def _data(self, kind: str, output: dict[str, Any], pictures: dict[str, Tensor]) -> list[NotebookNode]:
         data, metadata = {}, {}
         if "text/plain" in output["data"] and (text := self._text(str(output["data"]["text/plain"]))):
             data["text/plain"] = text
-        if "image/png" in output["data"] and self._pictures > 0 and (png := self._png(output["data"]["image/png"])):
+        picture = pictures.get(str(output["data"].get("image/png")))
+        if picture is not None and self._pictures > 0 and (png := self._png(picture)):
             self._pictures -= 1
             data["image/png"] = png
             if alt := plain(output.get("alt", ""), 600).translate(_NO_MARKUP):
                 metadata["image/png"] = {"alt": alt}
         return [new_output(kind, data, metadata=metadata)] if data else []
 
-    def _png(self, text: object) -> str:
-        """The picture, encoded anew; empty where it is none or too large."""
-        try:
-            picture = base64.b64decode(str(text), validate=False)
-        except (binascii.Error, ValueError):
+    def _png(self, picture: Tensor) -> str:
+        """The picture in base64; empty where it is no PNG or too large."""
+        if picture.nbytes > self._limits.picture_bytes or picture.dtype != torch.uint8:
             return ""
-        is_png = picture.startswith(b"\x89PNG\r\n\x1a\n") and len(picture) <= self._limits.picture_bytes
-        return base64.b64encode(picture).decode() if is_png else ""
+        content = picture.numpy().tobytes()
+        if not content.startswith(_PNG_START) or len(content) < 24:
+            return ""
+        width, height = struct.unpack(">II", content[16:24])  # a small file can hold a picture that fills a memory
+        return base64.b64encode(content).decode() if 0 < width * height <= MAX_PIXELS else ""
 
+
+_PNG_START = b"\x89PNG\r\n\x1a\n\x00\x00\x00\x0dIHDR"
+MAX_PIXELS = 20_000_000
+MAX_OUTPUTS = 500  # of one notebook
 
 # an attribute's value must not end the attribute
 _NO_MARKUP = str.maketrans({"<": "‹", ">": "›", '"': "'", "&": "+"})

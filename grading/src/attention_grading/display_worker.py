@@ -27,6 +27,7 @@ import torch
 from IPython.core.displayhook import DisplayHook
 from IPython.core.displaypub import DisplayPublisher
 from IPython.core.interactiveshell import InteractiveShell
+from torch import Tensor
 from traitlets import Type
 from traitlets.config import Config
 
@@ -37,6 +38,7 @@ from attention_lab import attention_heatmap, attention_map, get_variant, mask_he
 # Characters and pictures of one notebook that are kept; the judge counts again
 MAX_TEXT = 100_000
 MAX_PICTURES = 40
+MAX_ERRORS = 200
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -75,12 +77,14 @@ class Recorder:
 
     def __init__(self) -> None:
         self.outputs: list[dict[str, Any]] = []
-        self._text, self._pictures = MAX_TEXT, MAX_PICTURES
+        self.pictures: dict[str, bytes] = {}
+        self._text, self._pictures, self._errors = MAX_TEXT, MAX_PICTURES, MAX_ERRORS
 
-    def take(self) -> list[dict[str, Any]]:
-        """The outputs since the last call."""
+    def take(self) -> tuple[list[dict[str, Any]], dict[str, Tensor]]:
+        """The outputs since the last call, and the pictures that they name, as bytes."""
         outputs, self.outputs = self.outputs, []
-        return outputs
+        pictures, self.pictures = self.pictures, {}
+        return outputs, {name: torch.frombuffer(bytearray(png), dtype=torch.uint8) for name, png in pictures.items()}
 
     def stream(self, name: str, text: str) -> None:
         """Add what was printed; what is more than the notebook's share is dropped."""
@@ -100,8 +104,12 @@ class Recorder:
         if isinstance(text := data.get("text/plain"), str) and self._text > 0:
             kept["text/plain"] = text[: self._text]
             self._text -= len(kept["text/plain"])
-        if (picture := data.get("image/png")) is not None and self._pictures > 0:
-            kept["image/png"] = base64.b64encode(picture).decode() if isinstance(picture, bytes) else str(picture)
+        picture = data.get("image/png")
+        if isinstance(picture, str):
+            picture = base64.b64decode(picture)
+        if picture and self._pictures > 0:
+            kept["image/png"] = f"{self._pictures}"
+            self.pictures[f"{self._pictures}"] = bytes(picture)
             self._pictures -= 1
         if kept:
             about = metadata.get("image/png") if isinstance(metadata, dict) else None
@@ -110,7 +118,10 @@ class Recorder:
 
     def error(self, kind: str, text: str, traceback: list[str]) -> None:
         """Add an exception."""
-        self.outputs.append({"output_type": "error", "ename": kind, "evalue": text[:2000], "traceback": traceback})
+        if self._errors > 0:
+            self._errors -= 1
+            lines = [line[:2000] for line in traceback[:100]]
+            self.outputs.append({"output_type": "error", "ename": kind, "evalue": text[:2000], "traceback": lines})
 
 
 RECORDER = Recorder()
@@ -193,7 +204,8 @@ def serve_notebook(shell: RecordingShell, reader: BinaryIO, writer: BinaryIO) ->
             RECORDER.error(type(error).__name__, str(error), [f"{type(error).__name__}: {error}"])
         if "matplotlib_inline.backend_inline" in sys.modules:
             _flush_figures(shell)
-        wire.send(writer, {"type": "cell", "index": number, "outputs": RECORDER.take()})
+        outputs, pictures = RECORDER.take()
+        wire.send(writer, {"type": "cell", "index": number, "outputs": outputs}, pictures)
     wire.send(writer, {"type": "done"})
 
 

@@ -44,18 +44,26 @@ def serve(control: socket.socket, handler: Handler, limits: Limits | None) -> No
     control.sendall(b"ready\n")
     gc.collect()
     gc.freeze()  # children share what is here, untouched by their collector
-    while True:
-        message, descriptors, _, _ = socket.recv_fds(control, 64, 1)
-        if not message:
-            return
-        if message[:1] == b"f":
-            pid = os.fork()
-            if pid == 0:
-                _become_child(descriptors[0], handler, confinement)
-            os.close(descriptors[0])
-            control.sendall(b"%d\n" % pid)
-        else:
-            control.sendall(b"%d\n" % end(int(message[1:])))
+    running: set[int] = set()
+    try:
+        while True:
+            message, descriptors, _, _ = socket.recv_fds(control, 64, 1)
+            if not message:
+                return
+            if message[:1] == b"f":
+                pid = os.fork()
+                if pid == 0:
+                    _become_child(descriptors[0], handler, confinement)
+                running.add(pid)
+                os.close(descriptors[0])
+                control.sendall(b"%d\n" % pid)
+            else:
+                pid = int(message[1:])
+                running.discard(pid)
+                control.sendall(b"%d\n" % end(pid))
+    finally:
+        for pid in running:  # the judge is gone, or this process goes: nobody waits for their answers
+            end(pid)
 
 
 def end(pid: int) -> int:
@@ -84,11 +92,12 @@ def _become_child(channel: int, handler: Handler, confinement: Confinement | Non
 
 def _keep_only(channel: int, confinement: Confinement | None) -> None:
     """Close what the warm process had open: the socket to the judge above all."""
-    kept = {0, 1, 2, channel} | ({confinement.descriptor} if confinement is not None else set())
-    for descriptor in map(int, os.listdir("/proc/self/fd") if os.path.isdir("/proc/self/fd") else ()):
-        if descriptor not in kept:
-            with contextlib.suppress(OSError):  # the listing's own descriptor is gone already
-                os.close(descriptor)
+    kept = sorted({0, 1, 2, channel} | ({confinement.descriptor} if confinement is not None else set()))
+    for before, after in zip(kept, [*kept[1:], _MAX_DESCRIPTOR], strict=True):
+        os.closerange(before + 1, after)
+
+
+_MAX_DESCRIPTOR = 2**20
 
 
 def _silence() -> None:

@@ -13,8 +13,10 @@ class Limits:
         seconds: Wall-clock time, all calls together.
         memory_bytes: Address space beyond what the warm process has already (confined processes only).
         open_files: File descriptors (confined processes only).
+        threads: Threads. The kernel cannot count them for one process, so the judge does, ten times a second.
     """
 
     seconds: float = 30.0
     memory_bytes: int = 2 * 2**30
     open_files: int = 256
+    threads: int = 256

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import BinaryIO
@@ -28,17 +29,36 @@ class Process:
     reader: BinaryIO
     writer: BinaryIO
     pid: int
+    channel: socket.socket | None = None
     status: int | None = None  # as os.waitpid gives it
 
     def kill(self) -> None:
+        """End it, and with it every wait for it."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(self.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
+        if self.channel is not None:
+            with contextlib.suppress(OSError):
+                self.channel.shutdown(socket.SHUT_RDWR)
+
+    def threads(self) -> int:
+        """How many threads it has; 0 where the platform does not tell."""
+        try:
+            return len(os.listdir(f"/proc/{self.pid}/task"))
+        except OSError:
+            return 0
 
     def how_it_ended(self) -> str:
+        """In words that follow "it"."""
         if self.status is None:
             return "ended before it answered"
         if os.WIFSIGNALED(self.status):
-            return f"was killed by {signal.Signals(os.WTERMSIG(self.status)).name}"
+            number = os.WTERMSIG(self.status)
+            if number == getattr(signal, "SIGXCPU", None):
+                return "used up its processor time"
+            try:
+                return f"was killed by {signal.Signals(number).name}"
+            except ValueError:  # real-time signals have no names
+                return f"was killed by signal {number}"
         return f"exited with status {os.WEXITSTATUS(self.status)} before it answered"
 
 
@@ -65,7 +85,8 @@ class WarmServer:
             return
         self.close()
         self._control, theirs = socket.socketpair()
-        command = [sys.executable, "-m", self._module, "--serve", str(theirs.fileno())]
+        # -P: no module is taken from the working directory
+        command = [sys.executable, "-P", "-m", self._module, "--serve", str(theirs.fileno())]
         self._popen = subprocess.Popen(
             command + ([] if self._limits is None else ["--limits", json.dumps(asdict(self._limits))]),
             pass_fds=(theirs.fileno(),),
@@ -91,7 +112,7 @@ class WarmServer:
         ours, theirs = socket.socketpair()
         socket.send_fds(self._control, [b"f"], [theirs.fileno()])
         theirs.close()
-        process = Process(ours.makefile("rb"), ours.makefile("wb"), int(self._answer()))
+        process = Process(ours.makefile("rb"), ours.makefile("wb"), int(self._answer()), ours)
         try:
             yield process
         finally:
@@ -126,26 +147,42 @@ class WarmServer:
 
 
 @contextlib.contextmanager
-def time_limit(process: Process, seconds: float) -> Iterator[threading.Event]:
-    """Kill the process after so many seconds of wall-clock time; the event says whether that was done."""
-    late = threading.Event()
+def watched(process: Process, limits: Limits) -> Iterator[list[str]]:
+    """Kill the process when its time is over, or when it has too many threads.
 
-    def stop() -> None:
-        late.set()
-        process.kill()
+    Yields:
+        A list that says in words, afterwards, which limit it hit; empty where it hit none.
+    """
+    hit: list[str] = []
+    over = threading.Event()
+    deadline = time.monotonic() + limits.seconds
 
-    watchdog = threading.Timer(seconds, stop)
+    def watch() -> None:
+        while not over.wait(max(0.0, min(_LOOKS_EVERY, deadline - time.monotonic()))):
+            if time.monotonic() >= deadline:
+                hit.append(f"did not finish within {limits.seconds:g} s")
+            elif process.threads() > limits.threads:
+                hit.append(f"started more than {limits.threads} threads")
+            if hit:
+                process.kill()
+                return
+
+    watchdog = threading.Thread(target=watch, daemon=True)
     watchdog.start()
     try:
-        yield late
+        yield hit
     finally:
-        watchdog.cancel()
+        over.set()
+        watchdog.join()
+
+
+_LOOKS_EVERY = 0.1  # seconds
 
 
 @contextlib.contextmanager
 def fresh_process(device: str) -> Iterator[Process]:
-    command = [sys.executable, "-m", "attention_grading.worker", "--once", "--device", device]
-    popen = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=worker_environment())
+    command = [sys.executable, "-P", "-m", "attention_grading.worker", "--once", "--device", device]
+    popen = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=worker_environment(device))
     assert popen.stdin is not None
     assert popen.stdout is not None
     process = Process(popen.stdout, popen.stdin, popen.pid)
@@ -164,8 +201,8 @@ def fresh_process(device: str) -> Iterator[Process]:
         process.status = -code if code < 0 else code << 8
 
 
-def worker_environment() -> dict[str, str]:
-    """What a worker sees of the environment: no secrets, one thread."""
+def worker_environment(device: str = "cpu") -> dict[str, str]:
+    """What a worker sees of the environment: no secrets, one thread, and a GPU only where it is to use it."""
     kept = (
         "PATH",
         "LANG",
@@ -177,7 +214,10 @@ def worker_environment() -> dict[str, str]:
         "LD_LIBRARY_PATH",
         "CUDA_HOME",
     )
-    return {name: os.environ[name] for name in kept if name in os.environ} | {
+    visible = {"CUDA_VISIBLE_DEVICES": ""}
+    if device != "cpu":
+        visible = {name: os.environ[name] for name in visible if name in os.environ}
+    return visible | {name: os.environ[name] for name in kept if name in os.environ} | {
         "OMP_NUM_THREADS": "1",
         "MKL_NUM_THREADS": "1",
         "PYTHONDONTWRITEBYTECODE": "1",

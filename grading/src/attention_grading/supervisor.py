@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO
 
 from attention_grading import wire
 from attention_grading.kernel_service import MARKED_KERNELS, MarkedKernels
 from attention_grading.limits import Limits
 from attention_grading.plain_text import plain
-from attention_grading.processes import Process, WarmServer, WorkerFailed, fresh_process, time_limit
+from attention_grading.processes import Process, WarmServer, WorkerFailed, fresh_process, watched
 from attention_grading.verdict import missing_outcome
 from attention_lab.calls import Call, Outcome
 from attention_lab.variants import Variant
@@ -111,20 +112,33 @@ class Supervisor:
         """
         self.start()
         run = Run([None] * len(calls.settings))
-        late, how = None, "ended before it answered"
+        hit: list[str] = []
+        how = "ended before it answered"
         try:
-            with self._process() as process, time_limit(process, self._limits.seconds) as late:
+            with self._process() as process, watched(process, self._limits) as hit:
                 _converse(run, process, cells, function, calls, name)
             how = process.how_it_ended()
         except (WorkerFailed, OSError):  # the next submission gets another warm process
             run.ended = "took down the grader's warm process"
         if run.ended:
-            if late is not None and late.is_set():
-                run.ended = f"did not finish within {self._limits.seconds:g} s"
+            if hit:
+                run.ended = hit[0]
             elif run.ended == _EARLY:
                 run.ended = how
             run.outcomes = [outcome or missing_outcome(run.ended) for outcome in run.outcomes]
+        self._tell_the_memory_limit(run)
         return run
+
+    def _tell_the_memory_limit(self, run: Run) -> None:
+        """PyTorch and Python say that memory is short, but not why."""
+        if not self.confined:
+            return
+        words = f" (a submission may use {self._limits.memory_bytes // 2**20} MB)"
+        for outcome in run.outcomes:
+            failure = outcome.failure if outcome is not None else None
+            if failure is not None and _OUT_OF_MEMORY.search(f"{failure.kind} {failure.text}"):
+                outcome.failure = replace(failure, text=failure.text + words)
+        run.notes = [note + words if _OUT_OF_MEMORY.search(note) else note for note in run.notes]
 
     def _process(self) -> contextlib.AbstractContextManager[Process]:
         return fresh_process(self._device) if self._server is None else self._server.child()
@@ -133,6 +147,7 @@ class Supervisor:
 # Tensors that one submission may send, all together: a right function sends a hundredth of it
 MAX_BYTES = 256 * 2**20
 _EARLY = "ended early"
+_OUT_OF_MEMORY = re.compile(r"MemoryError|not enough memory|[Cc]annot allocate memory|can't start new thread")
 
 
 def _converse(
@@ -170,8 +185,8 @@ def _converse(
                 raise wire.BrokenFrame("an answer came that was not asked for")
     except (EOFError, OSError):
         run.ended = _EARLY
-    except (wire.BrokenFrame, KeyError, TypeError, ValueError) as error:
-        run.ended = plain(f"sent the grader something that is no answer ({error})", 200)
+    except Exception as error:  # whatever it sent, the judge goes on
+        run.ended = plain(f"sent the grader something that is no answer ({type(error).__name__}: {error})", 200)
 
 
 def _answer(writer: BinaryIO, service: MarkedKernels, header: dict[str, Any], tensors: dict[str, Any]) -> None:

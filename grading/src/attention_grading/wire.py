@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any, BinaryIO
 
 import safetensors.torch
+import torch
 from torch import Tensor
 
 from attention_grading.plain_text import plain
@@ -20,6 +21,7 @@ from attention_lab.calls import Call, Failure, Outcome
 _LENGTHS = struct.Struct("<IQ")
 MAX_HEADER = 4 * 2**20
 MAX_TENSORS = 256 * 2**20  # bytes
+MAX_NAMES = 2**20  # bytes of names, dtypes and shapes: an outcome takes hundreds, all calls of a plan 100 KB
 
 
 class BrokenFrame(Exception):
@@ -57,12 +59,14 @@ def receive(
     header_size, body_size = _LENGTHS.unpack(_read(stream, _LENGTHS.size))
     if header_size > max_header or body_size > room:
         raise BrokenFrame(f"a frame of {header_size} + {body_size} bytes is too large")
+    text, body = _read(stream, header_size), _read(stream, body_size)
+    if int.from_bytes(body[:8], "little") > MAX_NAMES:
+        raise BrokenFrame("its tensors have too many names")
     try:
-        header = json.loads(_read(stream, header_size))
-        tensors = safetensors.torch.load(_read(stream, body_size))
-    except EOFError:
+        header, tensors = json.loads(text), safetensors.torch.load(body)
+    except (KeyboardInterrupt, SystemExit):
         raise
-    except Exception as error:
+    except BaseException as error:  # a panic in safetensors is no Exception
         raise BrokenFrame(f"{type(error).__name__}: {error}") from error
     if not isinstance(header, dict):
         raise BrokenFrame("the header is no object")
@@ -164,12 +168,21 @@ def outcome_of(header: dict[str, Any], tensors: dict[str, Tensor]) -> Outcome:
             failure=None if header["failure"] is None else Failure(*(plain(x, 400) for x in header["failure"])),
             returned=returned,
             output=output,
-            shape=None if shape is None else tuple(int(size) for size in shape),
+            shape=None if shape is None else tuple(min(int(size), 2**62) for size in shape[:_MAX_DIMENSIONS]),
             dtype=dtype,
             device=plain(header["device"], 20),
             differentiable=bool(header["differentiable"]),
-            gradients={str(name): tensors.get(str(name)) for name in header["gradients"] if name in ("q", "k", "v")},
+            gradients={name: _gradient(tensors.get(name)) for name in ("q", "k", "v") if name in header["gradients"]},
             changed=tuple(plain(name, 40) for name in header["changed"][:20]),
         )
-    except (KeyError, TypeError, ValueError) as error:
-        raise BrokenFrame(f"an outcome that cannot be read: {error}") from error
+    except Exception as error:  # JSON holds infinities and numbers of any length
+        raise BrokenFrame(f"an outcome that cannot be read: {type(error).__name__}: {error}") from error
+
+
+_MAX_DIMENSIONS = 16
+
+
+def _gradient(gradient: Tensor | None) -> Tensor | None:
+    if gradient is not None and gradient.dtype not in (torch.float64, torch.float32, torch.float16, torch.bfloat16):
+        raise BrokenFrame(f"a gradient of dtype {gradient.dtype}")
+    return gradient
