@@ -13,7 +13,7 @@ import sysconfig
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -58,6 +58,15 @@ class Call:
     layout: Layout = "contiguous"
     setting: Setting = "plain"
     cotangent: Tensor | None = None
+
+    def on(self, device: str) -> Call:
+        """The same call with its tensors on a device."""
+        arguments = {
+            name: value.to(device) if isinstance(value, Tensor) else value for name, value in self.arguments.items()
+        }
+        return replace(
+            self, arguments=arguments, cotangent=None if self.cotangent is None else self.cotangent.to(device)
+        )
 
     def fresh_arguments(self) -> dict[str, Any]:
         """Copies of the arguments in the asked layout and device, so that no call can spoil the next."""
@@ -123,6 +132,28 @@ class Outcome:
     gradients: dict[str, Tensor | None] = field(default_factory=dict)
     changed: tuple[str, ...] = ()
     factors: tuple[float, ...] = ()
+
+
+def perform_on(device: str, function: Callable[..., Any], call: Call) -> Outcome:
+    """Call the function once on a device, and bring the outcome to the CPU, where the checks look at it.
+
+    Args:
+        device: ``"cpu"``, or ``"cuda"`` where the function's kernel wants its inputs there.
+        function: The learner's function.
+        call: How to call it, with tensors on the CPU.
+
+    Returns:
+        The outcome; an output that is where its inputs were is called one on the CPU.
+    """
+    if device == "cpu":
+        return perform(function, call)
+    outcome = perform(function, call.on(device))
+    if outcome.output is not None:
+        outcome.output = outcome.output.cpu()
+    if outcome.device == device:
+        outcome.device = "cpu"
+    outcome.gradients = {name: None if x is None else x.cpu() for name, x in outcome.gradients.items()}
+    return outcome
 
 
 def perform(function: Callable[..., Any], call: Call) -> Outcome:

@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from attention_lab.calls import Call, Failure, Outcome, perform
+from attention_lab.calls import Call, Failure, Outcome, perform_on
+from attention_lab.flash import flash_route
 from attention_lab.inputs import running_sum
 from attention_lab.variants import Variant, get_variant
 
@@ -73,10 +74,17 @@ def check(variant: str | Variant, name: str, function: Callable[..., Any]) -> No
     """
     if name not in VISIBLE_CHECKS:
         raise ValueError(f"unknown check {name!r}; choose one of {', '.join(VISIBLE_CHECKS)}")
-    for case in visible_cases(get_variant(variant)):
+    variant = get_variant(variant)
+    device = checked_on(variant)
+    for case in visible_cases(variant):
         if case.check == name:
-            case.verify([perform(function, call) for call in case.calls])
+            case.verify([perform_on(device, function, call) for call in case.calls])
             print(f"passed: {case.name}")
+
+
+def checked_on(variant: Variant) -> str:
+    """The device that a function is checked on: the CPU, or the GPU where its flash kernel runs nowhere else."""
+    return flash_route().device if variant.packed else "cpu"
 
 
 def visible_cases(variant: Variant) -> list[Case]:

@@ -9,22 +9,28 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.overrides import handle_torch_function, has_torch_function
 
 from attention_lab.flash_stand_in import expanded_heads, require_arguments
 
 
-def adapt(varlen_attn: Callable[..., Tensor]) -> Callable[..., Tensor]:
+def adapt(varlen_attn: Callable[..., Any]) -> Callable[..., Any]:
     """Wrap ``varlen_attn`` in flash-attn's signature.
 
     Args:
-        varlen_attn: PyTorch's function; torch 2.10 takes ``is_causal``, torch 2.12 ``window_size``.
+        varlen_attn: PyTorch's function; torch 2.10 takes ``is_causal`` and no ``scale``, later ones ``window_size``
+            and ``scale``.
 
     Returns:
-        A function with the signature of ``flash_attn_varlen_func``.
+        A function with the signature of ``flash_attn_varlen_func``. It takes what the stand-in takes, except
+        ``dropout_p`` and ``softcap``, on the GPU. ``deterministic`` is accepted; what decides is
+        ``torch.use_deterministic_algorithms``.
     """
-    takes_window = "window_size" in inspect.signature(varlen_attn).parameters
+    parameters = inspect.signature(varlen_attn).parameters
+    takes_window, takes_scale = "window_size" in parameters, "scale" in parameters
 
     def flash_attn_varlen_func(
         q: Tensor,
@@ -43,33 +49,74 @@ def adapt(varlen_attn: Callable[..., Tensor]) -> Callable[..., Tensor]:
         deterministic: bool = False,
         return_attn_probs: bool = False,
         block_table: Tensor | None = None,
-    ) -> Tensor:
+    ) -> Tensor | tuple[Tensor, Tensor, Tensor]:
         """Attention over packed sequences; see ``attention_lab.flash_stand_in`` for arguments and errors."""
+        if has_torch_function((q, k, v)):
+            return handle_torch_function(
+                flash_attn_varlen_func,
+                (q, k, v),
+                q,
+                k,
+                v,
+                cu_seqlens_q,
+                cu_seqlens_k,
+                max_seqlen_q,
+                max_seqlen_k,
+                dropout_p=dropout_p,
+                softmax_scale=softmax_scale,
+                causal=causal,
+                window_size=window_size,
+                softcap=softcap,
+                alibi_slopes=alibi_slopes,
+                deterministic=deterministic,
+                return_attn_probs=return_attn_probs,
+                block_table=block_table,
+            )
+        window = (window_size[0], 0) if causal else tuple(window_size)
         refused = {
             "dropout_p": dropout_p != 0.0,
             "softcap": softcap != 0.0,
             "alibi_slopes": alibi_slopes is not None,
-            "return_attn_probs": return_attn_probs,
             "block_table": block_table is not None,
-            "window_size": tuple(window_size) not in ((-1, -1), (-1, 0)) and not takes_window,
+            "window_size": window not in ((-1, -1), (-1, 0)) and not takes_window,
         }
         for name, is_used in refused.items():
             if is_used:
                 raise NotImplementedError(f"{name} is not supported by PyTorch's varlen_attn; leave it at its default")
         require_arguments(q, k, v, cu_seqlens_q, cu_seqlens_k, max_seqlen_q, max_seqlen_k)
+        _require_gpu(q)
         if q.shape[0] == 0:
-            return q.clone()
-        window = (window_size[0], 0) if causal else tuple(window_size)
-        options: dict[str, Any] = {"window_size": window} if takes_window else {"is_causal": window == (-1, 0)}
+            lse = q.new_empty((q.shape[1], 0), dtype=torch.float32)
+            return (q.clone(), lse, q.new_empty(0)) if return_attn_probs else q.clone()
         head_dim = q.shape[-1]
         k, v = expanded_heads(q, k, v)
         padding = -head_dim % 8  # the kernel wants a multiple of 8; zeros change neither scores nor output
         if padding:
             q, k, v = (F.pad(x, (0, padding)) for x in (q, k, v))
         scale = head_dim**-0.5 if softmax_scale is None else softmax_scale
-        output = varlen_attn(
-            q, k, v, cu_seqlens_q, cu_seqlens_k, int(max_seqlen_q), int(max_seqlen_k), scale=scale, **options
-        )
-        return output[..., :head_dim] if padding else output
+        options: dict[str, Any] = {"window_size": window} if takes_window else {"is_causal": window == (-1, 0)}
+        if takes_scale:
+            options["scale"] = scale
+        elif scale != q.shape[-1] ** -0.5:
+            q = q * (scale * q.shape[-1] ** 0.5)  # the kernel divides by √head_dim, the padded one
+        if return_attn_probs:
+            options["return_aux"] = _aux_request(varlen_attn)
+        result = varlen_attn(q, k, v, cu_seqlens_q, cu_seqlens_k, int(max_seqlen_q), int(max_seqlen_k), **options)
+        output, *lse = result if return_attn_probs else (result,)
+        output = output[..., :head_dim] if padding else output
+        return (output, *lse, q.new_empty(0)) if return_attn_probs else output
 
     return flash_attn_varlen_func
+
+
+def _require_gpu(q: Tensor) -> None:
+    if q.device.type not in ("cuda", "meta"):
+        raise RuntimeError(
+            f"the kernel behind flash_attn_varlen_func runs on the GPU alone, got q on {q.device}; "
+            'make the inputs with device="cuda"'
+        )
+
+
+def _aux_request(varlen_attn: Callable[..., Any]) -> Any:
+    """What asks ``varlen_attn`` for the log-sum-exp too; its class lies beside the function."""
+    return inspect.getmodule(varlen_attn).AuxRequest(lse=True)

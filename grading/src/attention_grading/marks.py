@@ -4,13 +4,15 @@ While a marked call runs, every fused kernel returns its true result times a ran
 A function whose kernel does the work carries the factor in its output; one that computes the attention by itself, or
 throws the kernel's result away, does not.
 
-PyTorch's kernels are caught in the dispatcher, where every alias ends; the flash stand-in is an overridable torch
-function and is caught by a ``TorchFunctionMode``.
+PyTorch's kernels are caught in the dispatcher, where every alias ends. The flash stand-in and ``varlen_attn`` behind
+flash-attn's signature are overridable torch functions and are caught by a ``TorchFunctionMode``; the real flash-attn is
+caught at the autograd function through which ``flash_attn_varlen_func``, and no other of its forms, reaches its kernel.
 """
 
 from __future__ import annotations
 
 import contextlib
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -37,10 +39,37 @@ def marked_kernels(service: KernelService) -> Iterator[None]:
             if hasattr(torch.ops.aten, operator):
                 library.impl(operator, _substitute(service, names, returns_tuple), key, allow_override=True)
     try:
-        with _FlashMode(service):
+        with _FlashMode(service), _marked_flash_attn(service):
             yield
     finally:
         library._destroy()
+
+
+@contextlib.contextmanager
+def _marked_flash_attn(service: KernelService) -> Iterator[None]:
+    """Mark the real flash-attn, however a function has bound its name."""
+    interface = sys.modules.get("flash_attn.flash_attn_interface")
+    real = getattr(interface, "FlashAttnVarlenFunc", None)  # a package that stands in for it has none
+    if real is None:
+        yield
+        return
+
+    class Marked:
+        @staticmethod
+        def apply(*args: Any) -> Any:
+            return _marked_flash(service, real.apply(*args), dict(zip(FLASH_PARAMETERS, args, strict=False)))
+
+    interface.FlashAttnVarlenFunc = Marked
+    try:
+        yield
+    finally:
+        interface.FlashAttnVarlenFunc = real
+
+
+def _marked_flash(service: KernelService, true_result: Any, arguments: dict[str, Any]) -> Any:
+    """The true result with its output replaced by the service's; the log-sum-exp, where there is one, stays."""
+    marked = service("flash", arguments).to(arguments["q"])
+    return (marked, *true_result[1:]) if isinstance(true_result, tuple) else marked
 
 
 # The public operator, and the ones below it that a function might call by name: dispatch key, names of the positional
@@ -72,8 +101,7 @@ class _FlashMode(TorchFunctionMode):
         if getattr(function, "__name__", "") not in FLASH_NAMES:
             return true_result
         arguments = dict(zip(FLASH_PARAMETERS, args, strict=False)) | (kwargs or {})
-        marked = self._service("flash", arguments).to(arguments["q"])
-        return (marked, *true_result[1:]) if isinstance(true_result, tuple) else marked
+        return _marked_flash(self._service, true_result, arguments)
 
 
 SDPA_OPTIONS = ("attn_mask", "is_causal", "scale", "enable_gqa")

@@ -66,8 +66,8 @@ class Session:
         """
         if self._supervisor is not None:
             return
-        supervisor = Supervisor(self._limits, confined=self._confined is not False, device=self._device)
         try:
+            supervisor = Supervisor(self._limits, confined=self._confined is not False, device=self._device)
             supervisor.start()
         except WorkerFailed as reason:
             if self._confined is not None:

@@ -10,8 +10,8 @@ from attention_grading.cases import POINTS, grouped, plan
 from attention_grading.kernel_service import MARKED_KERNELS, MarkedKernels
 from attention_grading.marks import marked_kernels
 from attention_grading.mistakes import diagnose
-from attention_lab.calls import Call, Failure, Outcome, perform
-from attention_lab.checks import Case, CheckFailed
+from attention_lab.calls import Call, Failure, Outcome, perform_on
+from attention_lab.checks import Case, CheckFailed, checked_on
 from attention_lab.variants import Variant
 
 Pair = tuple[Case, Sequence[Outcome]]
@@ -155,15 +155,16 @@ def not_judged(variant: Variant, reason: str, notes: Iterable[str] = ()) -> Verd
 def perform_here(variant: Variant, function: Callable[..., Any], calls: Sequence[Call]) -> list[Outcome]:
     """Perform calls in this process, marked ones with marked kernels."""
     service = MarkedKernels(MARKED_KERNELS[variant.kernel])
+    device = checked_on(variant)
     outcomes = []
     for call in calls:
         if call.setting in ("marked", "unmarked"):
             service.begin(call.setting == "marked")
             with marked_kernels(service):
-                outcome = perform(function, call)
+                outcome = perform_on(device, function, call)
             outcome.factors = tuple(service.factors)
         else:
-            outcome = perform(function, call)
+            outcome = perform_on(device, function, call)
         outcomes.append(outcome)
     return outcomes
 
