@@ -214,10 +214,10 @@ def worker_environment(device: str = "cpu") -> dict[str, str]:
         "LD_LIBRARY_PATH",
         "CUDA_HOME",
     )
-    visible = {"CUDA_VISIBLE_DEVICES": ""}
-    if device != "cpu":
-        visible = {name: os.environ[name] for name in visible if name in os.environ}
-    return visible | {name: os.environ[name] for name in kept if name in os.environ} | {
+    environment = {name: os.environ[name] for name in (*kept, "CUDA_VISIBLE_DEVICES") if name in os.environ}
+    if device == "cpu":
+        environment["CUDA_VISIBLE_DEVICES"] = ""
+    return environment | {
         "OMP_NUM_THREADS": "1",
         "MKL_NUM_THREADS": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
