@@ -1,0 +1,73 @@
+"""Fixtures of the browser tests: Debian's Chromium, a course root, and pages of the JupyterLab in it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from lab_page import HEIGHT, WIDTH, LabPage
+from lab_server import LabServer
+from playwright.sync_api import Browser, Route, sync_playwright
+
+from attention_grading.demo import prepare
+
+ROOT = Path(__file__).parents[2]
+SHOTS = ROOT / "build" / "screenshots"  # for people to look at
+SECONDS = 60
+FLAGS = (
+    "--no-sandbox",  # the pages are this course's own, and root has no other way
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium; it ends with the module, since Playwright keeps an event loop that other tests could trip over."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def course_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A course root as it is cloned: sources, releases and lessons."""
+    folder = tmp_path_factory.mktemp("browser") / "course"
+    prepare(ROOT, folder)
+    for name in ("release", "notebooks"):
+        shutil.copytree(ROOT / name, folder / name)
+    return folder
+
+
+@pytest.fixture
+def visit(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Callable[[LabServer], LabPage]]:
+    """Open JupyterLab in a fresh page; at the end the kernels stop and nothing may have been complained about."""
+    shots = SHOTS / request.module.__name__.removeprefix("test_")
+    shots.mkdir(parents=True, exist_ok=True)
+    pages: list[LabPage] = []
+
+    def visit(server: LabServer) -> LabPage:
+        context = browser.new_context(viewport={"width": WIDTH, "height": HEIGHT})
+        context.set_default_timeout(SECONDS * 1000)
+        context.grant_permissions(["clipboard-read", "clipboard-write"])
+        context.route(lambda address: not address.startswith(server.address), _offline)
+        pages.append(LabPage(context.new_page(), server, shots))
+        pages[-1].start()
+        return pages[-1]
+
+    yield visit
+    for lab in pages:
+        lab.leave()
+        assert lab.complaints == []
+
+
+def _offline(route: Route) -> None:
+    """Tests reach no other server; a page that would wait for one must do without."""
+    route.abort()

@@ -1,0 +1,135 @@
+"""A student in JupyterLab as ``make lab`` opens it: the stub, a right and a wrong solution, Validate, both themes."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import nbformat
+import pytest
+from lab_page import LabPage
+from lab_server import LabServer, lab_server
+from playwright.sync_api import expect
+
+from attention_grading.demo import MISTAKES
+from attention_grading.lab import VALIDATE_CAVEAT
+from attention_lab.submission import SOLUTION_ID
+
+pytestmark = pytest.mark.needs("chromium")
+
+CAUSAL, FLASH = "02_eager_causal", "05_flash_bidirectional"
+CHECKS = ("test-contract", "test-invariants")
+Visit = Callable[[LabServer], LabPage]
+
+
+@pytest.fixture(scope="module")
+def server(course_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabServer]:
+    with lab_server(course_root, "student", tmp_path_factory.mktemp("home")) as server:
+        yield server
+
+
+@pytest.fixture
+def open_release(server: LabServer, visit: Visit, request: pytest.FixtureRequest) -> Callable[[str], LabPage]:
+    """Open a release that nobody has worked in yet."""
+
+    def open_release(stem: str) -> LabPage:
+        folder = server.root / "release" / request.node.name
+        shutil.copytree(server.root / "release" / stem, folder)
+        lab = visit(server)
+        lab.open(f"release/{folder.name}/{stem}.ipynb")
+        return lab
+
+    return open_release
+
+
+def right_solution(root: Path, stem: str) -> str:
+    notebook = nbformat.read(root / "source" / stem / f"{stem}.ipynb", as_version=4)
+    return next(cell.source for cell in notebook.cells if cell.id == SOLUTION_ID)
+
+
+def validate(lab: LabPage) -> LabPage:
+    """Press Validate, as it says at the end of each notebook; its dialog stands open then."""
+    lab.execute("docmanager:save")
+    lab.page.locator("jp-button.validate-button").click()
+    lab.page.locator(".jp-Dialog-body").wait_for()
+    return lab
+
+
+def test_student_sees_validate_and_nothing_that_instructors_need(server, visit):
+    lab = visit(server)
+    assert lab.page.url == f"{server.address}lab/tree/release"
+    expect(lab.page.locator(".jp-DirListing-itemName", has_text=CAUSAL)).to_be_visible()
+    lab.shoot("release_folder")
+    commands = [name for name in lab.commands() if name.startswith("nbgrader")]
+    assert commands == []
+    expect(lab.page.locator(".lm-MenuBar-item", has_text="Nbgrader")).to_have_count(0)
+    expect(lab.page.get_by_text("Create Assignment")).to_have_count(0)
+    lab.open(f"release/{CAUSAL}/{CAUSAL}.ipynb")
+    expect(lab.page.locator("jp-button.validate-button")).to_be_visible()
+    lab.shoot("first_sight")
+
+
+@pytest.mark.parametrize("stem", [CAUSAL, FLASH])
+def test_stub_runs_to_the_end_with_pictures_and_three_lines_a_check(open_release, stem):
+    lab = open_release(stem)
+    lab.run_all()
+    assert lab.pictures("mask-picture") >= 1
+    for name in CHECKS:
+        first, second, third = lab.error_lines(name)
+        assert "not implemented yet" in first
+        assert second.startswith("expected ")
+        assert third.startswith("look at ")
+    assert lab.was_run("test-kernel")  # the last graded cell
+    assert lab.too_wide() == []
+    lab.shoot_notebook(f"stub_{stem[:2]}")
+
+
+def test_right_solution_passes_draws_its_map_and_validates(open_release, server):
+    lab = open_release(CAUSAL)
+    lab.write(SOLUTION_ID, right_solution(server.root, CAUSAL))
+    lab.run_all()
+    for name in CHECKS:
+        for line in lab.outputs(name).inner_text().strip().split("\n"):
+            assert line.startswith("passed: "), line
+    assert lab.pictures("attention-map") == 1
+    assert "No weight falls on a masked key." in lab.alt_text("attention-map")
+    assert lab.too_wide() == []
+    lab.shoot_notebook("right")
+    validate(lab)
+    dialog = lab.page.locator(".nbgrader-SuccessDialog .jp-Dialog-body")
+    assert "Success!" in dialog.inner_text()
+    assert dialog.evaluate("body => getComputedStyle(body, '::after').content") == f'"{VALIDATE_CAVEAT}"'
+    lab.shoot("right_validated")
+
+
+def test_wrong_solution_is_told_in_three_lines_by_check_and_validate_and_its_leak_is_drawn(open_release):
+    lab = open_release(CAUSAL)
+    lab.write(SOLUTION_ID, MISTAKES["eager_causal"].strip())
+    lab.run_all()
+    lines = lab.error_lines("test-invariants")
+    assert len(lines) == 3
+    assert lines[0].startswith("[causal")
+    assert "leak" in lab.alt_text("attention-map")
+    assert lab.too_wide() == []
+    lab.shoot_notebook("wrong")
+    validate(lab)
+    dialog = lab.page.locator(".nbgrader-ErrorDialog .jp-Dialog-body")
+    for line in lines:
+        assert line in dialog.inner_text()
+    assert "Traceback" not in dialog.inner_text()
+    assert dialog.evaluate("body => getComputedStyle(body, '::after').content") == f'"{VALIDATE_CAVEAT}"'
+    lab.shoot("wrong_validated")
+
+
+def test_dark_theme_keeps_text_and_pictures_legible(open_release, server):
+    lab = open_release(CAUSAL)
+    lab.set_theme("JupyterLab Dark")
+    lab.write(SOLUTION_ID, right_solution(server.root, CAUSAL))
+    lab.run_all()
+    assert lab.pictures("attention-map") == 1
+    assert lab.too_wide() == []
+    lab.shoot_notebook("dark")
+    validate(lab)
+    lab.shoot("dark_validated")
+    lab.set_theme("JupyterLab Light")
