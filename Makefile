@@ -15,6 +15,7 @@ help:
 	@echo "make demo            build the environment, then the whole round on a small class in build/demo/"
 	@echo "make test            build the environment, then run all tests"
 	@echo "make release         write release/ from source/ (FORCE=1 overwrites changed notebooks)"
+	@echo "make wheel           build the learner kit's wheel into build/dist/, to lie beside a notebook"
 	@echo "make normalise       bring the notebooks in source/ and notebooks/ into their normal form"
 	@echo "make lab             JupyterLab in the course root, as a student"
 	@echo "make lab-instructor  JupyterLab with Formgrader and Create Assignment"
@@ -49,6 +50,13 @@ lint: $(VENV)/stamp-test
 .PHONY: release
 release: $(VENV)/stamp
 	$(BIN)/python -m attention_grading.release $(if $(FORCE),--force)
+
+# build/lib would carry modules that are gone into the wheel
+.PHONY: wheel
+wheel: $(VENV)/stamp
+	rm -rf build/lib build/dist
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir build/dist .
+	@ls build/dist/*.whl
 
 .PHONY: normalise
 normalise: $(VENV)/stamp
