@@ -24,20 +24,19 @@ class EncodedCalls:
     """The calls of a plan, encoded once for many submissions.
 
     Attributes:
-        frame: The calls as bytes.
-        settings: The setting of each.
+        calls: The calls.
+        frame: The same as bytes.
         marked_kernels: Which kernels' results are marked in marked calls.
     """
 
+    calls: tuple[Call, ...]
     frame: bytes
-    settings: tuple[str, ...]
     marked_kernels: tuple[str, ...]
 
     @classmethod
     def of(cls, variant: Variant, calls: Sequence[Call]) -> EncodedCalls:
         """Encode a variant's calls."""
-        settings = tuple(call.setting for call in calls)
-        return cls(wire.encode_calls(calls), settings, MARKED_KERNELS[variant.kernel])
+        return cls(tuple(calls), wire.encode_calls(calls), MARKED_KERNELS[variant.kernel])
 
 
 @dataclass
@@ -111,7 +110,7 @@ class Supervisor:
             name: ``__name__`` for the code.
         """
         self.start()
-        run = Run([None] * len(calls.settings))
+        run = Run([None] * len(calls.calls))
         hit: list[str] = []
         how = "ended before it answered"
         try:
@@ -171,12 +170,14 @@ def _converse(
                     return
             elif kind == "call" and header["index"] == current + 1 < len(run.outcomes):
                 current += 1
-                service.begin(calls.settings[current] == "marked")
+                service.begin(calls.calls[current].setting == "marked")
             elif kind == "kernel" and current >= 0:
                 _answer(process.writer, service, header, tensors)
             elif kind == "outcome" and header["index"] == current:
-                run.outcomes[current] = wire.outcome_of(header, tensors)
-                run.outcomes[current].factors = tuple(service.factors)
+                outcome = wire.outcome_of(header, tensors)
+                outcome.changed = wire.changed_arguments(calls.calls[current], tensors)
+                outcome.factors = tuple(service.factors)
+                run.outcomes[current] = outcome
             elif kind == "done":
                 if None in run.outcomes:
                     raise wire.BrokenFrame("it said that it was done, and was not")

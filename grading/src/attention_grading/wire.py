@@ -31,9 +31,14 @@ class BrokenFrame(Exception):
 def encode(header: dict[str, Any], tensors: dict[str, Tensor] | None = None) -> bytes:
     """One frame as bytes."""
     text = json.dumps(header).encode()
-    # safetensors wants dense tensors that share no memory
-    body = safetensors.torch.save({name: x.detach().cpu().clone().contiguous() for name, x in (tensors or {}).items()})
+    with torch._C.DisableTorchFunctionSubclass():
+        body = safetensors.torch.save({name: _dense(x) for name, x in (tensors or {}).items()})
     return _LENGTHS.pack(len(text), len(body)) + text + body
+
+
+def _dense(x: Tensor, detach: Any = Tensor.detach, cpu: Any = Tensor.cpu, clone: Any = Tensor.clone) -> Tensor:
+    """A tensor as safetensors wants it: dense, sharing no memory. It is PyTorch that copies, whatever was patched."""
+    return clone(cpu(detach(x)), memory_format=torch.contiguous_format)
 
 
 def send(stream: BinaryIO, header: dict[str, Any], tensors: dict[str, Tensor] | None = None) -> None:
@@ -129,8 +134,17 @@ def decode_calls(header: dict[str, Any], tensors: dict[str, Tensor], device: str
 # ---- outcomes --------------------------------------------------------------------------------------------------------
 
 
-def outcome_frame(index: int, outcome: Outcome, device: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Header and tensors of one outcome; the judge's own tensors are on the CPU, so ``device`` is called cpu."""
+def outcome_frame(
+    index: int, outcome: Outcome, device: str, arguments: dict[str, Any] | None = None
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Header and tensors of one outcome.
+
+    Args:
+        index: Number of the call.
+        outcome: What it gave.
+        device: Where it ran. The judge's own tensors are on the CPU, so it is called cpu.
+        arguments: The arguments as the call left them; the judge sees for itself whether they were modified.
+    """
     failure = outcome.failure
     header = {
         "type": "outcome",
@@ -142,12 +156,36 @@ def outcome_frame(index: int, outcome: Outcome, device: str) -> tuple[dict[str, 
         "device": "cpu" if outcome.device == device else outcome.device,
         "differentiable": outcome.differentiable,
         "gradients": list(outcome.gradients),
-        "changed": list(outcome.changed),
     }
     tensors = {name: x for name, x in outcome.gradients.items() if x is not None}
     if outcome.output is not None:
         tensors["output"] = outcome.output
+    for name, value in (arguments or {}).items():
+        if isinstance(value, Tensor) and not value.is_meta:
+            tensors[f"{_AFTER}{name}"] = value
     return header, tensors
+
+
+_AFTER = "after."
+
+
+def changed_arguments(call: Call, tensors: dict[str, Tensor]) -> tuple[str, ...]:
+    """Names of a call's arguments that did not come back as they went.
+
+    Args:
+        call: The call.
+        tensors: Of the outcome's frame.
+    """
+    if call.setting == "meta":
+        return ()
+    sent = {name: value for name, value in call.arguments.items() if isinstance(value, Tensor)}
+    return tuple(name for name, value in sent.items() if not _same(tensors.get(f"{_AFTER}{name}"), value))
+
+
+def _same(after: Tensor | None, before: Tensor) -> bool:
+    if after is None or after.shape != before.shape or after.dtype != before.dtype:
+        return False
+    return torch.equal(after, before)
 
 
 def outcome_of(header: dict[str, Any], tensors: dict[str, Tensor]) -> Outcome:
@@ -173,7 +211,6 @@ def outcome_of(header: dict[str, Any], tensors: dict[str, Tensor]) -> Outcome:
             device=plain(header["device"], 20),
             differentiable=bool(header["differentiable"]),
             gradients={name: _gradient(tensors.get(name)) for name in ("q", "k", "v") if name in header["gradients"]},
-            changed=tuple(plain(name, 40) for name in header["changed"][:20]),
         )
     except Exception as error:  # JSON holds infinities and numbers of any length
         raise BrokenFrame(f"an outcome that cannot be read: {type(error).__name__}: {error}") from error

@@ -13,6 +13,7 @@ import json
 import os
 import socket
 import sys
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, BinaryIO
 
@@ -123,14 +124,30 @@ def serve_submission(reader: BinaryIO, writer: BinaryIO, device: str) -> None:
 
     for index, call in enumerate(calls):
         wire.send(writer, {"type": "call", "index": index})
+        call = _Kept.of(call)
         outcome = _perform(function, call, service)
         try:
-            frame = wire.encode(*wire.outcome_frame(index, outcome, device))
+            frame = wire.encode(*wire.outcome_frame(index, outcome, device, call.kept))
         except Exception as error:  # an output that has no bytes to send, such as a sparse tensor
             frame = wire.encode(*wire.outcome_frame(index, Outcome(failure=failure_of(error)), device))
         writer.write(frame)
         writer.flush()
     wire.send(writer, {"type": "done"})
+
+
+@dataclass(frozen=True, eq=False)
+class _Kept(Call):
+    """A call that keeps the arguments that it is made with."""
+
+    kept: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, call: Call) -> _Kept:
+        return cls(call.arguments, call.form, call.layout, call.setting, call.cotangent)
+
+    def fresh_arguments(self) -> dict[str, Any]:
+        self.kept.update(super().fresh_arguments())
+        return dict(self.kept)
 
 
 def _perform(function: Any, call: Call, service: Any) -> Outcome:
