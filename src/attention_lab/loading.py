@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import linecache
 import math
+import re
 import sys
 import types
 from collections.abc import Sequence
@@ -51,8 +52,16 @@ def names_in_scope() -> dict[str, Any]:
         "flash_attn_varlen_func": flash.flash_attn_varlen_func,
         "device": "cpu",
         "display": lambda *things, **options: None,
+        "get_ipython": _Shell,
         **dict.fromkeys(_DRAWING, lambda *things, **options: None),
     }
+
+
+class _Shell:
+    """Stands for IPython's shell, whose magics do nothing here."""
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *arguments, **options: None
 
 
 # nothing is drawn here: pictures are the display kernel's affair, and matplotlib costs a second
@@ -76,18 +85,27 @@ def _run_cell(cell_id: str, source: str, namespace: dict[str, Any]) -> list[str]
 
 
 def python_lines(source: str) -> str:
-    """The source without IPython's magics and shell lines, where it is no Python with them."""
+    """The source without IPython's magics, shell lines and questions, where it is no Python with them."""
     try:
         ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        if source.lstrip().startswith("%%"):
-            return ""
         lines = source.split("\n")
+        first = next((line for line in lines if line.strip()), "").strip()
+        if first.startswith("%%") and first[2:].split(" ")[0] not in _PYTHON_CELL_MAGICS:
+            return ""
         # keep the line's indentation and place, so that line numbers still hold
         return "\n".join(_without_magic(line) for line in lines)
     return source
 
 
+# cell magics under which a cell is Python all the same
+_PYTHON_CELL_MAGICS = ("capture", "debug", "prun", "pypy", "python", "python3", "time", "timeit")
+# x = !ls and x = %who
+_MAGIC_VALUE = re.compile(r"^(\s*[A-Za-z_][\w, ]*=)\s*[!%].*$")
+
+
 def _without_magic(line: str) -> str:
-    stripped = line.lstrip()
-    return line[: len(line) - len(stripped)] + "pass" if stripped.startswith(("%", "!")) else line
+    stripped = line.strip()
+    if stripped.startswith(("%", "!", "?")) or (stripped.endswith("?") and "#" not in stripped):
+        return line[: len(line) - len(line.lstrip())] + "pass"
+    return _MAGIC_VALUE.sub(r"\1 None", line)

@@ -6,7 +6,6 @@ with. Everything else, the checks above all, is the instructor's and comes from 
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 from collections.abc import Sequence
@@ -21,14 +20,16 @@ STUB_MARK = "Write your solution here"
 
 GRADED_IDS = ("test-contract", "test-invariants", "test-values", "test-masking", "test-robustness", "test-kernel")
 HAND_IN_ID = "hand-in"
+SETUP_ID = "setup"
 
 # The instructor's cells, by grade_id: the same in all six notebooks (a test holds this against source/)
 INSTRUCTOR_IDS = frozenset(
-    ("setup", "idea-example", "toy-inputs", "mask-picture", "attention-map", *GRADED_IDS, HAND_IN_ID)
+    (SETUP_ID, "idea-example", "toy-inputs", "mask-picture", "attention-map", *GRADED_IDS, HAND_IN_ID)
 )
 
 # A notebook is some tens of kilobytes; pictures make it hundreds
 MAX_BYTES = 50 * 2**20
+MAX_CELLS = 2000
 
 
 class NotJudgeable(Exception):
@@ -58,11 +59,12 @@ def read_submission(path: Path, variant: Variant) -> Submission:
         variant: What it is to be judged as.
 
     Raises:
-        NotJudgeable: The file cannot be read, does not parse or does not define the function.
+        NotJudgeable: The file cannot be read, or is a notebook that does not define the function.
     """
     text = read_text(path)
     if path.suffix == ".py":
-        return _python_submission(text, variant)
+        # parsed where it is run: Python's parser can be made to take a gigabyte, or minutes
+        return Submission(({"id": "file", "source": text},), is_notebook=False)
     if path.suffix == ".ipynb":
         return notebook_submission(parse_notebook(text), variant)
     raise NotJudgeable(f"{path.name} is neither a .py file nor a notebook (.ipynb)")
@@ -105,6 +107,8 @@ def parse_notebook(text: str) -> dict[str, Any]:
         cells = [cell for sheet in sheets if isinstance(sheet, dict) for cell in _listed(sheet.get("cells"))]
         if not cells:
             raise NotJudgeable("the notebook is broken: it has no cells")
+    if len(cells) > MAX_CELLS:
+        raise NotJudgeable(f"the notebook has {len(cells)} cells; more than {MAX_CELLS} are not read")
     notebook["cells"] = [cell for cell in cells if isinstance(cell, dict)]
     return notebook
 
@@ -129,13 +133,24 @@ def notebook_submission(notebook: dict[str, Any], variant: Variant, master: dict
         if grade_id == SOLUTION_ID and not is_code and defines(source, variant.function_name):
             notes.append("the solution's cell had another type than code; it is judged as code")
             is_code = True
-        if not is_code or not source.strip() or grade_id in INSTRUCTOR_IDS:
+        if not is_code or not source.strip():
+            continue
+        if grade_id == SETUP_ID and master is not None and not _as_released(source, master):
+            notes.append("the setup cell was edited; it runs as the learner's own")
+        elif grade_id in INSTRUCTOR_IDS:
             continue
         if grade_id != SOLUTION_ID and source.strip() in known:
             continue
         cells.append({"id": grade_id or f"{number}", "source": source})
     chosen = _choose(cells, variant, notes)
     return Submission((*_prelude(master or notebook), *chosen), tuple(notes))
+
+
+def _as_released(source: str, master: dict[str, Any]) -> bool:
+    """Whether the text is the instructor's setup cell, whose placeholders a release fills."""
+    setup = next((source_of(cell) for cell in master["cells"] if grade_id_of(cell) == SETUP_ID), "")
+    parts = map(re.escape, re.split(r"\{\{[^{}]*\}\}", setup.strip()))
+    return re.fullmatch(".*?".join(parts), source.strip().replace("\r\n", "\n"), re.DOTALL) is not None
 
 
 def grade_id_of(cell: dict[str, Any]) -> str:
@@ -151,7 +166,9 @@ def grade_id_of(cell: dict[str, Any]) -> str:
 
 def defines(source: str, function_name: str) -> bool:
     """Whether the text defines the function, by ``def`` or by an assignment at the start of a line."""
-    return re.search(rf"^(?:async\s+)?(?:def\s+{function_name}\b|{function_name}\s*[:=])", source, re.M) is not None
+    # a def may stand under an if or a try
+    pattern = rf"^[ \t]*(?:async[ \t]+)?def[ \t]+{function_name}\b|^{function_name}[ \t]*[:=]"
+    return re.search(pattern, source, re.M) is not None
 
 
 def _choose(cells: list[dict[str, str]], variant: Variant, notes: list[str]) -> list[dict[str, str]]:
@@ -173,16 +190,6 @@ def _prelude(notebook: dict[str, Any]) -> Sequence[dict[str, str]]:
     """The toy inputs, which a learner's free cells may use."""
     toys = [source_of(cell) for cell in notebook["cells"] if grade_id_of(cell) == "toy-inputs"]
     return [{"id": "toy-inputs", "source": source} for source in toys[:1]]
-
-
-def _python_submission(text: str, variant: Variant) -> Submission:
-    try:
-        ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        line = getattr(error, "lineno", None)
-        where = f" in line {line}" if line else ""
-        raise NotJudgeable(f"the file does not parse{where}: {getattr(error, 'msg', error)}") from error
-    return Submission(({"id": "file", "source": text},), is_notebook=False)
 
 
 def source_of(cell: dict[str, Any]) -> str:

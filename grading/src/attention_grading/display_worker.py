@@ -34,6 +34,7 @@ from traitlets.config import Config
 from attention_grading import fork_server, wire
 from attention_grading.limits import Limits
 from attention_lab import attention_heatmap, attention_map, get_variant, mask_heatmap, packed_batch, padded_batch
+from attention_lab.loading import python_lines
 
 # Characters and pictures of one notebook that are kept; the judge counts again
 MAX_TEXT = 100_000
@@ -199,7 +200,7 @@ def serve_notebook(shell: RecordingShell, reader: BinaryIO, writer: BinaryIO) ->
     request, _ = wire.receive(reader)
     for number, source in enumerate(request["cells"]):
         try:
-            shell.run_cell(source, store_history=True)
+            shell.run_cell(python_lines(source), store_history=True)
         except BaseException as error:  # a submission that takes the shell apart
             RECORDER.error(type(error).__name__, str(error), [f"{type(error).__name__}: {error}"])
         if "matplotlib_inline.backend_inline" in sys.modules:

@@ -9,6 +9,7 @@ verdict goes into the graded cells, where nbgrader's own ``SaveAutoGrades`` find
 from __future__ import annotations
 
 import copy
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,6 @@ from attention_grading.course import fill_placeholders, read_course
 from attention_grading.judging_rules import JudgingRules
 from attention_grading.session import Session
 from attention_grading.verdict import CheckResult, Verdict, not_judged
-from attention_lab.loading import python_lines
 from attention_lab.submission import (
     GRADED_IDS,
     HAND_IN_ID,
@@ -64,10 +64,13 @@ class SubmissionExporter(NotebookExporter):
 
     def from_filename(self, filename: str, resources: Any = None, **options: Any) -> tuple[str, Any]:
         path = Path(filename)
-        try:
-            notebook = read_leniently(path)
-        except NotJudgeable as reason:
-            notebook = broken_notebook(str(reason))
+        if not getattr(self.parent, "_sanitizing", True):  # nbgrader comes back with what was rebuilt here
+            notebook = nbformat.read(path, as_version=4)
+        else:
+            try:
+                notebook = read_leniently(path)
+            except NotJudgeable as reason:
+                notebook = broken_notebook(str(reason))
         resources = {**(resources or {}), "metadata": {"name": path.stem, "path": str(path.parent)}}
         return self.from_notebook_node(notebook, resources=resources, **options)
 
@@ -87,24 +90,20 @@ def broken_notebook(reason: str) -> NotebookNode:
 
 
 def notebook_of(text: str) -> NotebookNode:
-    """A notebook from any JSON with cells; what nbformat cannot read is reduced to its cells' ids and texts.
+    """A notebook from any JSON with cells, reduced to their ids and texts: nothing else of it is ever used.
 
     Raises:
         NotJudgeable: The text is no notebook.
     """
-    parsed = parse_notebook(text)
-    try:
-        return nbformat.reads(text, as_version=4)
-    except Exception:  # nbformat meets hostile or damaged metadata with errors of many kinds
-        cells = [
-            {
-                "cell_type": "code" if cell.get("cell_type") == "code" else "markdown",
-                "metadata": {"nbgrader": {"grade_id": grade_id_of(cell)}},
-                "source": source_of(cell),
-            }
-            for cell in parsed["cells"]
-        ]
-        return nbformat.from_dict({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": cells})
+    cells = [
+        {
+            "cell_type": "code" if cell.get("cell_type") == "code" else "markdown",
+            "metadata": {"nbgrader": {"grade_id": grade_id_of(cell)}},
+            "source": source_of(cell),
+        }
+        for cell in parse_notebook(text)["cells"]
+    ]
+    return nbformat.from_dict({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": cells})
 
 
 class Transplant(NbGraderPreprocessor):
@@ -157,7 +156,7 @@ def rebuild(master: NotebookNode, submission: Submission, reason: str | None) ->
     for cell in rebuilt.cells:
         if grade_id_of(cell) == SOLUTION_ID:
             cells += [_free_cell(extra, f"own-{number}") for number, extra in enumerate(learners[:split])]
-            cell.source = learners[split]["source"] if places else ""
+            cell.source = _without_markers(learners[split]["source"]) if places else ""
             cells.append(cell)
             cells += [_free_cell(extra, f"more-{number}") for number, extra in enumerate(learners[split + 1 :])]
         elif cell.cell_type != "code" or "nbgrader" in cell.metadata:  # the free cells are the learner's own
@@ -170,7 +169,15 @@ def rebuild(master: NotebookNode, submission: Submission, reason: str | None) ->
 
 
 def _free_cell(extra: dict[str, str], cell_id: str) -> NotebookNode:
-    return new_code_cell(extra["source"], id=cell_id, metadata={"tags": ["raises-exception"]})
+    return new_code_cell(_without_markers(extra["source"]), id=cell_id, metadata={"tags": ["raises-exception"]})
+
+
+def _without_markers(source: str) -> str:
+    """A learner's text without nbgrader's marks of a region: in a cell that is not graded they stop the feedback."""
+    return _MARKERS.sub(r"# \1", source)
+
+
+_MARKERS = re.compile(r"#+ *((?:BEGIN|END) (?:HIDDEN TESTS|MARK SCHEME|SOLUTION))")
 
 
 class ShowOutputs(NbGraderPreprocessor):
@@ -195,7 +202,7 @@ def show_outputs(nb: NotebookNode, session: Session) -> list[str]:
     # the hand-in cell looks at the learner's own file, which is not here
     left_out = {HAND_IN_ID, *GRADED_IDS}
     cells = [cell for cell in nb.cells if cell.cell_type == "code" and grade_id_of(cell) not in left_out]
-    shown = session.show([python_lines(cell.source) for cell in cells])
+    shown = session.show([cell.source for cell in cells])
     for cell, outputs in zip(cells, shown.outputs, strict=True):
         cell.outputs = outputs
     return [f"running it for its outputs, it {shown.ended}"] if shown.ended else []
