@@ -222,6 +222,8 @@ def _require_cu_seqlens(name: str, x: Any, q: Tensor) -> None:
         raise RuntimeError(f"{name} must be on the same device as q, got {x.device} and {q.device}")
     if x.dim() != 1 or len(x) < 2:
         raise RuntimeError(f"{name} must have shape (batch_size + 1), got {list(x.shape)}")
+    if not x.is_contiguous():
+        raise RuntimeError(f"{name} must be contiguous, and every {x.stride(0)}th number was taken; call contiguous()")
 
 
 # ---- where the real kernel is silently wrong -------------------------------------------------------------------------
