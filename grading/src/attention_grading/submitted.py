@@ -6,14 +6,17 @@ Nothing is lost: what must not be copied (links, pipes, devices, unreadable or f
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from nbgrader.utils import parse_utc
 from traitlets.log import get_logger
 
+from attention_grading.plain_text import plain
 from attention_lab.submission import MAX_BYTES, NotJudgeable, read_submission
 from attention_lab.variants import VARIANTS, Variant
 
@@ -21,6 +24,7 @@ SET_ASIDE = "set_aside"
 # What a submission may bring beside its notebook; nothing of it is needed for grading
 MAX_FILES = 100
 MAX_EXTRA_BYTES = 100 * 2**20
+MAX_DEPTH = 20
 
 _BY_STEM = {variant.stem: variant for variant in VARIANTS.values()}
 
@@ -55,7 +59,9 @@ def set_aside(folder: Path, target: Path) -> list[str]:
     """
     for link in (folder.parent, folder):
         if link.is_symlink():
-            return [_move(link, target, f"is a link to {os.readlink(link)}")]
+            return [_move(link, target, _link_to(link))]
+    if not folder.is_dir():
+        return []
     lines = []
     for path, reason in list(_unwanted(folder)):
         lines.append(_move(path, target, reason))
@@ -68,7 +74,9 @@ def _unwanted(folder: Path) -> Iterator[tuple[Path, str]]:
     files, size = 0, 0
     for path, info in _entries(folder):
         reason = _why_not(path, info)
-        if reason is None and path.suffix != ".ipynb":
+        if reason is None and path == folder / "timestamp.txt" and not _is_timestamp(path, info):
+            reason = "holds no time"  # nbgrader would stop at it
+        if reason is None and path.name != f"{folder.name}.ipynb":
             files, size = files + 1, size + info.st_size
             if files > MAX_FILES:
                 reason = f"is one of more than {MAX_FILES} files"
@@ -78,22 +86,36 @@ def _unwanted(folder: Path) -> Iterator[tuple[Path, str]]:
             yield path, reason
 
 
-def _entries(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
+def _entries(folder: Path, depth: int = 1) -> Iterator[tuple[Path, os.stat_result]]:
     """Files and folders beneath, links not followed; of a folder that is unwanted itself, only the folder."""
     for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
         path, info = Path(entry.path), entry.stat(follow_symlinks=False)
-        if stat.S_ISDIR(info.st_mode) and _why_not(path, info) is None:
-            yield from _entries(path)
+        if stat.S_ISDIR(info.st_mode) and _why_not(path, info, depth) is None:
+            yield from _entries(path, depth + 1)
         else:
             yield path, info
 
 
-def _why_not(path: Path, info: os.stat_result) -> str | None:
+def _is_timestamp(path: Path, info: os.stat_result) -> bool:
+    try:
+        text = path.read_text().strip() if info.st_size <= 200 else None
+        return text is not None and (not text or parse_utc(text) is not None)
+    except (ValueError, OverflowError, OSError, TypeError):
+        return False
+
+
+def _link_to(path: Path) -> str:
+    return f"is a link to {plain(os.readlink(path), 200)}"
+
+
+def _why_not(path: Path, info: os.stat_result, depth: int = 1) -> str | None:
     if stat.S_ISLNK(info.st_mode):
-        return f"is a link to {os.readlink(path)}"
+        return _link_to(path)
     if stat.S_ISDIR(info.st_mode):
         if path.suffix == ".ipynb":
             return "is a folder, not a notebook"
+        if depth > MAX_DEPTH:
+            return f"lies more than {MAX_DEPTH} folders deep"
         return None if os.access(path, os.R_OK | os.X_OK) else "is a folder that cannot be read"
     if not stat.S_ISREG(info.st_mode):
         return "is no plain file"
@@ -107,8 +129,11 @@ def _move(path: Path, target: Path, reason: str) -> str:
     place, number = target / path.name, 1
     while os.path.lexists(place):
         place, number = target / f"{path.name}.{number}", number + 1
+    if path.is_dir() and not path.is_symlink():
+        with contextlib.suppress(OSError):
+            path.chmod(0o700)  # a folder that cannot be written cannot be moved
     path.rename(place)
-    return f"{path.name} {reason}; it was set aside in {target}"
+    return f"{plain(path.name, 100)} {reason}; it was set aside in {target}"
 
 
 def _the_notebook(folder: Path, variant: Variant) -> Path:
@@ -121,10 +146,15 @@ def _the_notebook(folder: Path, variant: Variant) -> Path:
     if wanted.exists():
         for other in others:
             log.warning(
-                "%s, %s: %s is not graded: %s is there too", folder.parent.name, folder.name, other.name, wanted.name
+                "%s, %s: %s is not graded: %s is there too",
+                folder.parent.name,
+                folder.name,
+                plain(other.name, 100),
+                wanted.name,
             )
     elif others:
-        log.warning("%s, %s: %s is graded as %s", folder.parent.name, folder.name, others[-1].name, wanted.name)
+        name = plain(others[-1].name, 100)
+        log.warning("%s, %s: %s is graded as %s", folder.parent.name, folder.name, name, wanted.name)
         wanted.write_bytes(others[-1].read_bytes())
     return wanted
 
