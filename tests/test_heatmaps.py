@@ -6,6 +6,7 @@ import base64
 import dataclasses
 import io
 import itertools
+from html import escape
 
 import matplotlib
 import nbformat
@@ -491,6 +492,8 @@ def test_pictures_are_small_opaque_and_described(name: str) -> None:
         assert picture.convert("RGBA").getpixel((0, 0)) == (255, 255, 255, 255)
         assert picture.width <= 1000
     assert metadata["image/png"]["alt"] == data["text/plain"] == figure.caption
+    # JupyterLab knows no alternative text for a PNG, and shows the HTML
+    assert data["text/html"] == f'<img src="data:image/png;base64,{data["image/png"]}" alt="{escape(figure.caption)}">'
 
 
 def test_a_dark_matplotlib_style_changes_nothing() -> None:

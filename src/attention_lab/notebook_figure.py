@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import io
 from functools import cache
 from typing import Any
@@ -37,7 +38,10 @@ class NotebookFigure(Figure):
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict[str, Any], dict[str, Any]]:
         picture = base64.b64encode(self._repr_png_()).decode()
-        return {"image/png": picture, "text/plain": self.caption}, {"image/png": {"alt": self.caption}}
+        # JupyterLab gives a bare PNG no alternative text; of the two it shows the HTML
+        image = f'<img src="data:image/png;base64,{picture}" alt="{html.escape(self.caption)}">'
+        data = {"image/png": picture, "text/html": image, "text/plain": self.caption}
+        return data, {"image/png": {"alt": self.caption}}
 
 
 class _PaletteCanvas(FigureCanvasAgg):
