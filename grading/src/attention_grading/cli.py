@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from attention_grading import intake
+from attention_grading import grade, intake
 from attention_grading.limits import Limits
 from attention_grading.processes import WorkerFailed
 from attention_grading.self_check import print_verdict
@@ -37,9 +37,16 @@ def main(arguments: list[str] | None = None) -> int:
         "--seconds", type=float, default=Limits.seconds, help="limit for one file (default: %(default)g)"
     )
     judge.set_defaults(run=_judge)
+    _add_grade(commands)
     _add_intake(commands)
     options = parser.parse_args(arguments)
     return options.run(options, parser)
+
+
+def _add_grade(commands: argparse._SubParsersAction) -> None:
+    command = commands.add_parser("grade", help="autograde a class in parallel, in the course root")
+    grade.add_options(command)
+    command.set_defaults(run=lambda options, _: grade.run(options))
 
 
 def _add_intake(commands: argparse._SubParsersAction) -> None:

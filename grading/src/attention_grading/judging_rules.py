@@ -57,17 +57,20 @@ class JudgingRules(SingletonConfigurable):
 
     _session: Session | None = None
 
-    def terms(self, coursedir: Any) -> Terms:
+    def terms(self, coursedir: Any, draw: bool = True) -> Terms:
         """What submissions are judged by; draws the seed at the course's first grading.
 
         Args:
             coursedir: nbgrader's course directory.
+            draw: Whether a seed is drawn; without, an empty one stands for a file that is not there.
 
         Raises:
             SeedMissing: The seed's file is gone although submissions have been graded.
         """
+        path = Path(self.seed_file) if self.seed_file else None
+        undrawn = path is not None and not draw and not path.exists()
         return Terms(
-            seed=course_seed(Path(self.seed_file) if self.seed_file else None, _graded(coursedir)),
+            seed="" if undrawn else course_seed(path, _graded(coursedir)),
             limits=Limits(seconds=self.seconds, memory_bytes=self.memory_mb * 2**20),
             output_limits=OutputLimits(self.output_characters, self.output_pictures),
             confined=None if self.allow_unconfined else True,

@@ -1,0 +1,185 @@
+"""Grade many submissions: hand them out, record each as it comes back, and end in good order when asked to."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from attention_grading.handed_in import HandedIn, fingerprint, read_master, read_tasks
+from attention_grading.nbgrader_course import Course
+from attention_grading.pipeline import Graded, NotebookTask, WrongVersion
+from attention_grading.plain_text import plain
+from attention_grading.pool import Crew
+from attention_grading.processes import WorkerFailed
+from attention_grading.recording import Recorder, seconds_late
+from attention_grading.run_report import Report
+from attention_grading.run_screen import Screen
+
+# What no other submission would fare better with
+_FATAL = (WorkerFailed, WrongVersion, ImportError, BrokenProcessPool, CancelledError)
+
+
+class Stop:
+    """Whether a signal asked the run to end."""
+
+    def __init__(self) -> None:
+        self.signal = 0
+
+
+@contextmanager
+def stopping() -> Iterator[Stop]:
+    """Turn the first Ctrl-C or SIGTERM into a request to end; a second one ends at once."""
+    stop = Stop()
+    before: dict[int, Any] = {}
+
+    def ask(number: int, _: Any) -> None:
+        stop.signal = number
+        for known, handler in before.items():
+            signal.signal(known, handler)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        before[number] = signal.signal(number, ask)
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@dataclass
+class _InWork:
+    handed_in: HandedIn
+    tasks: list[NotebookTask]
+    print_: str
+    lines: list[str]
+    tries: int = 1
+
+
+def grade_class(
+    course: Course,
+    recorder: Recorder,
+    crew: Crew,
+    todo: Sequence[HandedIn],
+    stop: Stop,
+    report: Report,
+    screen: Screen,
+) -> None:
+    """Grade submissions and record each as it comes back. Only so many are in memory as the crew has room for.
+
+    Args:
+        course: The course.
+        recorder: Writes the results.
+        crew: Grades.
+        todo: The submissions.
+        stop: Ends the run early.
+        report: What was done is added to it.
+        screen: Shows it.
+    """
+    left = deque(todo)
+    working: dict[Future[Graded], _InWork] = {}
+
+    def close(handed_in: HandedIn, lines: Sequence[str], graded: Graded | None) -> None:
+        name = handed_in.assignment
+        if graded is None:
+            report.ungraded[name] += 1
+        else:
+            report.graded[name] += 1
+            report.worker_seconds[name] += graded.seconds
+        report.problems[name] += bool(lines)
+        for line in lines:
+            # a hook names the submission by itself
+            text = plain(line if line.startswith(f"{handed_in}:") else f"{handed_in}: {line}", 600)
+            report.lines.append(text)
+            screen.say(text)
+        screen.advance()
+
+    def hand_out(work: _InWork) -> None:
+        working[crew.submit(work.tasks, course.terms)] = work
+
+    def fill() -> None:
+        while left and len(working) < crew.room() and not stop.signal:
+            handed_in = left.popleft()
+            begun = time.perf_counter()
+            work = _prepare(course, recorder, handed_in)
+            if isinstance(work, str):
+                close(handed_in, work.splitlines(), None)
+            else:
+                hand_out(work)
+            report.seconds_serial += time.perf_counter() - begun
+
+    try:
+        fill()
+        while working and not stop.signal:
+            done, _ = wait(working, timeout=0.2, return_when=FIRST_COMPLETED)
+            for future in done:
+                work = working.pop(future)
+                fill()  # before the result is recorded, so that no worker waits for that
+                begun = time.perf_counter()
+                error = future.exception()
+                if error is None:
+                    _record(recorder, work, future.result(), close)
+                elif crew.died(error) and work.tries == 1:
+                    work.tries += 1
+                    hand_out(work)
+                elif isinstance(error, _FATAL):
+                    raise error
+                else:
+                    close(work.handed_in, [*work.lines, f"could not be graded: {_words(error, work)}"], None)
+                report.seconds_serial += time.perf_counter() - begun
+                if stop.signal:
+                    break
+            fill()
+    except _FATAL as error:
+        report.stopped = str(error) or type(error).__name__
+    report.signal = stop.signal
+
+
+def _prepare(course: Course, recorder: Recorder, handed_in: HandedIn) -> _InWork | str:
+    """Read a submission as nbgrader would, hooks first.
+
+    Returns:
+        What to hand out, or the lines that say what keeps it from being graded.
+    """
+    rows = recorder.assignment(handed_in.assignment)
+    converter = course.converter
+    with course.hear() as said:
+        converter.notebooks = sorted(str(path) for path in handed_in.folder.glob("*.ipynb"))
+        converter.run_pre_convert_hook()
+        notebooks = [Path(path) for path in converter.notebooks]
+    unknown = [path.name for path in notebooks if path.stem not in rows.notebooks]
+    lines = [*said, *(f"{name} is not graded: the assignment has no such notebook" for name in unknown)]
+    notebooks = [path for path in notebooks if path.stem in rows.notebooks]
+    if not notebooks:
+        return "\n".join([*lines, "could not be graded: there is no notebook to grade"])
+    try:
+        known = recorder.known_submission(handed_in.assignment, handed_in.student)
+        late = seconds_late(course, rows, handed_in.folder, known)
+        masters = [read_master(course, handed_in.assignment, notebook) for notebook in rows.notebooks]
+        print_ = fingerprint(handed_in.folder, masters, course.terms, late)
+        return _InWork(handed_in, read_tasks(course, handed_in, notebooks), print_, lines)
+    except (OSError, ValueError) as error:
+        return "\n".join([*lines, f"could not be graded: {error}"])
+
+
+def _record(recorder: Recorder, work: _InWork, graded: Graded, close: Any) -> None:
+    said = [line for notebook in graded.notebooks for line in notebook.lines]
+    try:
+        lines = recorder.record(work.handed_in, graded, work.print_)
+    except Exception as error:  # a full disk, a locked gradebook: the others may still be recorded
+        close(work.handed_in, [*work.lines, *said, f"could not be recorded: {_words(error, work)}"], None)
+    else:
+        close(work.handed_in, [*work.lines, *said, *lines], graded)
+
+
+def _words(error: BaseException, work: _InWork) -> str:
+    if work.tries > 1:
+        return f"its process died twice ({error})"
+    return f"{type(error).__name__}: {error}".splitlines()[0]

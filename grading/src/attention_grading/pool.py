@@ -1,0 +1,82 @@
+"""A pool of warm processes on this machine, and how many it should have."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from concurrent.futures import Future
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Protocol
+
+from pebble import ProcessExpired, ProcessPool
+
+from attention_grading.pipeline import Graded, GradingTerms, NotebookTask, grade_submission
+
+
+class Crew(Protocol):
+    """Who grades: processes here or on a cluster."""
+
+    def room(self) -> int:
+        """How many submissions it wants at once: those in work, and as many that wait close by."""
+        ...
+
+    def submit(self, tasks: Sequence[NotebookTask], terms: GradingTerms) -> Future[Graded]:
+        """Have a submission graded."""
+        ...
+
+    def close(self) -> None:
+        """End it; what is still in work is dropped."""
+        ...
+
+    def died(self, error: BaseException) -> bool:
+        """Whether the error says that the process ended, and another try is worth it."""
+        ...
+
+
+class LocalPool:
+    """A pool of processes, each with its own warm session. One that dies takes only its own submission with it.
+
+    Args:
+        workers: Number of processes.
+    """
+
+    def __init__(self, workers: int):
+        self._workers = workers
+        # spawned, not forked: the parent has threads and torch in it
+        self._pool = ProcessPool(max_workers=workers, context=get_context("spawn"))
+
+    def room(self) -> int:
+        return 2 * self._workers
+
+    def submit(self, tasks: Sequence[NotebookTask], terms: GradingTerms) -> Future[Graded]:
+        return self._pool.schedule(grade_submission, (tasks, terms), timeout=patience(tasks, terms))
+
+    def died(self, error: BaseException) -> bool:
+        return isinstance(error, ProcessExpired)
+
+    def close(self) -> None:
+        self._pool.stop()
+        self._pool.join()
+
+
+def patience(tasks: Sequence[NotebookTask], terms: GradingTerms) -> float:
+    """Seconds after which a submission's process hangs, rather than works: judging and pictures end by themselves."""
+    return 60 + 3 * terms.judging.limits.seconds * len(tasks)
+
+
+def usable_cores() -> int:
+    """Cores that this process may use: its affinity, and its control group's quota where it has one."""
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = _quota()
+    return affinity if math.isinf(quota) else max(1, min(affinity, math.ceil(quota)))
+
+
+def _quota(file: Path = Path("/sys/fs/cgroup/cpu.max")) -> float:
+    """Cores' worth of time that the control group grants (version 2, as containers see their own)."""
+    try:
+        quota, period = file.read_text().split()
+        return math.inf if quota == "max" else int(quota) / int(period)
+    except (OSError, ValueError):
+        return math.inf
