@@ -33,8 +33,7 @@ def load(cells: Sequence[dict[str, str]], function_name: str, name: str) -> tupl
     module = types.ModuleType(name)
     namespace = module.__dict__
     namespace.update(names_in_scope())
-    if name == "__main__":
-        sys.modules["__main__"] = module
+    sys.modules[name] = module  # dataclasses and pickle look a class's module up by its name
     notes = []
     with quiet():
         for cell in cells:
