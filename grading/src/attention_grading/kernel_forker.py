@@ -20,6 +20,7 @@ import socket
 import sys
 import tempfile
 import threading
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,8 +33,8 @@ import matplotlib
 import matplotlib.pyplot  # so that kernels need not
 import numpy
 import torch
-from IPython.core.ultratb import FormattedTB
 from ipykernel.kernelapp import IPKernelApp
+from IPython.core.ultratb import FormattedTB
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch.nn import functional as F
@@ -42,6 +43,8 @@ from attention_grading.confinement import Confinement, ConfinementUnavailable, r
 from attention_grading.confinement_probe import ConfinementBroken, probe
 from attention_grading.limits import Limits
 from attention_grading.processes import worker_environment
+
+NO_HISTORY = "--HistoryManager.hist_file=:memory:"  # a confined kernel cannot write one
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -183,17 +186,20 @@ class Forker:
 
 def _become_kernel(request: dict[str, Any], confinement: Confinement | None, warm: int, ipython_folder: str) -> None:
     status = 1
+    complaints = os.dup(2)  # for what goes wrong before the learner's code runs
     try:
         os.setsid()
         os.chdir(request["cwd"])
-        _keep_only(confinement)
+        _keep_only(complaints, confinement)
         environment, arguments = request["env"], request["arguments"]
         if confinement is not None:
-            environment = worker_environment() | request["own_env"] | {"IPYTHONDIR": ipython_folder, "HOME": os.sep}
-            arguments = [*arguments, "--HistoryManager.hist_file=:memory:"]
+            environment = worker_environment() | request["own_env"] | {"IPYTHONDIR": ipython_folder}
+            environment["HOME"] = request["env"].get("HOME", os.sep)  # shortens paths in tracebacks; it cannot be read
+            arguments = [each for each in arguments if "HistoryManager" not in each] + [NO_HISTORY]
             null = os.open(os.devnull, os.O_RDWR)
             for stream in (0, 1, 2):
                 os.dup2(null, stream)
+            os.close(null)
         os.environ.clear()
         os.environ.update({"MPLBACKEND": BACKEND, **environment, "JPY_PARENT_PID": str(warm)})
         if os.environ["MPLBACKEND"] != BACKEND:
@@ -205,12 +211,15 @@ def _become_kernel(request: dict[str, Any], confinement: Confinement | None, war
         torch.seed()
         app = IPKernelApp.instance(parent_handle=warm)
         app.initialize(arguments)
+        os.close(complaints)
+        complaints = -1
         app.start()
         status = 0
-    except SystemExit as error:
-        status = error.code if isinstance(error.code, int) else 1
-    except BaseException:
-        sys.excepthook(*sys.exc_info())
+    except BaseException as error:
+        if complaints >= 0:
+            os.write(complaints, f"The kernel could not start.\n{traceback.format_exc()}".encode())
+        elif isinstance(error, SystemExit) and isinstance(error.code, int):
+            status = error.code
     finally:
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(Exception):
@@ -218,9 +227,9 @@ def _become_kernel(request: dict[str, Any], confinement: Confinement | None, war
         os._exit(status)  # tearing torch down takes a second, and the warm process's hooks are not the kernel's
 
 
-def _keep_only(confinement: Confinement | None) -> None:
+def _keep_only(complaints: int, confinement: Confinement | None) -> None:
     """Close what the warm process has open: the socket to the provisioner above all."""
-    kept = {0, 1, 2} | ({confinement.descriptor} if confinement is not None else set())
+    kept = {0, 1, 2, complaints} | ({confinement.descriptor} if confinement is not None else set())
     for descriptor in map(int, os.listdir("/dev/fd")):
         if descriptor not in kept:
             with contextlib.suppress(OSError):  # the listing's own descriptor is gone already
