@@ -31,7 +31,7 @@ $(VENV)/stamp: pyproject.toml grading/pyproject.toml
 	touch $@
 
 $(VENV)/stamp-test: $(VENV)/stamp
-	$(BIN)/python -m pip install --quiet -e ".[notebook,test]" -e grading
+	$(BIN)/python -m pip install --quiet -e ".[notebook,test]" -e "grading[cluster,postgres]"
 	touch $@
 
 .PHONY: demo
