@@ -30,6 +30,7 @@ def attention_map(function: Callable[..., Tensor], batch: PaddedBatch | PackedBa
     Raises:
         ValueError: The function's output does not have the shape of ``q``.
     """
+    __tracebackhide__ = True  # IPython then shows the learner's lines and leaves these out
     heads, head_dim, keys = batch.num_heads, batch.head_dim, batch.q.shape[-2]
     columns = []
     for start in range(0, keys, head_dim):

@@ -80,6 +80,7 @@ def test_stub_runs_to_the_end_with_pictures_and_three_lines_a_check(open_release
         assert "not implemented yet" in first
         assert second.startswith("expected ")
         assert third.startswith("look at ")
+    assert "attention_map.py" not in lab.outputs("attention-map").inner_text()  # the traceback is the learner's alone
     assert lab.was_run("test-kernel")  # the last graded cell
     assert lab.too_wide() == []
     lab.shoot_notebook(f"stub_{stem[:2]}")
