@@ -1,8 +1,8 @@
-"""Compute a fused kernel's true result for a marked call, times a factor that the judged code never holds."""
+"""Compute a fused kernel's true result for a marked call, times factors that the judged code never holds."""
 
 from __future__ import annotations
 
-import random
+import secrets
 from collections.abc import Collection
 from typing import Any
 
@@ -12,13 +12,18 @@ from torch import Tensor
 from attention_grading.reference import masked_softmax
 from attention_lab.flash_stand_in import flash_attn_varlen_stand_in
 
-# A judged call is tiny; whoever asks for more is not computing one (elements of the scores)
+# A judged call is tiny; whoever asks for more is not computing one (elements of the scores; kernel calls a submission,
+# which a loop over sequences, heads and queries stays below)
 MAX_SCORES = 4_000_000
-MAX_REQUESTS = 512
+MAX_REQUESTS = 4096
 
 
 # The kernels whose marks an output is searched for, by the kernel that the notebook is about
-MARKED_KERNELS: dict[str, tuple[str, ...]] = {"eager": ("sdpa", "flash"), "sdpa": ("sdpa",), "flash": ("flash",)}
+MARKED_KERNELS: dict[str, tuple[str, ...]] = {
+    "eager": ("sdpa", "flash", "other"),
+    "sdpa": ("sdpa",),
+    "flash": ("flash",),
+}
 
 
 class MarkedKernels:
@@ -28,12 +33,13 @@ class MarkedKernels:
         kernels: Which kernels' results are marked: the notebook's own, or for an eager notebook all of them.
 
     Attributes:
-        factors: The factors drawn since the last ``begin``, in the order of the kernel calls.
+        factors: The factors drawn since the last ``begin``, in the order of the kernel calls: one for each row of a
+            result, that is for each vector of head_dim numbers.
     """
 
     def __init__(self, kernels: Collection[str]) -> None:
         self._kernels = kernels
-        self._random = random.SystemRandom()
+        self._generator = torch.Generator().manual_seed(secrets.randbits(63))
         self._marked = False
         self._requests = 0
         self.factors: list[float] = []
@@ -44,23 +50,31 @@ class MarkedKernels:
         self.factors = []
 
     def __call__(self, kernel: str, arguments: dict[str, Any]) -> Tensor:
-        """Compute the kernel's result times a factor.
+        """Compute the kernel's result times the factors.
 
         Args:
-            kernel: ``"sdpa"`` or ``"flash"``.
+            kernel: ``"sdpa"``, ``"flash"``, or ``"other"`` for a kernel that has computed its own ``output``.
             arguments: The kernel's arguments by name.
 
         Raises:
             ValueError: The request is too large or one too many.
         """
         self._requests += 1
-        if self._requests > MAX_REQUESTS or _scores(arguments) > MAX_SCORES:
+        size = arguments["output"].numel() if kernel == "other" else _scores(arguments)
+        if self._requests > MAX_REQUESTS or size > MAX_SCORES:
             raise ValueError("too many or too large kernel calls for the sizes that were given")
-        true = true_sdpa(**arguments) if kernel == "sdpa" else true_flash(arguments)
+        true = self._true(kernel, arguments)
         if not self._marked or kernel not in self._kernels:
             return true
-        self.factors.append(self._random.uniform(1.5, 3.0))
-        return true * self.factors[-1]
+        factors = 1.5 + 1.5 * torch.rand(*true.shape[:-1], 1, generator=self._generator, dtype=torch.float64)
+        self.factors += factors.flatten().tolist()
+        return true * factors
+
+    @staticmethod
+    def _true(kernel: str, arguments: dict[str, Any]) -> Tensor:
+        if kernel == "other":
+            return arguments["output"].double()
+        return true_sdpa(**arguments) if kernel == "sdpa" else true_flash(arguments)
 
 
 def true_sdpa(
@@ -80,7 +94,7 @@ def true_sdpa(
     if enable_gqa:
         k, v = (x.repeat_interleave(q.shape[-3] // x.shape[-3], dim=-3) for x in (k, v))
     scores = q @ k.transpose(-2, -1) * (q.shape[-1] ** -0.5 if scale is None else scale)
-    visible = torch.ones(scores.shape[-2:], dtype=torch.bool)
+    visible = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device)
     if is_causal:
         visible = visible.tril()
     if attn_mask is not None and attn_mask.dtype == torch.bool:
