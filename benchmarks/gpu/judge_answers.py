@@ -1,0 +1,138 @@
+"""Judge the corpus of right answers on this machine's GPU: ``python benchmarks/gpu/judge_answers.py``.
+
+The judge's own way gives every submission a fresh process, which takes a long time to start CUDA. Here one process
+judges all answers to a variant, and the judge's way is gone once for each variant, by its command.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "tests"))
+
+
+@dataclass
+class Judged:
+    """What became of a variant's right answers.
+
+    Attributes:
+        variant: Its name.
+        answers: How many there are.
+        route: The flash route in use.
+        errors: Worst error by what was compared and dtype.
+        lost: For each answer that lost points, what it lost and why.
+        seconds: How long it took.
+    """
+
+    variant: str
+    answers: int = 0
+    route: str = ""
+    errors: dict[str, float] = field(default_factory=dict)
+    lost: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+def judge_variant(variant_name: str, seeds: Sequence[str], device: str) -> Judged:
+    """Judge all right answers to a variant in this process."""
+    from confusion import record_errors
+    from solutions import CORPUS
+
+    from attention_grading.cases import flat_calls, plan
+    from attention_grading.verdict import judge_outcomes, perform_here
+    from attention_grading.worker import provide_flash_attn
+    from attention_lab.flash import flash_route
+    from attention_lab.loading import load
+    from attention_lab.variants import get_variant
+
+    begin, variant = time.perf_counter(), get_variant(variant_name)
+    provide_flash_attn()
+    judged, worst = Judged(variant_name, route=flash_route().name), record_errors()
+    answers = [answer for answer in CORPUS if answer.right and answer.variant == variant_name]
+    for answer in answers:
+        judged.answers += 1
+        cells = [{"id": "file", "source": answer.source}]
+        notes, function = load(cells, variant.function_name, "submission")
+        for seed in seeds:
+            outcomes = perform_here(variant, function, flat_calls(plan(variant_name, seed)), device)
+            for check in judge_outcomes(variant, seed, outcomes, notes).checks:
+                if not check.passed:
+                    judged.lost.append(f"{answer.name} lost {check.name}: {check.message}")
+    judged.errors = {f"{what}, {dtype}": error for (what, dtype), error in worst.items()}
+    judged.seconds = time.perf_counter() - begin
+    return judged
+
+
+def judge_by_command(variant_name: str, device: str) -> str:
+    """Judge one right answer as an instructor does; empty where it gets full marks, else what was said."""
+    from solutions import CORPUS
+
+    answer = next(answer for answer in CORPUS if answer.right and answer.variant == variant_name)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "answer.py"
+        path.write_text(answer.source)
+        command = [sys.executable, "-m", "attention_grading.cli", "judge", variant_name, str(path), "--json"]
+        command += ["--seconds", "120", "--allow-unconfined", "--device", device]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    try:
+        verdict = json.loads(done.stdout)
+    except json.JSONDecodeError:
+        return f"exit code {done.returncode}: {done.stdout[-500:]}{done.stderr[-1500:]}"
+    return "" if verdict["score"] == verdict["max_score"] else done.stdout
+
+
+def main() -> int:
+    """Judge and print; returns 1 where a right answer lost points."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--variant", action="append", help="this variant only; may be given several times")
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--route", help="fail where another flash route is in use")
+    parser.add_argument("--seeds", type=int, default=1, help="judge each answer on the inputs of so many seeds")
+    parser.add_argument("--json", type=Path, help="write the results there too")
+    options = parser.parse_args()
+    from attention_grading.cases import PUBLIC_SEED
+    from attention_lab.variants import VARIANTS
+
+    names = options.variant or list(VARIANTS)
+    seeds = [PUBLIC_SEED, *(f"seed {number}" for number in range(1, options.seeds))]
+    workers = min(len(names), max(1, (os.cpu_count() or 2) // 2))
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        results = list(pool.map(judge_variant, names, [seeds] * len(names), [options.device] * len(names)))
+    with ThreadPoolExecutor(workers) as threads:
+        commands = list(threads.map(judge_by_command, names, [options.device] * len(names)))
+    console = Console(highlight=False, width=150)
+    table = Table(title=f"right answers on {options.device}, inputs of {len(seeds)} seeds")
+    for title in ("variant", "answers", "lost points", "by the command", "flash route", "seconds"):
+        table.add_column(title)
+    for result, command in zip(results, commands, strict=True):
+        by_command = "FAILED" if command else "full marks"
+        row = (result.variant, str(result.answers), str(len(result.lost)), by_command, result.route)
+        table.add_row(*row, f"{result.seconds:.0f}")
+    console.print(table)
+    for result, command in zip(results, commands, strict=True):
+        for line in (*result.lost, *([f"by the command: {command}"] if command else [])):
+            console.print(f"{result.variant}: {line}", markup=False)
+        for what, error in sorted(result.errors.items()):
+            console.print(f"{result.variant}: worst error of {what}: {error:.2g}", markup=False)
+    if options.json:
+        options.json.write_text(json.dumps([vars(result) for result in results], indent=1))
+    wrong_route = options.route and any(result.route != options.route for result in results)
+    return 1 if wrong_route or any(result.lost for result in results) or any(commands) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
