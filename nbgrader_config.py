@@ -78,4 +78,4 @@ c.LimitOutput.max_traceback = 60
 
 # ---- feedback --------------------------------------------------------------------------------------------------------
 # Stock feedback shows hidden tests twice; here they are cleared before the page is written
-c.GenerateFeedback.preprocessors = [GetGrades, ClearHiddenTests, CSSHTMLHeaderPreprocessor]
+c.GenerateFeedback.preprocessors = [FillPlaceholders, GetGrades, ClearHiddenTests, CSSHTMLHeaderPreprocessor]

@@ -70,6 +70,7 @@ def test_feedback_and_release_show_no_hidden_code(course):
     assert len(pages) == len(handed_in) + 6
     for page in pages:
         text = page.read_text()
+        assert "{{course}}" not in text, page  # nor any other placeholder
         for hidden in ("HIDDEN TESTS", "attention_grading", "grading/src/attention_grading/cases"):
             where = text.replace("grading/src/attention_grading/reference.py", "")  # the public link to the reference
             where = where.replace('<span class="s2">"attention_grading.reference"', "")  # what a hostile learner wrote

@@ -56,7 +56,9 @@ def read_course(root: Path) -> Course:
 
 
 def fill_placeholders(nb: NotebookNode, stem: str, course: Course) -> NotebookNode:
-    """Fill ``{{course}}``, ``{{badge}}``, ``{{kit}}`` and ``{{link:PATH}}`` in every cell.
+    """Fill ``{{course}}``, ``{{badge}}``, ``{{kit}}`` and ``{{link:PATH}}`` in the instructor's locked cells.
+
+    Learners' cells stay as they are: two braces mean something else in an f-string.
 
     Raises:
         ValueError: A placeholder is unknown.
@@ -72,5 +74,6 @@ def fill_placeholders(nb: NotebookNode, stem: str, course: Course) -> NotebookNo
         return plain[name]
 
     for cell in nb.cells:
-        cell.source = re.sub(r"\{\{([a-z]+(?::[^{}]*)?)\}\}", fill, cell.source)
+        if cell.metadata.get("nbgrader", {}).get("locked"):
+            cell.source = re.sub(r"\{\{([a-z]+(?::[^{}]*)?)\}\}", fill, cell.source)
     return nb
