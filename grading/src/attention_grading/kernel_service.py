@@ -68,7 +68,7 @@ class MarkedKernels:
             return true
         factors = 1.5 + 1.5 * torch.rand(*true.shape[:-1], 1, generator=self._generator, dtype=torch.float64)
         self.factors += factors.flatten().tolist()
-        return true * factors
+        return true * factors.to(true.device)
 
     @staticmethod
     def _true(kernel: str, arguments: dict[str, Any]) -> Tensor:

@@ -152,10 +152,19 @@ def not_judged(variant: Variant, reason: str, notes: Iterable[str] = ()) -> Verd
     return Verdict(variant.name, checks, tuple(notes))
 
 
-def perform_here(variant: Variant, function: Callable[..., Any], calls: Sequence[Call]) -> list[Outcome]:
-    """Perform calls in this process, marked ones with marked kernels."""
+def perform_here(
+    variant: Variant, function: Callable[..., Any], calls: Sequence[Call], device: str | None = None
+) -> list[Outcome]:
+    """Perform calls in this process, marked ones with marked kernels.
+
+    Args:
+        variant: One of the six.
+        function: The function to call.
+        calls: The calls, with tensors on the CPU.
+        device: Where the function gets its inputs; by default where the visible checks give them.
+    """
     service = MarkedKernels(MARKED_KERNELS[variant.kernel])
-    device = checked_on(variant)
+    device = device or checked_on(variant)
     outcomes = []
     for call in calls:
         if call.setting in ("marked", "unmarked"):
