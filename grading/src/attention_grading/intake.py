@@ -224,24 +224,55 @@ def intake(
     """
     roster, times = roster or Roster(), times or Times()
     with Reader(_wanted, into.resolve(), times.zone) as reader:
-        lines: list[Line] = []
-        candidates: list[Candidate] = []
-        for source in sources:
-            new, others = _candidates(list(reader.read(source)), reader, roster, times, lms, level)
-            candidates += new
-            lines += others
-        candidates, clashing = _apart(candidates, into)
-        lines += clashing
-        attempts: defaultdict[tuple[str, Variant], list[Candidate]] = defaultdict(list)
-        for candidate in candidates:
-            attempts[candidate.student, candidate.variant].append(candidate)
-        for group in attempts.values():
-            *earlier, last = sorted(group, key=_order)
+        groups, lines = _attempts(reader, sources, into, roster, times, lms, level)
+        for group in groups:
+            *earlier, last = group
             lines += [_line("earlier attempt", each, ("a later one counts",)) for each in earlier]
             if last.recognised.broken and any(not each.recognised.broken for each in earlier):
                 last = replace(last, notes=(*last.notes, "an earlier attempt can be read"))
             lines.append(_placed(last, reader, into, replace_others, dry_run))
     return sorted(lines, key=lambda line: (line.student, line.assignment, line.file))
+
+
+def counted(
+    sources: Sequence[Path], roster: Roster | None = None, lms: str | None = None, level: int | None = None
+) -> dict[tuple[str, str], Candidate]:
+    """What ``intake`` takes of the same downloads, by student and assignment; nothing is written.
+
+    Args:
+        sources: Folders, archives or notebooks.
+        roster: Who is in the course.
+        lms: As for ``intake``.
+        level: As for ``intake``.
+    """
+    nowhere = Path(os.devnull) / "nowhere"
+    with Reader(_wanted) as reader:
+        groups, _ = _attempts(reader, sources, nowhere, roster or Roster(), Times(), lms, level)
+        return {(group[-1].student, group[-1].variant.stem): group[-1] for group in groups}
+
+
+def _attempts(
+    reader: Reader,
+    sources: Sequence[Path],
+    into: Path,
+    roster: Roster,
+    times: Times,
+    lms: str | None,
+    level: int | None,
+) -> tuple[list[list[Candidate]], list[Line]]:
+    """Each student's attempts at each assignment, the one that counts last; and lines about everything else."""
+    lines: list[Line] = []
+    candidates: list[Candidate] = []
+    for source in sources:
+        new, others = _candidates(list(reader.read(source)), reader, roster, times, lms, level)
+        candidates += new
+        lines += others
+    candidates, clashing = _apart(candidates, into)
+    lines += clashing
+    attempts: defaultdict[tuple[str, Variant], list[Candidate]] = defaultdict(list)
+    for candidate in candidates:
+        attempts[candidate.student, candidate.variant].append(candidate)
+    return [sorted(group, key=_order) for group in attempts.values()], lines
 
 
 def keep_aside(path: Path) -> str | None:

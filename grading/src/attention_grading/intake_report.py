@@ -80,8 +80,9 @@ def write_csv(path: Path, lines: Sequence[Line]) -> None:
     with path.open("x", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
-        writer.writerows([_harmless(cell) for cell in line.cells()] for line in lines)
+        writer.writerows([harmless(cell) for cell in line.cells()] for line in lines)
 
 
-def _harmless(cell: str) -> str:
+def harmless(cell: str) -> str:
+    """The text, with an apostrophe before what a spreadsheet would take for a formula."""
     return f"'{cell}" if cell.lstrip()[:1] in ("=", "+", "-", "@") and cell.strip() else cell

@@ -85,6 +85,7 @@ class Owner:
         when: The time that the LMS states, in the LMS's time zone.
         number: The LMS's running number of the file: a later one is larger.
         above: A folder above the LMS's name that may be a student's; empty where there is none.
+        lms_name: The whole name that the LMS wrote; empty where none did.
     """
 
     kind: str
@@ -95,6 +96,7 @@ class Owner:
     when: datetime | None = None
     number: int = 0
     above: str = ""
+    lms_name: str = ""
 
 
 class Unknown(Exception):
@@ -185,14 +187,16 @@ def owner_by_lms(
         rest, above = match["rest"] or "", "/".join(_telling(below[: max(index - 1, 0)]))
         if kind == "moodle":
             number = match["id"]
-            return Owner(kind, number, f"Moodle's participant {number}", rest, None, roster.times.get(number), 0, above)
+            return Owner(
+                kind, number, f"Moodle's participant {number}", rest, None, roster.times.get(number), 0, above, name
+            )
         if kind == "blackboard":
             folder = tuple(below[: max(index - 1, 0)])
             user = users.get((*folder, match["prefix"], match["stamp"])) or _blackboard_user(match["prefix"], roster)
-            return Owner(kind, user, f"Blackboard's user {user}", rest, None, _stamp(match["stamp"]), 0, above)
+            return Owner(kind, user, f"Blackboard's user {user}", rest, None, _stamp(match["stamp"]), 0, above, name)
         user = match["id"] or f"anon_{match['anonymous']}"
         late = bool(match["late"] or match["late_too"])
-        return Owner(kind, user, f"Canvas's user {user}", rest, late, None, int(match["file"]), above)
+        return Owner(kind, user, f"Canvas's user {user}", rest, late, None, int(match["file"]), above, name)
     return None
 
 
