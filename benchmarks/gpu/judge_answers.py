@@ -1,7 +1,8 @@
 """Judge the corpus of right answers on this machine's GPU: ``python benchmarks/gpu/judge_answers.py``.
 
 The judge's own way gives every submission a fresh process, which takes a long time to start CUDA. Here one process
-judges all answers to a variant, and the judge's way is gone once for each variant, by its command.
+judges all answers to a variant, and the judge's way is gone once for each variant: a session on the device, which is
+what ``attention-grading judge --device cuda --allow-unconfined`` opens.
 """
 
 from __future__ import annotations
@@ -9,10 +10,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -77,22 +78,21 @@ def judge_variant(variant_name: str, seeds: Sequence[str], device: str) -> Judge
     return judged
 
 
-def judge_by_command(variant_name: str, device: str) -> str:
-    """Judge one right answer as an instructor does; empty where it gets full marks, else what was said."""
+def judge_in_a_session(variant_name: str, device: str) -> str:
+    """Judge one right answer in a process apart; empty where it gets full marks, else what was said."""
     from solutions import CORPUS
 
+    from attention_grading.limits import Limits
+    from attention_grading.session import Session
+
     answer = next(answer for answer in CORPUS if answer.right and answer.variant == variant_name)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it says that nothing is confined
         path = Path(folder) / "answer.py"
         path.write_text(answer.source)
-        command = [sys.executable, "-m", "attention_grading.cli", "judge", variant_name, str(path), "--json"]
-        command += ["--seconds", "120", "--allow-unconfined", "--device", device]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    try:
-        verdict = json.loads(done.stdout)
-    except json.JSONDecodeError:
-        return f"exit code {done.returncode}: {done.stdout[-500:]}{done.stderr[-1500:]}"
-    return "" if verdict["score"] == verdict["max_score"] else done.stdout
+        with Session(limits=Limits(seconds=120), confined=None, device=device) as session:
+            verdict = session.judge_file(variant_name, path)
+    return "" if verdict.score == verdict.max_score else json.dumps(verdict.as_json())
 
 
 def main() -> int:
@@ -113,25 +113,25 @@ def main() -> int:
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         results = list(pool.map(judge_variant, names, [seeds] * len(names), [options.device] * len(names)))
     with ThreadPoolExecutor(workers) as threads:
-        commands = list(threads.map(judge_by_command, names, [options.device] * len(names)))
+        sessions = list(threads.map(judge_in_a_session, names, [options.device] * len(names)))
     console = Console(highlight=False, width=150)
     table = Table(title=f"right answers on {options.device}, inputs of {len(seeds)} seeds")
-    for title in ("variant", "answers", "lost points", "by the command", "flash route", "seconds"):
+    for title in ("variant", "answers", "lost points", "in a session", "flash route", "seconds"):
         table.add_column(title)
-    for result, command in zip(results, commands, strict=True):
-        by_command = "FAILED" if command else "full marks"
-        row = (result.variant, str(result.answers), str(len(result.lost)), by_command, result.route)
+    for result, failed in zip(results, sessions, strict=True):
+        in_session = "FAILED" if failed else "full marks"
+        row = (result.variant, str(result.answers), str(len(result.lost)), in_session, result.route)
         table.add_row(*row, f"{result.seconds:.0f}")
     console.print(table)
-    for result, command in zip(results, commands, strict=True):
-        for line in (*result.lost, *([f"by the command: {command}"] if command else [])):
+    for result, failed in zip(results, sessions, strict=True):
+        for line in (*result.lost, *([f"in a session: {failed}"] if failed else [])):
             console.print(f"{result.variant}: {line}", markup=False)
         for what, error in sorted(result.errors.items()):
             console.print(f"{result.variant}: worst error of {what}: {error:.2g}", markup=False)
     if options.json:
         options.json.write_text(json.dumps([vars(result) for result in results], indent=1))
     wrong_route = options.route and any(result.route != options.route for result in results)
-    return 1 if wrong_route or any(result.lost for result in results) or any(commands) else 0
+    return 1 if wrong_route or any(result.lost for result in results) or any(sessions) else 0
 
 
 if __name__ == "__main__":
