@@ -1,0 +1,160 @@
+"""Code that takes more than its share: time, memory, processes, threads, output, files."""
+
+from __future__ import annotations
+
+from submissions.entry import RIGHT, Place, submission
+
+TIME = "did not finish within"
+
+
+@submission("resources", 0, says=TIME, shows=TIME)
+def loops_in_a_cell(p: Place) -> None:
+    p.solve(p.right).before("while True: pass\n")
+
+
+@submission("resources", 0, says=TIME, shows=TIME)
+def loops_in_the_function(p: Place) -> None:
+    p.solve(f"def {p.function}(*a, **k):\n    while True: pass\n")
+
+
+@submission("resources", 0, says=TIME, shows=TIME)
+def sleeps(p: Place) -> None:
+    p.solve(f"import time\ndef {p.function}(*a, **k): time.sleep(1000)\n")
+
+
+@submission("resources", 0, says=TIME, shows=TIME)
+def waits_for_itself(p: Place) -> None:
+    p.solve(f"import threading\nlock = threading.Lock()\ndef {p.function}(*a, **k): lock.acquire(); lock.acquire()\n")
+
+
+@submission("resources", 0, says="used up its processor time|did not finish", shows="processor time|did not finish")
+def burns_with_many_threads(p: Place) -> None:
+    p.solve(
+        "import threading\nbig = torch.rand(1500, 1500)\n"
+        "def burn():\n    while True: big @ big\n"
+        f"def {p.function}(*a, **k):\n    [threading.Thread(target=burn).start() for _ in range(4)]; burn()\n"
+    )
+
+
+@submission("resources", 0, says=TIME)
+def catches_its_own_end(p: Place) -> None:
+    p.solve(
+        f"def {p.function}(*a, **k):\n"
+        "    while True:\n        try:\n            while True: pass\n        except BaseException: pass\n"
+    ).before("import signal\n[signal.signal(n, lambda *a: None) for n in (1, 2, 3, 10, 12, 14, 15, 24)]\n")
+
+
+@submission("resources", 0, shows=r"a submission may use \d+ MB")
+def takes_memory_in_the_function(p: Place) -> None:
+    p.solve(f"def {p.function}(*a, **k): return [bytearray(2**28) for _ in range(100)]\n")
+
+
+@submission("resources", 0, shows=r"a submission may use \d+ MB")
+def takes_memory_by_tensors(p: Place) -> None:
+    p.solve(f"def {p.function}(*a, **k): return torch.ones(2**34)\n")
+
+
+@submission("resources", RIGHT, says=r"MemoryError.*a submission may use \d+ MB")
+def takes_memory_in_a_cell(p: Place) -> None:
+    p.solve(p.right).before("hoard = [bytearray(2**28) for _ in range(100)]\n").after("del globals()['hoard']\n")
+
+
+@submission("resources", RIGHT, says="PermissionError|Operation not permitted")
+def forks_for_ever(p: Place) -> None:
+    p.solve(p.right).before("import os\nwhile True: os.fork()\n")
+
+
+@submission("resources", RIGHT)
+def starts_programs(p: Place) -> None:
+    p.solve(p.right).before(
+        "import os, subprocess\n"
+        "for start in (lambda: subprocess.run(['/bin/sh', '-c', 'true'], check=True), lambda: os.posix_spawn('/bin/true', ['true'], {}),\n"
+        "              lambda: os.execv('/bin/true', ['true']), lambda: os.popen('true').close() and 1 / 0):\n"
+        "    try: start(); print('REACHED')\n"
+        "    except (OSError, ZeroDivisionError): pass\n"
+        "if os.system('true') == 0: print('REACHED')\n"
+    )
+
+
+@submission("resources", 0, says="more than 256 threads|can't start new thread", shows="threads?")
+def starts_threads_for_ever(p: Place) -> None:
+    p.solve(p.right).before(
+        "import threading, time\nthreading.stack_size(32768)\n"
+        "while True: threading.Thread(target=time.sleep, args=(100,), daemon=True).start()\n"
+    )
+
+
+@submission("resources", RIGHT, shows="Output was cut")
+def prints_a_flood(p: Place) -> None:
+    p.solve(p.right).before("for _ in range(2000): print('x' * 10_000)\n")
+
+
+@submission("resources", 0, says=TIME)
+def prints_for_ever(p: Place) -> None:
+    p.solve(p.right).before("while True: print('x' * 1000)\n")
+
+
+@submission("resources", RIGHT)
+def raises_a_hundred_megabytes(p: Place) -> None:
+    p.solve(p.right).before("raise ValueError('x' * 100_000_000)\n")
+
+
+@submission("resources", 0)
+def raises_megabytes_in_the_function(p: Place) -> None:
+    p.solve(f"def {p.function}(*a, **k): raise ValueError('x\\n' * 1_000_000)\n")
+
+
+@submission("resources", RIGHT)
+def draws_a_picture_of_gigabytes(p: Place) -> None:
+    p.solve(p.right).after("import matplotlib.pyplot as plt\nplt.figure(figsize=(600, 600)); plt.plot([1, 2])\n")
+
+
+@submission("resources", RIGHT, shows="Output was cut")
+def draws_hundreds_of_pictures(p: Place) -> None:
+    p.solve(p.right).after(
+        "import base64\nfrom IPython.display import display\n"
+        "png = base64.b64encode(b'\\x89PNG\\r\\n\\x1a\\n\\x00\\x00\\x00\\rIHDR' + (8).to_bytes(4, 'big') * 2 + b'\\x08\\x00' * 9).decode()\n"
+        "for _ in range(300): display({'image/png': png}, raw=True)\n"
+    )
+
+
+@submission("resources", RIGHT)
+def raises_thousands_of_errors(p: Place) -> None:
+    p.solve(p.right).after(
+        "for _ in range(3000):\n    try: 1 / 0\n    except ZeroDivisionError: get_ipython().showtraceback()\n"
+    )
+
+
+@submission("resources", 0)
+def recurses_for_ever(p: Place) -> None:
+    p.solve(f"def {p.function}(*a, **k): return {p.function}(*a, **k)\n")
+
+
+@submission("resources", 0, says="SIGSEGV|did not finish|exited|RecursionError|MemoryError|no answer")
+def recurses_through_the_stack(p: Place) -> None:
+    p.solve(
+        "import sys\nsys.setrecursionlimit(10**9)\n"
+        "class Deep:\n    def __repr__(self): return repr(self)\n"
+        f"def {p.function}(*a, **k): return repr(Deep())\n"
+    )
+
+
+@submission("resources", RIGHT)
+def opens_files_for_ever(p: Place) -> None:
+    p.solve(p.right).before("import os\nwhile True: os.open('/dev/null', os.O_RDONLY)\n")
+
+
+@submission("resources", RIGHT)
+def writes_thousands_of_files(p: Place) -> None:
+    p.solve(p.right).before(
+        "for folder in ('.', '/tmp', '/dev/shm', '/var/tmp', '/run'):\n"
+        "    for number in range(1000):\n"
+        "        try: open(f'{folder}/left-{number}', 'w').write('x'); print('REACHED')\n"
+        "        except OSError: pass\n"
+    )
+
+
+@submission("resources", 0, says="no valid JSON|more than|larger than|does not parse|cannot be judged|did not finish")
+def is_a_program_of_forty_megabytes(p: Place) -> None:
+    """Parsing it takes minutes and gigabytes, wherever it is parsed."""
+    p.solve(p.right + "\nx = (" + "1," * 20_000_000 + ")\n")
