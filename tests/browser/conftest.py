@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from lab_page import HEIGHT, WIDTH, LabPage
 from lab_server import LabServer
-from playwright.sync_api import Browser, Route, sync_playwright
+from playwright.sync_api import Browser, Route, expect, sync_playwright
 
 from attention_grading.demo import prepare
 
@@ -30,6 +30,7 @@ FLAGS = (
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Chromium; it ends with the module, since Playwright keeps an event loop that other tests could trip over."""
+    expect.set_options(timeout=SECONDS * 1000)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=list(FLAGS))
         yield browser

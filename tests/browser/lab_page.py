@@ -153,3 +153,13 @@ class LabPage:
         self.page.evaluate(TO_THE_TOP)
         self.shoot(name)
         self.page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
+
+    def show(self, path: str, name: str) -> str:
+        """Open a file of the course root outside JupyterLab, keep a picture of it all, and return its visible text."""
+        page = self.page.context.new_page()
+        page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
+        page.goto(f"{self.server.address}files/{path}", referer=f"{self.server.address}lab")
+        page.screenshot(path=self.shots / f"{name}.png", full_page=True)
+        text = page.locator("body").inner_text()
+        page.close()
+        return text
