@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from attention_grading import grade, intake
+from attention_grading import grade, intake, returns
 from attention_grading.limits import Limits
 from attention_grading.processes import WorkerFailed
 from attention_grading.self_check import print_verdict
@@ -39,6 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     judge.set_defaults(run=_judge)
     _add_grade(commands)
     _add_intake(commands)
+    _add_return(commands)
     options = parser.parse_args(arguments)
     return options.run(options, parser)
 
@@ -53,6 +54,12 @@ def _add_intake(commands: argparse._SubParsersAction) -> None:
     command = commands.add_parser("intake", help="bring downloads from an LMS to where nbgrader wants them")
     intake.add_options(command)
     command.set_defaults(run=lambda options, _: intake.run(options, command))
+
+
+def _add_return(commands: argparse._SubParsersAction) -> None:
+    command = commands.add_parser("return", help="write points and feedback in the form that Canvas and Moodle import")
+    returns.add_options(command)
+    command.set_defaults(run=lambda options, _: returns.run(options, command))
 
 
 def _judge(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
