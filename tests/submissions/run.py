@@ -178,7 +178,11 @@ def make_place(world: World, student: str, variant: str) -> Place:
 
 
 def environment(world: World) -> dict[str, str]:
-    kept = {name: os.environ[name] for name in ("LANG", "OMP_NUM_THREADS", "PYTHONPATH") if name in os.environ}
+    kept = {
+        name: os.environ[name]
+        for name in ("LANG", "OMP_NUM_THREADS", "PYTHONPATH", "LD_LIBRARY_PATH", "TMPDIR")
+        if name in os.environ
+    }
     path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
     return kept | {"PATH": path, "HOME": str(world.home), "CANARY": SECRETS["environment"]}
 
