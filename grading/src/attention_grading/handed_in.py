@@ -9,7 +9,6 @@ import re
 import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import attention_lab
@@ -83,16 +82,11 @@ def read_master(course: Course, assignment: str, notebook: str) -> str:
     """
     path = course.folder("source", ".", assignment) / f"{notebook}.ipynb"
     try:
-        return _read(path)
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         raise CourseProblem(
             f"the instructor's notebook {path} cannot be read ({error.strerror}); grading rebuilds submissions from it"
         ) from error
-
-
-@lru_cache(maxsize=64)
-def _read(path: Path) -> str:
-    return path.read_text(encoding="utf-8")
 
 
 # ---- whether it has been graded -------------------------------------------------------------------------------------

@@ -66,17 +66,15 @@ def patience(tasks: Sequence[NotebookTask], terms: GradingTerms) -> float:
     return 60 + 3 * terms.judging.limits.seconds * len(tasks)
 
 
-def usable_cores() -> int:
-    """Cores that this process may use: its affinity, and its control group's quota where it has one."""
+def usable_cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
+    """Cores that this process may use: its affinity, and its control group's quota where it has one.
+
+    Args:
+        quota: Where the control group (version 2) says how much time it grants; containers see their own there.
+    """
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota = _quota()
-    return affinity if math.isinf(quota) else max(1, min(affinity, math.ceil(quota)))
-
-
-def _quota(file: Path = Path("/sys/fs/cgroup/cpu.max")) -> float:
-    """Cores' worth of time that the control group grants (version 2, as containers see their own)."""
     try:
-        quota, period = file.read_text().split()
-        return math.inf if quota == "max" else int(quota) / int(period)
-    except (OSError, ValueError):
-        return math.inf
+        granted, period = quota.read_text().split()
+        return max(1, min(affinity, math.ceil(int(granted) / int(period))))
+    except (OSError, ValueError):  # none, or "max"
+        return affinity
