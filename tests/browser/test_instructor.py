@@ -41,7 +41,7 @@ def success(lab: LabPage, formgrader: FrameLocator, shot: str) -> None:
     expect(dialog.locator(".modal-title")).to_have_text("Success")
     lab.shoot(shot)
     dialog.get_by_role("button", name="OK").click()
-    expect(dialog).to_have_count(0)
+    expect(formgrader.locator(".modal-backdrop")).to_have_count(0)
 
 
 def test_formgrader_generates_a_release_autogrades_and_writes_feedback(
