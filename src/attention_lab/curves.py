@@ -1,0 +1,76 @@
+"""Curves of what attention costs, over the length of the sequences: one look for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
+
+# Okabe and Ito's colours, told apart with colour-vision loss too; markers say the same without colour
+_LOOKS = {
+    "eager": ("#d55e00", "o"),
+    "sdpa": ("#0072b2", "s"),
+    "flash": ("#009e73", "^"),
+    "flash-attn": ("#009e73", "^"),
+    "varlen_attn": ("#cc79a7", "D"),
+}
+
+
+class Point(NamedTuple):
+    """A measured value and how far it scattered."""
+
+    x: float
+    y: float
+    low: float
+    high: float
+
+
+Curves = Mapping[str, Sequence[Point]]
+
+
+def draw_curves(axes: Axes, curves: Curves, x_label: str, y_label: str, *, log: bool = True) -> None:
+    """Draw one line a name; a name that ends in ``causal`` is dashed.
+
+    Args:
+        axes: An empty panel.
+        curves: Points by name; the name begins with a kernel's.
+        x_label: What x is, with its unit.
+        y_label: What y is, with its unit.
+        log: Whether both axes are logarithmic, with a tick at each x.
+    """
+    for name, points in curves.items():
+        x, y, low, high = zip(*points, strict=True) if points else ((), (), (), ())
+        style = look(name)
+        axes.plot(x, y, **style)
+        axes.fill_between(x, low, high, color=style["color"], alpha=0.15, lw=0)
+    ticks = sorted({point.x for points in curves.values() for point in points})
+    if log:
+        axes.set(xscale="log", yscale="log")
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.set_xlabel(x_label, fontsize=8)
+    axes.set_ylabel(y_label, fontsize=8)
+    axes.tick_params(labelsize=7.5, length=2)
+    axes.grid(True, color="#e5e5e5", lw=0.7)
+    axes.set_axisbelow(True)
+
+
+def look(name: str) -> dict[str, Any]:
+    """Colour, marker and line of a kernel or a variant."""
+    kernel = name if name in _LOOKS else name.split("_")[0]
+    colour, marker = _LOOKS[kernel]
+    causal = name.endswith("causal")
+    # two kernels that take the same time lie one on the other: a broad line shows below a narrow one
+    size = {"lw": 3.4, "ms": 8} if name == "flash-attn" else {"lw": 1.6, "ms": 5}
+    line = {"ls": "--", "mfc": "white"} if causal else {"ls": "-", "mfc": colour}
+    return {"color": colour, "marker": marker} | line | size
+
+
+def handles(names: Sequence[str]) -> list[Line2D]:
+    """Legend entries."""
+    return [Line2D([], [], **look(name), label=name if name in _LOOKS else name.replace("_", " ")) for name in names]
