@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from attention_grading import grade, intake, returns
+from attention_grading import class_report, grade, intake, returns
 from attention_grading.limits import Limits
 from attention_grading.processes import WorkerFailed
 from attention_grading.self_check import print_verdict
@@ -40,6 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
     _add_grade(commands)
     _add_intake(commands)
     _add_return(commands)
+    _add_report(commands)
     options = parser.parse_args(arguments)
     return options.run(options, parser)
 
@@ -60,6 +61,12 @@ def _add_return(commands: argparse._SubParsersAction) -> None:
     command = commands.add_parser("return", help="write points and feedback in the form that Canvas and Moodle import")
     returns.add_options(command)
     command.set_defaults(run=lambda options, _: returns.run(options, command))
+
+
+def _add_report(commands: argparse._SubParsersAction) -> None:
+    command = commands.add_parser("report", help="how the class did, and what to teach again, on one page")
+    class_report.add_options(command)
+    command.set_defaults(run=lambda options, _: class_report.run(options, command))
 
 
 def _judge(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
