@@ -13,9 +13,10 @@ from typing import Any
 import ipywidgets as widgets
 import traitlets
 
-from attention_lab.explorer_figure import Drawing, Panel, draw, explorer_figure
+from attention_lab.explorer_figure import draw, explorer_figure
 from attention_lab.explorer_state import HEADS, MOST_WORDS, TEMPERATURES, ExplorerState, explained_table, settled
 from attention_lab.explorer_words import calculation, explain, sizes
+from attention_lab.table_figure import Drawing, Panel
 
 __all__ = ["EXAMPLES", "ExplorerState", "explore", "explorer_figure"]
 

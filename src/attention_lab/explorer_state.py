@@ -6,13 +6,14 @@ import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from attention_lab.inputs import SENTENCES, PackedBatch, PaddedBatch, Padding, packed_batch, padded_batch
 from attention_lab.masked import Reason, borders, masked_cells
+from attention_lab.table import Table
 
 View = Literal["steps", "packing"]
 
@@ -72,26 +73,6 @@ class ExplorerState:
             return cut
         shortest = min((len(words) for words in cut if words), default=0)
         return tuple(words[:shortest] for words in cut if words)
-
-
-class Table(NamedTuple):
-    """Queries and keys of one padded sentence, or of a packed batch.
-
-    Attributes:
-        tokens: The tokens, as queries and as keys.
-        cells: int8 ``[queries, keys]``, codes of ``Reason``.
-        scores: float32 ``[queries, keys]``, before any mask.
-        weights: float32 ``[queries, keys]``; 0 on masked keys, and in rows that see no key.
-        read: bool ``[queries]``, ``False`` at padding.
-        borders: Where one packed sequence ends and the next begins.
-    """
-
-    tokens: tuple[str, ...]
-    cells: Tensor
-    scores: Tensor
-    weights: Tensor
-    read: Tensor
-    borders: list[int]
 
 
 def padded_tables(state: ExplorerState) -> list[Table]:

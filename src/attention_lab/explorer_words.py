@@ -8,7 +8,6 @@ from collections.abc import Callable
 from attention_lab.explorer_state import (
     HEAD_DIM,
     ExplorerState,
-    Table,
     dot_product,
     packed,
     padded,
@@ -17,6 +16,7 @@ from attention_lab.explorer_state import (
 from attention_lab.inputs import PAD
 from attention_lab.masked import Reason
 from attention_lab.panels import score_text
+from attention_lab.table import Table
 
 Emphasis = Callable[[str], str]
 
