@@ -163,14 +163,14 @@ def test_notes_are_problems_and_the_untouched_stub_is_blank():
 def test_the_mistake_of_most_students_comes_first():
     found = [
         Finding("s1", "a", ("missing-scale", "mask-ignored")),
-        Finding("s1", "b", ("missing-scale",)),
+        *(Finding("s1", other, ("missing-scale",)) for other in "bcd"),
         Finding("s2", "a", ("mask-ignored",)),
         Finding("s3", "a", ("mask-ignored",)),
         Finding("s3", "b", ("qk-swapped",)),
     ]
     first, second, third = mistake_figures(found)
     assert (first.name, len(first.students), first.submissions) == ("mask-ignored", 3, 3)
-    assert (second.name, len(second.students), second.assignments) == ("missing-scale", 1, {"a": 1, "b": 1})
+    assert (second.name, len(second.students), second.assignments) == ("missing-scale", 1, dict.fromkeys("abcd", 1))
     assert third.name == "qk-swapped"
 
 
