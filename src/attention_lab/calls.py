@@ -119,7 +119,7 @@ class Outcome:
         differentiable: Whether gradients flow back from the output (only known when a cotangent was given).
         gradients: Gradients of ``q``, ``k``, ``v`` by name; ``None`` for one that the output does not depend on.
         changed: Names of the arguments that the call modified.
-        factors: Factors by which the rows of fused kernels' results were marked, in the order of the kernels' calls.
+        factors: Factors by which the numbers of fused kernels' results were marked, in the order of the kernels' calls.
     """
 
     failure: Failure | None = None

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from attention_grading import verify
-from attention_lab.calls import Call, Layout, Outcome
+from attention_lab.calls import Call, Form, Layout, Outcome, Setting
 from attention_lab.checks import Case, visible_cases
 from attention_lab.inputs import running_sum
 from attention_lab.variants import VARIANTS, Variant
@@ -93,7 +93,6 @@ class Draw:
         dtype: torch.dtype = torch.float32,
         q_scale: float = 1.0,
         junk: float = 0.0,
-        lift: float = 0.0,
     ) -> dict[str, Any]:
         """Arguments of a padded variant.
 
@@ -106,7 +105,6 @@ class Draw:
             dtype: Of q, k and v.
             q_scale: Standard deviation of the queries; the scores grow with it.
             junk: Size of the keys and values at padding, which nobody may see.
-            lift: Pushes the scores of real keys down by about this much, and those of padding up.
         """
         width = num_heads * head_dim
         q, k, v = (self.normal(batch, seq, width) for _ in range(3))
@@ -114,13 +112,23 @@ class Draw:
         if mask is not None and junk:
             hidden = ~mask[..., None]
             k, v = torch.where(hidden, junk * k, k), torch.where(hidden, junk * (1 + v.abs()), v)
-        if mask is not None and lift:
-            # q gets a constant part, real keys point against it and padded ones along it
-            strength = (lift / head_dim**0.5) ** 0.5
-            q = q + strength
-            k = k + torch.where(mask[..., None], -strength, strength)
         qkv = {name: x.to(dtype) for name, x in zip("qkv", (q, k, v), strict=True)}
         return qkv | {"num_heads": num_heads, "head_dim": head_dim, "mask": mask}
+
+    def lifted(self, batch: int, seq: int, num_heads: int, mask: Tensor) -> dict[str, Any]:
+        """Arguments of a padded variant whose scores are about -8192 at real keys and 8192 at padding.
+
+        So much lets a constant of -1000 show, and an added one of -10000. A filled-in -10000, which is what fits all
+        dtypes, is beyond any score that a model would give, and is let pass. All scores are exact in float32, whether
+        they are scaled before or after the product, so that a right function is as good here as elsewhere: head_dim is
+        4, and q and k are multiples of 1/4 besides a constant part, to which the rest is orthogonal.
+        """
+        arguments = self.padded(batch, seq, num_heads, 4, mask=mask, junk=4.0)
+        strength = 64.0  # its square times head_dim over sqrt(head_dim) is 2^13
+        for name, sign in (("q", torch.ones(())), ("k", torch.where(mask[..., None], -1.0, 1.0))):
+            half = (4 * self.normal(batch, seq, num_heads, 2)).round() / 4
+            arguments[name] = torch.cat([half, -half], dim=-1).flatten(2) + sign * strength
+        return arguments
 
     def packed(
         self,
@@ -193,13 +201,30 @@ def _padded_values(draw: Draw) -> Iterator[Case]:
     )
     yield values(
         "long sequences",
-        lambda: [draw.padded(2, draw.between(66, 99), 2, 8), draw.padded(1, draw.between(130, 160), 1, 16)],
+        # past the sizes that buffers are made for: 64, 128, 256, 512, 1024
+        lambda: [draw.padded(2, draw.between(130, 160), 2, 8), draw.padded(1, draw.between(1030, 1060), 1, 4)],
     )
     large = "a row of large scores: subtract its maximum before exp, or let softmax do it"
-    yield _compared(draw, "values", large, "large scores", lambda: [draw.padded(2, 9, 2, 8, q_scale=40.0)])
+    yield _compared(
+        draw,
+        "values",
+        large,
+        "large scores",
+        lambda: [
+            draw.padded(2, 9, 2, 8, q_scale=40.0),
+            draw.padded(2, 9, 2, 8, q_scale=8.0, dtype=torch.float16),
+            draw.padded(2, 9, 2, 8, q_scale=8.0, dtype=torch.bfloat16),
+        ],
+    )
     yield values("zero queries", lambda: [draw.padded(2, 6, 2, 7, q_scale=0.0)])
-    dtypes = (torch.float64, torch.float16, torch.bfloat16)
-    yield values("dtypes (fp64, fp16, bf16)", lambda: [draw.padded(2, 11, 3, 8, dtype=dtype) for dtype in dtypes])
+    yield values(
+        "dtypes (fp64, fp16, bf16)",
+        lambda: [
+            draw.padded(2, 11, 3, 8, dtype=torch.float64),
+            draw.padded(4, 19, 5, 8, dtype=torch.float16),  # many numbers: one of them shows that bf16 was inside
+            draw.padded(2, 11, 3, 8, dtype=torch.bfloat16),
+        ],
+    )
     for layout in ("sliced", "sequence first"):
         yield values(f"non-contiguous inputs ({layout})", lambda: [draw.padded(2, 7, 3, 8)], layout=layout)
     yield values("no mask argument", lambda: [draw.padded(2, 5, 2, 6)], form="without mask")
@@ -214,7 +239,13 @@ def _padded_masking(draw: Draw) -> Iterator[Case]:
     yield masking("padding on the right", lambda: [draw.padded(3, 7, 2, 6, mask=right_mask([7, 4, 1], 7), junk=8)])
     yield masking("padding on the left", lambda: [draw.padded(3, 7, 2, 6, mask=left_mask([7, 4, 2], 7), junk=8)])
     yield masking("holes", lambda: [draw.padded(3, 9, 3, 5, mask=holes_mask(draw, 3, 9), junk=8)])
-    yield masking("a wholly padded sequence", lambda: [draw.padded(3, 6, 2, 8, mask=right_mask([4, 0, 6], 6), junk=8)])
+    yield masking(
+        "a wholly padded sequence",
+        lambda: [
+            draw.padded(3, 6, 2, 8, mask=right_mask([4, 0, 6], 6), junk=8),
+            draw.padded(3, 6, 2, 8, mask=left_mask([0, 4, 5], 6), junk=8),
+        ],
+    )
     yield masking("a mask that masks nothing", lambda: [draw.padded(2, 5, 3, 4, mask=right_mask([5, 5], 5))])
     yield masking("one token", lambda: [draw.padded(2, 1, 2, 4, mask=right_mask([1, 1], 1))])
     yield masking("a batch of one", lambda: [draw.padded(1, 8, 3, 4, mask=left_mask([5], 8), junk=8)])
@@ -228,7 +259,7 @@ def _padded_masking(draw: Draw) -> Iterator[Case]:
     )
     yield masking(
         "a long sequence",
-        lambda: [draw.padded(2, 75, 2, 8, mask=holes_mask(draw, 2, 75), junk=8)],
+        lambda: [draw.padded(2, length, 2, 8, mask=holes_mask(draw, 2, length), junk=8) for length in (75, 270)],
     )
     strong = "how strongly a masked key is taken away: no score, however large, may bring it back"
     yield _compared(
@@ -237,8 +268,8 @@ def _padded_masking(draw: Draw) -> Iterator[Case]:
         strong,
         "low scores at real keys, high ones at padding",
         lambda: [
-            draw.padded(2, 8, 2, 9, mask=left_mask([8, 5], 8), lift=150, junk=4),
-            draw.padded(2, 8, 2, 9, mask=holes_mask(draw, 2, 8), lift=150, junk=4),
+            draw.lifted(2, 8, 2, left_mask([8, 5], 8)),
+            draw.lifted(2, 8, 2, holes_mask(draw, 2, 8)),
         ],
     )
     yield masking(
@@ -276,20 +307,18 @@ def _padded_robustness(draw: Draw) -> Iterator[Case]:
         "holes": lambda: holes_mask(draw, 2, 6),
         "a wholly padded sequence": lambda: right_mask([0, 5], 6),
     }
-    for name, mask in masks.items():
-        yield _finite(
-            draw,
-            f"finite: {name}",
-            lambda mask=mask: [draw.padded(2, 6, 2, 8, mask=mask(), dtype=dtype) for dtype in FLOATS],
-        )
     for name, mask in {"no mask": lambda: None, **masks}.items():
-        yield _gradients(draw, f"gradients: {name}", lambda mask=mask: draw.padded(2, 6, 2, 5, mask=mask()))
+        yield _gradients(
+            draw,
+            f"finite, with right gradients: {name}",
+            lambda mask=mask: [draw.padded(2, 6, 2, 5, mask=mask(), dtype=dtype) for dtype in FLOATS],
+        )
     if draw.variant.kernel == "sdpa":
         for name in ("padding on the left", "a wholly padded sequence"):
             yield _gradients(
                 draw,
                 f"gradients under SDPA's MATH backend: {name}",
-                lambda name=name: draw.padded(2, 6, 2, 8, mask=masks[name]()),
+                lambda name=name: [draw.padded(2, 6, 2, 8, mask=masks[name]())],
                 setting="math",
             )
     draw.reseed("memory")
@@ -306,7 +335,11 @@ def _padded_robustness(draw: Draw) -> Iterator[Case]:
     )
     draw.reseed("inputs")
     yield _unmodified(
-        draw, [draw.padded(2, 5, 2, 6), draw.padded(2, 6, 3, 4, mask=left_mask([6, 2], 6), dtype=torch.float16)]
+        Call(draw.padded(2, 5, 2, 6)),
+        Call(draw.padded(2, 5, 2, 6), "without mask"),
+        Call(draw.padded(2, 6, 3, 4, mask=left_mask([6, 2], 6), dtype=torch.float16)),
+        Call(draw.padded(1, 7, 2, 4, mask=holes_mask(draw, 1, 7), dtype=torch.bfloat16)),
+        Call(draw.padded(2, 6, 1, 4, mask=right_mask([0, 4], 6), dtype=torch.float64), layout="sliced"),
     )
     yield _devices([draw.padded(2, 5, 2, 6), draw.padded(2, 6, 3, 4, mask=right_mask([6, 2], 6))])
 
@@ -322,14 +355,19 @@ def _packed_cases(draw: Draw) -> Iterator[Case]:
 
 def _packed_values(draw: Draw) -> Iterator[Case]:
     values = partial(_compared, draw, "values", "the shapes that the kernel wants, and what scales the scores")
-    for dtype, name in ((torch.bfloat16, "bf16"), (torch.float16, "fp16")):
-        yield values(f"one sequence in {name}", lambda dtype=dtype: [draw.packed([11], 3, 16, dtype=dtype)])
+    yield values("one sequence in bf16", lambda: [draw.packed([11], 3, 16)])
+    # many numbers: one of them shows that bf16 was inside
+    yield values("one sequence in fp16", lambda: [draw.packed([40], 5, 16, dtype=torch.float16)])
     yield values("other sizes", lambda: [draw.packed([draw.choose(ODD_SIZES)], 5, draw.choose(FLASH_HEAD_DIMS))])
     yield values("one token", lambda: [draw.packed([1], 2, 8)])
     yield values("one head", lambda: [draw.packed([draw.choose(ODD_SIZES)], 1, draw.choose(FLASH_HEAD_DIMS))])
     yield values("sizes that coincide", lambda: [draw.packed([8], 8, 8), draw.packed([4], 4, 16)])
-    yield values("a long sequence", lambda: [draw.packed([draw.between(130, 160)], 2, 16)])
-    yield values("large scores", lambda: [draw.packed([9], 2, 8, q_scale=8.0, dtype=torch.float16)])
+    yield values(
+        "long sequences",
+        # past the sizes that max_seqlen is guessed at: 64, 128, 256, 512, 1024
+        lambda: [draw.packed([draw.between(130, 160)], 2, 16), draw.packed([draw.between(1030, 1060)], 1, 8)],
+    )
+    yield values("large scores", lambda: [draw.packed([9], 2, 8, q_scale=8.0, dtype=dtype) for dtype in HALVES])
     yield values("zero queries", lambda: [draw.packed([6], 2, 8, q_scale=0.0)])
     yield values("non-contiguous inputs", lambda: [draw.packed([7], 3, 8)], layout="sliced")
     yield values("positional arguments", lambda: [draw.packed([6], 2, 24)], form="positional")
@@ -344,7 +382,8 @@ def _packed_masking(draw: Draw) -> Iterator[Case]:
     yield masking("sequences of one token", lambda: [draw.packed([1, 7, 1, 1], 2, 8)])
     yield masking("a sequence of no tokens", lambda: [draw.packed([4, 0, 6], 2, 8), draw.packed([0, 5, 3, 0], 2, 8)])
     lengths = [draw.between(17, 30), draw.between(66, 80), draw.between(20, 40)]
-    yield masking("long sequences", lambda: [draw.packed(lengths, 2, 16)])
+    longer = [draw.between(7, 9), draw.between(530, 560)]
+    yield masking("long sequences", lambda: [draw.packed(lengths, 2, 16), draw.packed(longer, 1, 8)])
     yield masking("sizes that coincide", lambda: [draw.packed([2, 1], 3, 8), draw.packed([3, 5], 8, 8)])
     yield masking("non-contiguous inputs", lambda: [draw.packed([3, 7], 3, 8)], layout="sliced")
     yield masking("positional arguments", lambda: [draw.packed([6, 2, 8], 2, 24)], form="positional")
@@ -353,17 +392,11 @@ def _packed_masking(draw: Draw) -> Iterator[Case]:
 def _packed_robustness(draw: Draw) -> Iterator[Case]:
     lengths = {"one sequence": [7], "ragged sequences": [3, 6, 1, 5], "a sequence of no tokens": [4, 0, 5]}
     for name, sizes in lengths.items():
-        yield _finite(
+        yield _gradients(
             draw,
-            f"finite: {name}",
+            f"finite, with right gradients: {name}",
             lambda sizes=sizes: [draw.packed(sizes, 2, 8, dtype=dtype) for dtype in HALVES],
         )
-        for dtype in HALVES:
-            yield _gradients(
-                draw,
-                f"gradients ({str(dtype).removeprefix('torch.')}): {name}",
-                lambda sizes=sizes, dtype=dtype: draw.packed(sizes, 2, 8, dtype=dtype),
-            )
     draw.reseed("memory")
     first = draw.packed([4, 8, 3], 2, 8)
     others = [
@@ -373,7 +406,11 @@ def _packed_robustness(draw: Draw) -> Iterator[Case]:
     ]
     yield _remembered(draw, [first, *others, first])
     draw.reseed("inputs")
-    yield _unmodified(draw, [draw.packed([5, 2], 2, 8), draw.packed([3, 4], 2, 16, dtype=torch.float16)])
+    yield _unmodified(
+        Call(draw.packed([5, 2], 2, 8)),
+        Call(draw.packed([3, 4], 2, 16, dtype=torch.float16), "positional"),
+        Call(draw.packed([6], 1, 8), layout="sliced"),
+    )
     yield _devices([draw.packed([5, 2], 2, 8)])
 
 
@@ -388,7 +425,9 @@ def _kernel_cases(draw: Draw) -> Iterator[Case]:
         arguments = inputs()
         cotangent = draw.cotangent(arguments) if "gradients" in name else None
         calls = tuple(Call(arguments, setting=setting, cotangent=cotangent) for setting in ("unmarked", "marked"))
-        yield Case("kernel", name, calls, partial(verdict, draw.variant, name, calls))
+        # the first must run; where another does not, the check that asks for such inputs says so
+        must_run = name in ("no mask", "one sequence")
+        yield Case("kernel", name, calls, partial(verdict, draw.variant, name, calls, must_run=must_run))
 
 
 def _padded_kernel_inputs(draw: Draw) -> dict[str, Callable[[], dict[str, Any]]]:
@@ -428,9 +467,9 @@ def _compared(
     name: str,
     inputs: Callable[[], list[dict[str, Any]]],
     *,
-    form: Any = "keyword",
+    form: Form = "keyword",
     layout: Layout = "contiguous",
-    setting: Any = "plain",
+    setting: Setting = "plain",
 ) -> Case:
     """Outputs are compared with the reference, at every real token."""
     draw.reseed(f"{check}/{name}")
@@ -438,16 +477,10 @@ def _compared(
     return Case(check, name, calls, partial(verify.values, draw.variant, name, hint, calls))
 
 
-def _finite(draw: Draw, name: str, inputs: Callable[[], list[dict[str, Any]]]) -> Case:
+def _gradients(draw: Draw, name: str, inputs: Callable[[], list[dict[str, Any]]], setting: Setting = "plain") -> Case:
+    """Output and gradients are finite, and the gradients of a loss over the real tokens are those of the reference."""
     draw.reseed(name)
-    calls = tuple(Call(arguments, cotangent=draw.cotangent(arguments)) for arguments in inputs())
-    return Case("robustness", name, calls, partial(verify.finite, name, calls))
-
-
-def _gradients(draw: Draw, name: str, inputs: Callable[[], dict[str, Any]], setting: Any = "plain") -> Case:
-    draw.reseed(name)
-    arguments = inputs()
-    calls = (Call(arguments, setting=setting, cotangent=draw.cotangent(arguments)),)
+    calls = tuple(Call(arguments, setting=setting, cotangent=draw.cotangent(arguments)) for arguments in inputs())
     return Case("robustness", name, calls, partial(verify.gradients, draw.variant, name, calls))
 
 
@@ -458,9 +491,8 @@ def _remembered(draw: Draw, inputs: Sequence[dict[str, Any]]) -> Case:
     return Case("robustness", name, calls, partial(verify.values, draw.variant, name, hint, calls))
 
 
-def _unmodified(draw: Draw, inputs: Sequence[dict[str, Any]]) -> Case:
+def _unmodified(*calls: Call) -> Case:
     name = "inputs are not modified"
-    calls = tuple(Call(arguments) for arguments in inputs)
     return Case("robustness", name, calls, partial(verify.unmodified, name, calls))
 
 

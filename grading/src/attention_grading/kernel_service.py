@@ -33,8 +33,8 @@ class MarkedKernels:
         kernels: Which kernels' results are marked: the notebook's own, or for an eager notebook all of them.
 
     Attributes:
-        factors: The factors drawn since the last ``begin``, in the order of the kernel calls: one for each row of a
-            result, that is for each vector of head_dim numbers.
+        factors: The factors drawn since the last ``begin``, in the order of the kernel calls: one for each number of a
+            result, the same along a row (a vector of head_dim numbers).
     """
 
     def __init__(self, kernels: Collection[str]) -> None:
@@ -67,7 +67,7 @@ class MarkedKernels:
         if not self._marked or kernel not in self._kernels:
             return true
         factors = 1.5 + 1.5 * torch.rand(*true.shape[:-1], 1, generator=self._generator, dtype=torch.float64)
-        self.factors += factors.flatten().tolist()
+        self.factors += factors.expand_as(true).flatten().tolist()
         return true * factors.to(true.device)
 
     @staticmethod

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from attention_grading.reference import masked_softmax, real_tokens, visible_keys
-from attention_grading.verify import TOLERANCES, expected_of, relative_error
+from attention_grading.verify import expected_of, relative_error, tolerance
 from attention_lab.calls import Call, Outcome
 from attention_lab.variants import Variant
 
@@ -112,7 +112,7 @@ def diagnose(variant: Variant, calls: Sequence[Call], outcomes: Sequence[Outcome
     if any(outcome.failure is not None for call, outcome in together if call.setting != "meta"):
         return None  # an exception is no number: a model of numbers does not explain it
     pairs = [(call, outcome) for call, outcome in together if _has_numbers(call, outcome)]
-    wrong = [pair for pair in pairs if not _matches(pair[1], *_right(variant, pair[0]), pair[0])]
+    wrong = [pair for pair in pairs if not _matches(pair[1], *_right(variant, pair[0]), tolerance(variant, pair[0]))]
     if not wrong:
         return None
     first = wrong[0]
@@ -133,7 +133,7 @@ def _most_specific(names: set[str], variant: Variant, wrong: Sequence[tuple[Call
         call, outcome = wrong[0]
         ignored = next(model for model in _bank(variant) if model.name == "mask-ignored")
         full, _ = _modelled(ignored, variant, call)
-        everywhere = bool((relative_error(outcome.output, full) <= _tolerance(call)).all())
+        everywhere = bool((relative_error(outcome.output, full) <= tolerance(variant, call)).all())
         return "mask-ignored" if everywhere else "mask-on-queries"
     for special, general in (
         ("causal-dropped-with-mask", "causal-missing"),
@@ -351,18 +351,14 @@ def _right(variant: Variant, call: Call) -> tuple[Tensor, Tensor]:
 
 
 def _explains(model: Model, variant: Variant, call: Call, outcome: Outcome) -> bool:
-    return _matches(outcome, *_modelled(model, variant, call), call)
+    return _matches(outcome, *_modelled(model, variant, call), tolerance(variant, call))
 
 
-def _matches(outcome: Outcome, output: Tensor, where: Tensor, call: Call) -> bool:
+def _matches(outcome: Outcome, output: Tensor, where: Tensor, allowed: float) -> bool:
     got = outcome.output
     if got is None or not bool(where.any()):
         return True  # nothing to compare, nothing against it
-    return bool((relative_error(got, output) <= _tolerance(call))[where].all())
-
-
-def _tolerance(call: Call) -> float:
-    return TOLERANCES[call.arguments["q"].dtype]
+    return bool((relative_error(got, output) <= allowed)[where].all())
 
 
 def _has_numbers(call: Call, outcome: Outcome) -> bool:

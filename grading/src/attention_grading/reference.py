@@ -22,11 +22,13 @@ class Expected:
         output: float64, shape of ``q``; 0 at rows that see no key.
         read: bool, shape of ``q`` without its last dimension; ``True`` at real tokens, where values are judged.
         gradients: float64 gradients of ``q``, ``k``, ``v`` by name; empty without a cotangent.
+        largest_score: The largest |score| after scaling, of any query with any key.
     """
 
     output: Tensor
     read: Tensor
     gradients: dict[str, Tensor]
+    largest_score: float
 
 
 def visible_keys(variant: Variant, arguments: dict[str, Any]) -> Tensor:
@@ -74,12 +76,20 @@ def attend(variant: Variant, arguments: dict[str, Any]) -> Tensor:
     Returns:
         float64, shape of ``q``.
     """
-    heads, head_dim = arguments["num_heads"], arguments["head_dim"]
-    # [..., tokens, hidden_dim] -> [..., num_heads, tokens, head_dim]
-    q, k, v = (arguments[name].double().unflatten(-1, (heads, head_dim)).transpose(-3, -2) for name in ("q", "k", "v"))
-    scores = q @ k.transpose(-2, -1) / head_dim**0.5
-    weights = masked_softmax(scores, visible_keys(variant, arguments).unsqueeze(-3))
+    q, k, v = (split_heads(arguments, name) for name in ("q", "k", "v"))
+    weights = masked_softmax(scaled_scores(q, k), visible_keys(variant, arguments).unsqueeze(-3))
     return (weights @ v).transpose(-3, -2).flatten(-2)
+
+
+def split_heads(arguments: dict[str, Any], name: str) -> Tensor:
+    """One of q, k and v in float64: ``[..., tokens, hidden_dim]`` becomes ``[..., num_heads, tokens, head_dim]``."""
+    sizes = (arguments["num_heads"], arguments["head_dim"])
+    return arguments[name].double().unflatten(-1, sizes).transpose(-3, -2)
+
+
+def scaled_scores(q: Tensor, k: Tensor) -> Tensor:
+    """QKᵀ/√head_dim: ``[..., queries, keys]``."""
+    return q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5
 
 
 def real_tokens(arguments: dict[str, Any]) -> Tensor:
@@ -97,9 +107,11 @@ def expect(variant: Variant, arguments: dict[str, Any], cotangent: Tensor | None
         cotangent: Gradient with respect to the output, shape of ``q``; zero where nobody reads it.
     """
     read = real_tokens(arguments)
+    scores = scaled_scores(split_heads(arguments, "q").detach(), split_heads(arguments, "k").detach())
+    largest = float(scores.abs().amax()) if scores.numel() else 0.0
     if cotangent is None:
-        return Expected(attend(variant, arguments), read, {})
+        return Expected(attend(variant, arguments), read, {}, largest)
     leaves = {name: arguments[name].double().detach().requires_grad_() for name in ("q", "k", "v")}
     output = attend(variant, arguments | leaves)
     gradients = torch.autograd.grad(output, list(leaves.values()), cotangent.double())
-    return Expected(output.detach(), read, dict(zip(leaves, gradients, strict=True)))
+    return Expected(output.detach(), read, dict(zip(leaves, gradients, strict=True)), largest)

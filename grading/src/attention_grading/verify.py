@@ -20,16 +20,24 @@ from attention_lab.checks import (
 )
 from attention_lab.variants import Variant
 
-# Largest allowed |output - reference| / (1 + |reference|), by dtype. Worst error of right answers over the corpus in
-# tests/solutions and 50 seeds, as printed by tests/confusion.py: see benchmarks/README.md, "Tolerances".
-TOLERANCES: dict[torch.dtype, float] = {
-    torch.float64: 1e-4,  # fp32 inside is allowed, so fp64 inputs are judged like fp32
-    torch.float32: 1e-4,
-    torch.float16: 2e-2,
-    torch.bfloat16: 5e-2,
-}
+# Largest allowed |output - reference| / (1 + |reference|): so many eps of the dtype, and more where scores are large,
+# since a score is rounded to its own size and the softmax turns its absolute error into a relative one of the weights.
+# Evidence: benchmarks/README.md, "Tolerances".
+# In half precision the fused kernels compute in fp32 inside, while eager code may round at every step.
+UNITS: dict[str, float] = {"eager": 3.0, "sdpa": 2.0, "flash": 1.5}
+UNITS_PER_SCORE: dict[str, float] = {"eager": 1.0, "sdpa": 0.5, "flash": 0.35}
+# In fp32 there is room, and nothing to be caught by using it up; fp32 inside is allowed for fp64 inputs
+SINGLE_UNITS, SINGLE_UNITS_PER_SCORE = 64.0, 1.0
 # Gradients pass through one more product than outputs do
-GRADIENT_FACTOR = 4.0
+GRADIENT_FACTOR = 3.0
+
+
+def tolerance(variant: Variant, call: Call) -> float:
+    """How far a right function's output may be from the reference, by its dtype and the size of the scores."""
+    dtype, largest = call.arguments["q"].dtype, expected_of(variant, call).largest_score
+    if dtype in (torch.float64, torch.float32):
+        return torch.finfo(torch.float32).eps * (SINGLE_UNITS + SINGLE_UNITS_PER_SCORE * largest)
+    return torch.finfo(dtype).eps * (UNITS[variant.kernel] + UNITS_PER_SCORE[variant.kernel] * largest)
 
 
 @lru_cache(maxsize=4096)
@@ -51,28 +59,22 @@ def values(variant: Variant, case: str, hint: str, calls: Sequence[Call], outcom
         # rows that nobody reads may hold anything
         output = torch.where(expected.read[..., None], output.double(), expected.output)
         require_finite(case, call, output)
-        _require_close(case, call, output, expected.output, "the output", hint)
+        _require_close(variant, case, call, output, expected.output, "the output", hint)
 
 
 def gradients(variant: Variant, case: str, calls: Sequence[Call], outcomes: Sequence[Outcome]) -> None:
-    """Gradients of q, k and v must be finite and match the reference."""
-    for call, outcome in zip(calls, outcomes, strict=True):
-        require_result(case, call, outcome)
-        expected = expected_of(variant, call)
-        for name, gradient in require_gradients(case, call, outcome).items():
-            require_finite(case, call, gradient, f"the gradient of {name}")
-            hint = "what cuts or bends the gradient: detach, no_grad, .data, rounding, a repair after the softmax"
-            _require_close(
-                case, call, gradient, expected.gradients[name], f"the gradient of {name}", hint, GRADIENT_FACTOR
-            )
-
-
-def finite(case: str, calls: Sequence[Call], outcomes: Sequence[Outcome]) -> None:
-    """Everything must be finite, at rows without keys too, forward and backward."""
+    """Outputs and gradients must be finite, at rows without keys too, and the gradients match the reference."""
     for call, outcome in zip(calls, outcomes, strict=True):
         require_finite(case, call, require_result(case, call, outcome))
         for name, gradient in require_gradients(case, call, outcome).items():
             require_finite(case, call, gradient, f"the gradient of {name}")
+        require_unchanged(case, outcome)
+    for call, outcome in zip(calls, outcomes, strict=True):
+        expected = expected_of(variant, call)
+        for name, gradient in require_gradients(case, call, outcome).items():
+            hint = "what cuts or bends the gradient: detach, no_grad, .data, rounding, a repair after the softmax"
+            what = f"the gradient of {name}"
+            _require_close(variant, case, call, gradient, expected.gradients[name], what, hint, GRADIENT_FACTOR)
 
 
 def unmodified(case: str, calls: Sequence[Call], outcomes: Sequence[Outcome]) -> None:
@@ -109,15 +111,19 @@ def require_gradients(case: str, call: Call, outcome: Outcome) -> dict[str, Tens
 
 # ---- which kernel did the work ---------------------------------------------------------------------------------------
 
-# A marked row is the true one times 1.5 to 3. Rounding to the output's dtype moves the measured factor by less than
-# its eps, and so much is left of a row that is no multiple of the true one
-MARK_EPS = 2.0
-MARK_FLOOR = 1e-3
+# A marked row is the true one times 1.5 to 3. Rounding moves the measured factor by less than this, be it to bf16:
+# which kernel did the work is the question here, not how precisely
+FACTOR_TOLERANCE = 0.02
 
 
-def eager_kernel(variant: Variant, case: str, calls: Sequence[Call], outcomes: Sequence[Outcome]) -> None:
+def eager_kernel(
+    variant: Variant, case: str, calls: Sequence[Call], outcomes: Sequence[Outcome], *, must_run: bool
+) -> None:
     """The output must not come from a fused kernel, and must depend on its inputs."""
-    plain, marked, read = _pair(variant, case, calls, outcomes)
+    pair = _pair(variant, case, calls, outcomes, must_run)
+    if pair is None:
+        return
+    plain, marked, read = pair
     if not torch.allclose(plain[read], marked[read], rtol=1e-3, atol=1e-4):
         raise CheckFailed(
             case,
@@ -128,25 +134,26 @@ def eager_kernel(variant: Variant, case: str, calls: Sequence[Call], outcomes: S
     _require_attention(case, calls[0], plain, read)
 
 
-def fused_kernel(variant: Variant, case: str, calls: Sequence[Call], outcomes: Sequence[Outcome]) -> None:
-    """The output must be the notebook's kernel's result: it carries the factors of the marked rows, each its own."""
-    plain, marked, read = _pair(variant, case, calls, outcomes)
-    name = "flash_attn_varlen_func" if variant.packed else "F.scaled_dot_product_attention"
-    heads, head_dim = calls[0].arguments["num_heads"], calls[0].arguments["head_dim"]
-    tolerance = max(MARK_FLOOR, MARK_EPS * torch.finfo(calls[0].arguments["q"].dtype).eps)
-    # one vector a token and head: [tokens, num_heads, head_dim]
-    before, after = (x[read].double().unflatten(-1, (heads, head_dim)) for x in (plain, marked))
-    norm = (before * before).sum(-1)
-    factor = (before * after).sum(-1) / norm.clamp_min(1e-30)
-    rest = (after - factor[..., None] * before).norm(dim=-1)
-    multiples = (rest <= tolerance * after.norm(dim=-1)) & (norm > 0)
-    drawn = outcomes[1].factors
-    if multiples.all() and matched(factor.flatten().tolist(), drawn, tolerance):
+def fused_kernel(
+    variant: Variant, case: str, calls: Sequence[Call], outcomes: Sequence[Outcome], *, must_run: bool
+) -> None:
+    """The output must be the notebook's kernel's result: its numbers carry the factors of the marked ones."""
+    pair = _pair(variant, case, calls, outcomes, must_run)
+    if pair is None:
         return
+    plain, marked, read = pair
+    before, after = plain[read].double().flatten(), marked[read].double().flatten()
+    telling = before.abs() > 1e-3 * before.abs().max()  # next to zero, a ratio says nothing
+    factors = (after / before)[telling].tolist()
+    drawn = outcomes[1].factors
+    carried = matched(factors, drawn)
+    if factors and carried >= 0.98 * len(factors):
+        return
+    name = "flash_attn_varlen_func" if variant.packed else "F.scaled_dot_product_attention"
     used = "the kernel was never called"
     if drawn:
         used = "the kernel was called, but its result is not what you return"
-        if 0.05 < float((multiples & ((factor - 1).abs() > tolerance)).double().mean()) < 0.95:
+        if carried > 0.05 * len(factors):
             used = "the kernel was called, but only a part of what you return is its result"
     raise CheckFailed(
         case,
@@ -156,26 +163,41 @@ def fused_kernel(variant: Variant, case: str, calls: Sequence[Call], outcomes: S
     )
 
 
-def matched(measured: Sequence[float], drawn: Sequence[float], tolerance: float) -> bool:
-    """Whether each measured factor has a drawn one of its own, within a relative tolerance.
+def matched(measured: Sequence[float], drawn: Sequence[float]) -> int:
+    """How many measured factors have a drawn one of their own, give or take rounding.
 
-    One-to-one, since a function's own numbers times one measured ratio would else pass for the kernel's.
+    One-to-one, since a function's own numbers times one measured ratio would else pass for the kernel's. Number by
+    number, since heads that are merged in the wrong order are no question of which kernel did the work.
     """
-    candidates = iter(sorted(drawn))
+    found, candidates = 0, iter(sorted(drawn))
+    candidate = next(candidates, None)
     for factor in sorted(measured):
         # both in order: a drawn factor too small for this one is too small for all that follow
-        match = next((other for other in candidates if other >= factor * (1 - tolerance)), None)
-        if match is None or match > factor * (1 + tolerance):
-            return False
-    return True
+        while candidate is not None and candidate < factor * (1 - FACTOR_TOLERANCE):
+            candidate = next(candidates, None)
+        if candidate is None:
+            break
+        if candidate <= factor * (1 + FACTOR_TOLERANCE):
+            found += 1
+            candidate = next(candidates, None)
+    return found
 
 
 def _pair(
-    variant: Variant, case: str, calls: Sequence[Call], outcomes: Sequence[Outcome]
-) -> tuple[Tensor, Tensor, Tensor]:
-    plain, marked = (require_result(case, call, outcome) for call, outcome in zip(calls, outcomes, strict=True))
+    variant: Variant, case: str, calls: Sequence[Call], outcomes: Sequence[Outcome], must_run: bool
+) -> tuple[Tensor, Tensor, Tensor] | None:
+    """Outputs without and with marks, and which of their rows are read.
+
+    ``None`` where a call gave no numbers and need not have: that costs the points of the check that asks for it.
+    """
     read = expected_of(variant, calls[0]).read
-    require_finite(case, calls[0], torch.where(read[..., None], plain.double(), 0.0))
+    try:
+        plain, marked = (require_result(case, call, outcome) for call, outcome in zip(calls, outcomes, strict=True))
+        require_finite(case, calls[0], torch.where(read[..., None], plain.double(), 0.0))
+    except CheckFailed:
+        if must_run:
+            raise
+        return None
     return plain, marked, read
 
 
@@ -196,10 +218,10 @@ def _require_attention(case: str, call: Call, output: Tensor, read: Tensor) -> N
 
 
 def _require_close(
-    case: str, call: Call, got: Tensor, expected: Tensor, what: str, hint: str, slack: float = 1.0
+    variant: Variant, case: str, call: Call, got: Tensor, expected: Tensor, what: str, hint: str, slack: float = 1.0
 ) -> None:
     error = relative_error(got, expected)
-    wrong = error > slack * TOLERANCES[call.arguments["q"].dtype]
+    wrong = error > slack * tolerance(variant, call)
     if not wrong.any():
         return
     first = tuple(wrong.nonzero()[0].tolist())
