@@ -39,20 +39,25 @@ class LabServer:
 
 
 @contextmanager
-def lab_server(root: Path, mode: str, home: Path) -> Iterator[LabServer]:
+def lab_server(root: Path, mode: str, home: Path, port: int | None = None) -> Iterator[LabServer]:
     """Start JupyterLab in a course root, with a home of its own; stop it and its kernels at the end.
 
     Args:
         root: The course root.
         mode: "student" or "instructor".
         home: An empty folder: nobody's own settings reach the tests.
+        port: Where to listen; without it, where nobody listens now.
     """
     config, runtime, log = home / "config", home / "runtime", home / "lab.log"
     (config / "labconfig").mkdir(parents=True)
     (config / "labconfig" / "default_setting_overrides.json").write_text(json.dumps(SETTINGS))
     token = secrets.token_hex(16)
     command = [sys.executable, "-m", "attention_grading.lab", mode, "--no-browser", "--allow-root"]
-    command += ["--ServerApp.ip=127.0.0.1", f"--ServerApp.port={free_port()}", f"--IdentityProvider.token={token}"]
+    command += [
+        "--ServerApp.ip=127.0.0.1",
+        f"--ServerApp.port={port or free_port()}",
+        f"--IdentityProvider.token={token}",
+    ]
     command += ["--LabApp.expose_app_in_browser=True"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("JUPYTER")}
     environment |= {"HOME": str(home), "JUPYTER_CONFIG_PATH": str(config), "JUPYTER_RUNTIME_DIR": str(runtime)}

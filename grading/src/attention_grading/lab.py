@@ -49,6 +49,9 @@ def main(arguments: list[str] | None = None) -> int:
     # before the user's own configuration, which stays in force for everything else
     paths = [str(folder), *filter(None, [os.environ.get("JUPYTER_CONFIG_PATH")])]
     environment = os.environ | {"JUPYTER_CONFIG_PATH": os.pathsep.join(paths)}
+    if options.mode == "instructor":
+        # nbgrader goes on with its own rules, unconfined, where nbgrader_config.py fails: then rather no Formgrader
+        environment["TRAITLETS_APPLICATION_RAISE_CONFIG_FILE_ERROR"] = "1"
     # nbgrader's extensions read nbgrader_config.py from the server's working directory: stay in the course root
     os.execve(sys.executable, [sys.executable, "-m", "jupyter", "lab", *rest], environment)
 
