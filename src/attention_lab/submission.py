@@ -30,6 +30,7 @@ INSTRUCTOR_IDS = frozenset(
 # A notebook is some tens of kilobytes; pictures make it hundreds
 MAX_BYTES = 50 * 2**20
 MAX_CELLS = 2000
+MAX_CODE = 500_000  # characters: whoever highlights more of it for a page takes minutes
 
 
 class NotJudgeable(Exception):
@@ -63,6 +64,7 @@ def read_submission(path: Path, variant: Variant) -> Submission:
     """
     text = read_text(path)
     if path.suffix == ".py":
+        _require_readable(len(text))
         # parsed where it is run: Python's parser can be made to take a gigabyte, or minutes
         return Submission(({"id": "file", "source": text},), is_notebook=False)
     if path.suffix == ".ipynb":
@@ -142,8 +144,14 @@ def notebook_submission(notebook: dict[str, Any], variant: Variant, master: dict
         if grade_id != SOLUTION_ID and source.strip() in known:
             continue
         cells.append({"id": grade_id or f"{number}", "source": source})
+    _require_readable(sum(len(cell["source"]) for cell in cells))
     chosen = _choose(cells, variant, notes)
     return Submission((*_prelude(master or notebook), *chosen), tuple(notes))
+
+
+def _require_readable(characters: int) -> None:
+    if characters > MAX_CODE:
+        raise NotJudgeable(f"your code has {characters} characters; more than {MAX_CODE} are not read")
 
 
 def _as_released(source: str, master: dict[str, Any]) -> bool:

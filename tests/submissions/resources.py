@@ -154,7 +154,7 @@ def writes_thousands_of_files(p: Place) -> None:
     )
 
 
-@submission("resources", 0, says="no valid JSON|more than|larger than|does not parse|cannot be judged|did not finish")
+@submission("resources", 0, says="more than 500000 are not read", shows="are not read")
 def is_a_program_of_forty_megabytes(p: Place) -> None:
-    """Parsing it takes minutes and gigabytes, wherever it is parsed."""
+    """Parsing it takes minutes and gigabytes, and so does a page that shows it."""
     p.solve(p.right + "\nx = (" + "1," * 20_000_000 + ")\n")

@@ -174,10 +174,10 @@ def _free_cell(extra: dict[str, str], cell_id: str) -> NotebookNode:
 
 def _without_markers(source: str) -> str:
     """A learner's text without nbgrader's marks of a region: in a cell that is not graded they stop the feedback."""
-    return _MARKERS.sub(r"# \1", source)
+    return _MARKERS.sub(r"\1_\2", source)
 
 
-_MARKERS = re.compile(r"#+ *((?:BEGIN|END) (?:HIDDEN TESTS|MARK SCHEME|SOLUTION))")
+_MARKERS = re.compile(r"(BEGIN|END) (HIDDEN TESTS|MARK SCHEME|SOLUTION)")
 
 
 class ShowOutputs(NbGraderPreprocessor):
