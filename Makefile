@@ -10,15 +10,22 @@ TORCH_INDEX ?=
 
 export OMP_NUM_THREADS ?= 1
 
+# Test files side by side, one process a core; WORKERS=0 runs them in one process, which a debugger needs
+WORKERS ?= auto
+PYTEST_OPTIONS ?=
+# What JupyterLab is told: make lab LAB_OPTIONS="--no-browser --port 9000"
+LAB_OPTIONS ?=
+
 .PHONY: help
 help:
 	@echo "make demo            build the environment, then the whole round on a small class in build/demo/"
-	@echo "make test            build the environment, then run all tests"
+	@echo "make test            build the environment, then run all tests (PYTEST_OPTIONS=\"-k heatmap\" runs some);"
+	@echo "                     what needs Chromium, PostgreSQL or a GPU is skipped by name where that is missing"
 	@echo "make release         write release/ from source/ (FORCE=1 overwrites changed notebooks)"
 	@echo "make wheel           build the learner kit's wheel into build/dist/, to lie beside a notebook"
 	@echo "make normalise       bring the notebooks in source/ and notebooks/ into their normal form"
-	@echo "make lab             JupyterLab in the course root, as a student"
-	@echo "make lab-instructor  JupyterLab with Formgrader and Create Assignment"
+	@echo "make lab             JupyterLab in release/, as a student (LAB_OPTIONS=--no-browser and the like)"
+	@echo "make lab-instructor  JupyterLab in the course root, with Formgrader and Create Assignment"
 	@echo "make lint            ruff"
 	@echo "make clean           remove build/; .venv stays"
 
@@ -40,7 +47,7 @@ demo: $(VENV)/stamp
 
 .PHONY: test
 test: $(VENV)/stamp-test
-	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_OPTIONS)
 
 .PHONY: lint
 lint: $(VENV)/stamp-test
@@ -64,11 +71,11 @@ normalise: $(VENV)/stamp
 
 .PHONY: lab
 lab: $(VENV)/stamp
-	$(BIN)/python -m attention_grading.lab student
+	$(BIN)/python -m attention_grading.lab student $(LAB_OPTIONS)
 
 .PHONY: lab-instructor
 lab-instructor: $(VENV)/stamp
-	$(BIN)/python -m attention_grading.lab instructor
+	$(BIN)/python -m attention_grading.lab instructor $(LAB_OPTIONS)
 
 .PHONY: clean
 clean:
