@@ -13,7 +13,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Any
@@ -291,8 +291,8 @@ def key(row: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(row[name] for name in ("kernel", "pass", "causal", "head_dim", "seq", "batch", "padding"))
 
 
-def run(out: Path, seconds: float, console: Console) -> bool:
-    """Measure what ``out`` does not hold yet; returns whether all is there."""
+def run(out: Path, kernels: Sequence[str], seconds: float, console: Console) -> bool:
+    """Measure what ``out`` does not hold yet of these kernels; returns whether all is there."""
     begin = time.monotonic()
     report = json.loads(out.read_text()) if out.exists() else {}
     if (report.get("machine"), report.get("versions")) != (torch.cuda.get_device_name(), versions()):
@@ -308,13 +308,14 @@ def run(out: Path, seconds: float, console: Console) -> bool:
     for name, function in available.items():
         if isinstance(function, str):
             console.print(f"left out: {name}: {function}")
-    if callable(available["varlen_attn"]):
+    if "varlen_attn" in kernels and callable(available["varlen_attn"]):
         for seq in (512, TOKENS):
             if seq not in [row["seq"] for row in report["wrapper"]]:
                 report["wrapper"].append(wrapper_cost(seq))
                 out.write_text(json.dumps(report))
     done = {key(row) for row in (*report["rows"], *report["out_of_memory"])}
-    due = [s for s in settings() if callable(available[s.kernel]) and astuple(s) not in done]
+    asked = [s for s in settings() if s.kernel in kernels and callable(available[s.kernel])]
+    due = [s for s in asked if astuple(s) not in done]
     for setting in track(due, "timing", console=console):
         if time.monotonic() - begin > seconds:
             return False
@@ -334,6 +335,7 @@ def main() -> int:
     mode = parser.add_mutually_exclusive_group(required=True)
     mode.add_argument("--out", type=Path, help="measure, and keep the rows in this file")
     mode.add_argument("--plot", type=Path, help="draw figures and table from this file")
+    parser.add_argument("--kernel", choices=KERNELS, action="append", help="time this one only; may be given again")
     parser.add_argument("--seconds", type=float, default=480, help="stop after so many (default: %(default)g)")
     options = parser.parse_args()
     console = Console(highlight=False)
@@ -345,7 +347,7 @@ def main() -> int:
     if not torch.cuda.is_available():
         console.print("There is no CUDA GPU here; draw recorded rows with --plot.")
         return 2
-    complete = run(options.out, options.seconds, console)
+    complete = run(options.out, options.kernel or KERNELS, options.seconds, console)
     console.print(f"{'all' if complete else 'not yet all'} rows are in {options.out}")
     return 0 if complete else 3
 

@@ -17,7 +17,8 @@ if [ ! -e "$folder/setup.py" ]; then
 fi
 cd "$folder"
 cp "$here/trimmed_setup.py" .
+jobs=$(env -u OMP_NUM_THREADS nproc) # which counts no further than OMP_NUM_THREADS
 FLASH_ATTN_CUDA_ARCHS=$arch TORCH_CUDA_ARCH_LIST=$((arch / 10)).$((arch % 10)) FLASH_ATTENTION_FORCE_BUILD=TRUE \
-    MAX_JOBS=${MAX_JOBS:-$(nproc)} NVCC_THREADS=1 python3 trimmed_setup.py build_ext --inplace >build.log 2>&1 ||
+    MAX_JOBS=${MAX_JOBS:-$jobs} NVCC_THREADS=1 python3 trimmed_setup.py build_ext --inplace >build.log 2>&1 ||
     { tail -40 build.log >&2; exit 1; }
 ls -l "$folder"/flash_attn_2_cuda*.so

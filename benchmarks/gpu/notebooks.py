@@ -87,7 +87,7 @@ def main() -> int:
     console = Console(highlight=False, width=160)
     paths = [*sorted(ROOT.glob("source/0*/0*.ipynb")), *sorted(ROOT.glob("notebooks/07*.ipynb"))]
     wrong = 0
-    with tarfile.open(options.archive, "w:gz") as archive, ThreadPoolExecutor(4) as pool:
+    with tarfile.open(options.archive, "w:gz") as archive, ThreadPoolExecutor(8) as pool:
         for path, (notebook, seconds) in zip(paths, pool.map(execute, paths), strict=True):
             found = problems(notebook, options.route)
             wrong += bool(found)

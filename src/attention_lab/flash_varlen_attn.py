@@ -90,6 +90,7 @@ def adapt(varlen_attn: Callable[..., Any]) -> Callable[..., Any]:
             return (q.clone(), lse, q.new_empty(0)) if return_attn_probs else q.clone()
         head_dim = q.shape[-1]
         k, v = expanded_heads(q, k, v)
+        q, k, v = (x if x.stride(-1) == 1 else x.contiguous() for x in (q, k, v))
         padding = -head_dim % 8  # the kernel wants a multiple of 8; zeros change neither scores nor output
         if padding:
             q, k, v = (F.pad(x, (0, padding)) for x in (q, k, v))
