@@ -127,7 +127,9 @@ def notebook_submission(notebook: dict[str, Any], variant: Variant, master: dict
     Raises:
         NotJudgeable: No cell defines the function.
     """
-    known = {source_of(cell).strip() for cell in (master or {}).get("cells", ())}
+    # the solution is no copy, even where it is the instructor's own to the letter
+    instructors = [cell for cell in (master or {}).get("cells", ()) if grade_id_of(cell) != SOLUTION_ID]
+    known = {source_of(cell).strip() for cell in instructors}
     cells, notes = [], []
     for number, cell in enumerate(notebook["cells"], start=1):
         grade_id, source = grade_id_of(cell), source_of(cell)

@@ -91,7 +91,7 @@ def prints_a_flood(p: Place) -> None:
 
 @submission("resources", 0, says=TIME)
 def prints_for_ever(p: Place) -> None:
-    p.solve(p.right).before("while True: print('x' * 1000)\n")
+    p.solve(p.right).before("import time\nwhile True: print('x' * 1000); time.sleep(0.001)\n")
 
 
 @submission("resources", RIGHT)
