@@ -35,7 +35,7 @@ class Judged:
         variant: Its name.
         answers: How many there are.
         route: The flash route in use.
-        errors: Worst error by what was compared and dtype.
+        errors: Worst error and the largest share of its tolerance, by kernel, dtype and what was compared.
         lost: For each answer that lost points, what it lost and why.
         seconds: How long it took.
     """
@@ -43,7 +43,7 @@ class Judged:
     variant: str
     answers: int = 0
     route: str = ""
-    errors: dict[str, float] = field(default_factory=dict)
+    errors: dict[str, tuple[float, float]] = field(default_factory=dict)
     lost: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
@@ -73,7 +73,7 @@ def judge_variant(variant_name: str, seeds: Sequence[str], device: str) -> Judge
             for check in judge_outcomes(variant, seed, outcomes, notes).checks:
                 if not check.passed:
                     judged.lost.append(f"{answer.name} lost {check.name}: {check.message}")
-    judged.errors = {f"{what}, {dtype}": error for (what, dtype), error in worst.items()}
+    judged.errors = {", ".join(key): errors for key, errors in worst.items()}
     judged.seconds = time.perf_counter() - begin
     return judged
 
@@ -126,8 +126,8 @@ def main() -> int:
     for result, failed in zip(results, sessions, strict=True):
         for line in (*result.lost, *([f"in a session: {failed}"] if failed else [])):
             console.print(f"{result.variant}: {line}", markup=False)
-        for what, error in sorted(result.errors.items()):
-            console.print(f"{result.variant}: worst error of {what}: {error:.2g}", markup=False)
+        for what, (error, share) in sorted(result.errors.items()):
+            console.print(f"{result.variant}: {what}: worst error {error:.2g}, {share:.0%} of its tolerance")
     if options.json:
         options.json.write_text(json.dumps([vars(result) for result in results], indent=1))
     wrong_route = options.route and any(result.route != options.route for result in results)
