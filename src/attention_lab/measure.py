@@ -23,7 +23,7 @@ from attention_lab.notebook_figure import blank_figure
 from attention_lab.panels import LOOK
 from attention_lab.variants import VARIANTS
 
-CPU_LENGTHS = (64, 128, 256, 512, 1024)
+CPU_LENGTHS = (32, 64, 128, 256, 512)
 GPU_LENGTHS = (256, 512, 1024, 2048, 4096)
 BATCH, HEADS, HEAD_DIM = 2, 4, 32
 NOTHING = "Nothing to time yet: finish a notebook, then run this cell again."
