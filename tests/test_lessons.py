@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from nbclient import NotebookClient
 from solutions import CORPUS
 
 from attention_grading.course import read_course
+from attention_grading.lessons import pin_lessons
 from attention_lab import compare, measure, recorded, waste
 from attention_lab.curves import Point
 from attention_lab.measure import Cost, cost_figure, cost_of
@@ -90,7 +92,18 @@ def test_links_lead_to_files_of_the_course(lesson):
 def test_the_kit_is_installed_from_the_courses_address(lesson):
     (setup,) = [cell for cell in nbformat.read(LESSONS[lesson], as_version=4).cells if cell.id == "setup"]
     addresses = re.findall(r'"(attention-lab @ [^"]+)"', setup.source)
-    assert addresses == [read_course(ROOT).kit], "course.toml has another address: change it here, too"
+    assert addresses == [read_course(ROOT).kit], "run `make release`"
+
+
+def test_a_fork_s_address_goes_into_the_lessons(tmp_path):
+    shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks")
+    fields = (ROOT / "course.toml").read_text().replace("v0.1.0", "v9.9.9").replace("attention-six-ways/", "a-fork/")
+    (tmp_path / "course.toml").write_text(fields)
+    assert [path.stem[:2] for path in pin_lessons(tmp_path)] == list(LESSONS)
+    assert pin_lessons(tmp_path) == []
+    for path in LESSONS.values():
+        before, after = path.read_text(), (tmp_path / "notebooks" / path.name).read_text()
+        assert before.replace(read_course(ROOT).kit, read_course(tmp_path).kit) == after != before
 
 
 # ---- 00 and 08 -------------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 
 from attention_grading.demo import nbgrader, prepare
+from attention_grading.lessons import pin_lessons
 from attention_lab.variants import VARIANTS
 
 
@@ -35,6 +36,8 @@ def main(arguments: list[str] | None = None) -> int:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, target)
             print(f"wrote {target.relative_to(course)}")
+    for path in pin_lessons(course):
+        print(f"wrote the course's address into {path.relative_to(course)}")
     return 0
 
 
