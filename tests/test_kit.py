@@ -150,6 +150,45 @@ def test_what_is_wrong_is_said(which, change, words):
     assert len(str(failed.value).split("\n")) == 3
 
 
+@pytest.mark.parametrize("name", ["eager_bidirectional", "eager_causal", "sdpa_bidirectional", "sdpa_causal"])
+def test_heads_cut_across_tokens_are_found_under_their_own_name(name):
+    function = right(name)
+
+    def wrong(q, k, v, num_heads, head_dim, mask=None):
+        # [batch, seq, hidden_dim] read as [batch, num_heads, seq, head_dim]
+        q, k, v = (
+            x.reshape(len(x), num_heads, -1, head_dim).transpose(1, 2).reshape(x.shape) if x.numel() else x
+            for x in (q, k, v)
+        )
+        return function(q, k, v, num_heads, head_dim, mask)
+
+    with pytest.raises(CheckFailed, match=r"\[own query\] .* changed when q of token 1 changed"):
+        check(name, "invariants", wrong)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda kernel, q, c, m: kernel(q, q, q, c, m),
+        lambda kernel, q, c, m: kernel(q, q, q, c, m, c, m),
+        lambda kernel, q, c, m: kernel(*[q.transpose(0, 1)] * 3, c, c, m, m),
+    ],
+)
+def test_what_the_flash_kernel_refuses_is_said_to_be_its_arguments(call):
+    from attention_lab.flash_stand_in import flash_attn_varlen_stand_in
+
+    def wrong(q, k, v, num_heads, head_dim, cu_seqlens, max_seqlen):
+        return call(flash_attn_varlen_stand_in, q.unflatten(-1, (num_heads, head_dim)), cu_seqlens, max_seqlen)
+
+    with pytest.raises(CheckFailed, match="the flash kernel refuses its arguments"):
+        check("flash_causal", "contract", wrong)
+
+
+def test_missing_argument_of_a_flash_function_is_its_own_fault():
+    with pytest.raises(CheckFailed, match="does not take the arguments"):
+        check("flash_causal", "contract", lambda q, k, v, num_heads, head_dim, cu_seqlens: q)
+
+
 def test_missing_default_of_the_mask_is_said():
     function = right("eager_causal")
     with pytest.raises(CheckFailed, match="does not take the arguments"):

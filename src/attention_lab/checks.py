@@ -209,6 +209,7 @@ def _shape_case(name: str, calls: Sequence[Call]) -> Case:
 
 def _invariant_cases(variant: Variant) -> Iterator[Case]:
     yield _unchanged_inputs(variant)
+    yield _own_query(variant)
     yield from _packed_invariants(variant) if variant.packed else _padded_invariants(variant)
 
 
@@ -297,6 +298,26 @@ def _unchanged_inputs(variant: Variant) -> Case:
         require_unchanged("inputs", outcomes[0])
 
     return Case("invariants", "inputs are not modified", (call,), verify)
+
+
+def _own_query(variant: Variant) -> Case:
+    """Heads cut or merged across tokens show here first, under their own name."""
+    arguments = _toy_arguments(variant, seed=4)
+    place = 4 if variant.packed else (0, 1)
+    if not variant.packed:
+        arguments["mask"] = None
+    other = arguments | {"q": arguments["q"].clone()}
+    other["q"][place] += torch.linspace(-2, 2, other["q"].shape[-1]).to(other["q"])
+    others = torch.ones(arguments["q"].shape[:-1], dtype=torch.bool)
+    others[place] = False
+    return _same_case(
+        "own query",
+        arguments,
+        other,
+        others,
+        f"changed when q of token {place if variant.packed else place[1]} changed",
+        "how hidden_dim is cut into heads and merged again: in every head, a token keeps its own numbers",
+    )
 
 
 def require_unchanged(case: str, outcome: Outcome) -> None:
@@ -444,12 +465,14 @@ def _explain_failure(failure: Failure, call: Call) -> tuple[str, str, str]:
         return "your function ends Python", detail, "exit() and sys.exit(): return a tensor instead"
     if failure.is_stub:
         return "your function is not implemented yet", "expected a tensor, got the untouched stub", "the task above"
-    if failure.kind == "TypeError" and "argument" in failure.text:
+    if failure.kind == "TypeError" and "argument" in failure.text and not failure.line:
         return (
             "your function does not take the arguments",
             detail,
             "the signature in the task: names, order, defaults",
         )
+    if any(name in failure.text for name in ("cu_seqlens", "max_seqlen", "flash_attn_varlen", "FlashAttention")):
+        return "the flash kernel refuses its arguments", detail, "its arguments: their order, shapes and dtypes"
     if _is_device_mismatch(failure.text):
         return "tensors of different devices meet", detail, "the tensors you create: give them device=q.device"
     if "dtype" in failure.text.lower() or "scalar type" in failure.text.lower():
