@@ -125,6 +125,17 @@ def _lasting(value: object, folder: str) -> object:
     return [_lasting(item, folder) for item in value] if isinstance(value, list) else value
 
 
+def differences(one: Graded, other: Graded) -> Iterator[str]:
+    """Where two runs do not give the same, in words."""
+    for student in sorted(one.scores.keys() | other.scores.keys()):
+        if one.scores.get(student) != other.scores.get(student):
+            yield f"{student}: {one.scores.get(student)} and {other.scores.get(student)} points"
+        cells = itertools.zip_longest(one.outputs.get(student, []), other.outputs.get(student, []))
+        for number, (first, second) in enumerate(cells):
+            if first != second:
+                yield f"{student}, code cell {number}: {str(first)[:600]} and {str(second)[:600]}"
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Print the table; returns 0 where scores and outputs are the same."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -141,7 +152,7 @@ def main(arguments: list[str] | None = None) -> int:
         config.write_text(config.read_text() + NO_TEARDOWN)
         immediate = grade(course, variant.stem, {})
         both = grade(course, variant.stem, WARM)
-    same = all((run.scores, run.outputs) == (stock.scores, stock.outputs) for run in (warm, immediate, both))
+    different = [line for run in (warm, immediate, both) for line in differences(stock, run)]
     print(f"{options.submissions} submissions of {variant.stem}, `nbgrader autograde` without this course's config\n")
     print("| kernel | s a submission, steady | against stock | whole run, s | processor s |\n|---|---|---|---|---|")
     for name, run in (
@@ -154,8 +165,8 @@ def main(arguments: list[str] | None = None) -> int:
             f"| {name} | {run.steady:.2f} | {stock.steady / run.steady:.1f} times "
             f"| {run.seconds:.1f} | {run.processor:.1f} |"
         )
-    print(f"\nscores, tracebacks and pictures: {'the same' if same else 'DIFFERENT'}")
-    return 0 if same else 1
+    print("\nscores, tracebacks and pictures: " + ("\n".join(["DIFFERENT", *different]) if different else "the same"))
+    return 1 if different else 0
 
 
 if __name__ == "__main__":
