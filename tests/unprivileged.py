@@ -19,7 +19,17 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 NOBODY = 65534
-COURSE = ("source", "src", "grading", "tests", "course.toml", "nbgrader_config.py", "pyproject.toml", "README.md")
+COURSE = (
+    "source",
+    "release",
+    "src",
+    "grading",
+    "tests",
+    "course.toml",
+    "nbgrader_config.py",
+    "pyproject.toml",
+    "README.md",
+)
 
 
 def is_root() -> bool:

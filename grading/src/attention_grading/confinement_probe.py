@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import importlib.util
+import mmap
 import os
 import signal
 import socket
@@ -62,10 +64,15 @@ def forbidden_attempts() -> dict[str, Callable[[], object]]:
             os._exit(0)
 
     def memory() -> None:
-        bytearray(64 * 2**30)
+        # address space alone: where nothing forbids it, it takes nothing
+        mmap.mmap(-1, 2**40, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x4000)  # MAP_NORESERVE
 
     def ptrace() -> None:
         if libc.ptrace(16, os.getppid(), 0, 0) != 0:  # PTRACE_ATTACH
+            raise OSError
+
+    def outlive() -> None:
+        if libc.prctl(1, 0, 0, 0, 0) != 0:  # PR_SET_PDEATHSIG
             raise OSError
 
     return {
@@ -83,7 +90,9 @@ def forbidden_attempts() -> dict[str, Callable[[], object]]:
         "fork": fork,
         "start a program": lambda: subprocess.run([sys.executable, "-c", "0"], check=True),
         "start a program by system()": lambda: libc.system(b"true") and _refused(),
-        "take 64 GiB of memory": memory,
+        "take a terabyte of memory": memory,
+        "outlive the warm process": outlive,
+        "let a file send signals to others": lambda: fcntl.fcntl(0, fcntl.F_SETOWN, os.getppid()),
     }
 
 

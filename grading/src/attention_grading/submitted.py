@@ -72,8 +72,8 @@ def set_aside(folder: Path, target: Path) -> list[str]:
 
 def _unwanted(folder: Path) -> Iterator[tuple[Path, str]]:
     files, size = 0, 0
-    for path, info in _entries(folder):
-        reason = _why_not(path, info)
+    for path, info, depth in _entries(folder):
+        reason = _why_not(path, info, depth)
         if reason is None and path == folder / "timestamp.txt" and not _is_timestamp(path, info):
             reason = "holds no time"  # nbgrader would stop at it
         if reason is None and path.name != f"{folder.name}.ipynb":
@@ -86,14 +86,14 @@ def _unwanted(folder: Path) -> Iterator[tuple[Path, str]]:
             yield path, reason
 
 
-def _entries(folder: Path, depth: int = 1) -> Iterator[tuple[Path, os.stat_result]]:
-    """Files and folders beneath, links not followed; of a folder that is unwanted itself, only the folder."""
+def _entries(folder: Path, depth: int = 1) -> Iterator[tuple[Path, os.stat_result, int]]:
+    """Files, links not followed, and folders that are unwanted themselves; with how deep they lie."""
     for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
         path, info = Path(entry.path), entry.stat(follow_symlinks=False)
         if stat.S_ISDIR(info.st_mode) and _why_not(path, info, depth) is None:
             yield from _entries(path, depth + 1)
         else:
-            yield path, info
+            yield path, info, depth
 
 
 def _is_timestamp(path: Path, info: os.stat_result) -> bool:
@@ -108,7 +108,7 @@ def _link_to(path: Path) -> str:
     return f"is a link to {plain(os.readlink(path), 200)}"
 
 
-def _why_not(path: Path, info: os.stat_result, depth: int = 1) -> str | None:
+def _why_not(path: Path, info: os.stat_result, depth: int) -> str | None:
     if stat.S_ISLNK(info.st_mode):
         return _link_to(path)
     if stat.S_ISDIR(info.st_mode):

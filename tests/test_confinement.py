@@ -1,0 +1,451 @@
+"""Confinement: what a confined process cannot do, where grading refuses, and what the judge survives."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import textwrap
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import nbformat
+import psutil
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+from unprivileged import ROOT, copy_for_nobody, is_root
+
+from attention_grading import confinement, confinement_probe, session
+from attention_grading.confinement import Confinement, ConfinementUnavailable, require_available
+from attention_grading.confinement_probe import ConfinementBroken, forbidden_attempts, probe
+from attention_grading.demo import HONEST
+from attention_grading.limits import Limits
+from attention_grading.processes import Process, WarmServer, WorkerFailed
+from attention_grading.seed import SeedMissing, course_seed
+from attention_grading.session import Session
+from attention_grading.submitted import set_aside
+from attention_lab.variants import VARIANTS
+
+try:
+    require_available()
+except ConfinementUnavailable as reason:
+    pytest.skip(str(reason), allow_module_level=True)
+
+RIGHT = """
+def eager_causal_attention(q, k, v, num_heads, head_dim, mask=None):
+    q, k, v = (x.unflatten(-1, (num_heads, head_dim)).transpose(1, 2) for x in (q, k, v))
+    scores = q @ k.transpose(-2, -1) / math.sqrt(head_dim)
+    allowed = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).tril()
+    if mask is not None:
+        allowed = allowed & mask[:, None, None, :]
+    scores = scores.masked_fill(~allowed, torch.finfo(scores.dtype).min)
+    return (scores.softmax(dim=-1) @ v).transpose(1, 2).flatten(2)
+"""
+
+
+@pytest.fixture(scope="module")
+def quick() -> Session:
+    """A session with a short limit."""
+    with Session(limits=Limits(seconds=6)) as session:
+        yield session
+
+
+@pytest.fixture
+def judge(quick: Session, tmp_path: Path) -> Callable[..., session.Verdict]:
+    """Judge a notebook with these cells."""
+
+    def judge(*cells: str) -> session.Verdict:
+        path = tmp_path / "submission.ipynb"
+        nbformat.write(new_notebook(cells=[new_code_cell(textwrap.dedent(cell)) for cell in cells]), path)
+        return quick.judge_file("eager_causal", path)
+
+    return judge
+
+
+def confined(action: Callable[[], object], limits: Limits | None = None) -> str:
+    """Do something in a confined child: "done", or the name of what stopped it."""
+    rules = Confinement(limits or Limits())
+    receive, send = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            rules.apply()
+            action()
+            os.write(send, b"done")
+        except BaseException as error:
+            os.write(send, type(error).__name__.encode())
+        finally:
+            os._exit(0)
+    os.close(send)
+    os.close(rules.descriptor)
+    with os.fdopen(receive, "rb") as pipe:
+        answer = pipe.read().decode()
+    os.waitpid(pid, 0)
+    return answer
+
+
+# ---- the self-test ---------------------------------------------------------------------------------------------------
+
+
+def test_probe_passes_here():
+    probe(Confinement(Limits()))
+
+
+@pytest.mark.parametrize("name", list(forbidden_attempts()))
+def test_each_attempt_of_the_probe_fails_when_confined(name):
+    assert confined(forbidden_attempts()[name]) in ("PermissionError", "OSError", "MemoryError")
+
+
+HARMLESS = ("open the reference", "read /etc/passwd", "fork", "open an internet socket", "start a program")
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+def test_probe_notices_what_a_process_without_confinement_can_do(name, monkeypatch):
+    """The counterpart: an attempt that always failed would prove nothing."""
+    rules = Confinement(Limits())
+    monkeypatch.setattr(rules, "apply", lambda: None)
+    monkeypatch.setattr(confinement_probe, "forbidden_attempts", lambda: {name: forbidden_attempts()[name]})
+    with pytest.raises(ConfinementBroken, match=name):
+        probe(rules)
+
+
+@pytest.mark.parametrize("step", ["_drop_capabilities", "_install_filter", "_set_limits"])
+def test_probe_stops_grading_where_a_step_of_confinement_does_nothing(step, monkeypatch):
+    if step == "_drop_capabilities":
+        monkeypatch.setattr(confinement, step, lambda *arguments: 1 / 0)
+    else:
+        monkeypatch.setattr(confinement, step, lambda *arguments: None)
+    with pytest.raises(ConfinementBroken):
+        probe(Confinement(Limits(memory_bytes=2**30)))
+
+
+def test_probe_stops_grading_where_landlock_allows_everything(monkeypatch):
+    monkeypatch.setattr(confinement, "readable_paths", lambda: [Path("/")])
+    with pytest.raises(ConfinementBroken, match=r"open the reference.*read /etc/passwd"):
+        probe(Confinement(Limits()))
+
+
+# ---- the reference is out of reach -----------------------------------------------------------------------------------
+
+REACH = """
+import glob, importlib, os, pkgutil, sys
+found = []
+def attempt(action):
+    try: found.append(str(action())[:60])
+    except BaseException: pass
+for path in {paths!r}:
+    attempt(lambda: open(path).read())
+for entry in [*sys.path, {paths!r}[0].rpartition("/")[0]]:
+    attempt(lambda: os.listdir(os.path.join(entry, "attention_grading")))
+    attempt(lambda: [open(each).read() for each in glob.glob(entry + "/attention_grading/**", recursive=True)][0])
+    attempt(lambda: [open(each, "rb").read() for each in glob.glob(entry + "/*attention_grading*")][0])
+for name in ("reference", "cases", "verify", "mistakes", "verdict", "hidden_cell", "kernel_service"):
+    attempt(lambda: importlib.import_module("attention_grading." + name))
+    attempt(lambda: sys.modules["attention_grading." + name])
+attempt(lambda: pkgutil.get_data("attention_grading", "reference.py"))
+raise SystemError(f"found {{found}}")
+"""
+
+
+def reach_from_the_worker(python: Path, paths: list[str], cwd: Path) -> list[str]:
+    """Notes of a judgement by that environment's own ``attention-grading``, on code that looks for the reference."""
+    text = """
+import json, sys
+from pathlib import Path
+from attention_grading.limits import Limits
+from attention_grading.session import Session
+with Session(limits=Limits(seconds=30)) as session:
+    verdict = session.judge_file("eager_causal", Path(sys.argv[1]))
+    print(json.dumps([verdict.score, *verdict.notes]))
+"""
+    notebook = cwd / "reach.ipynb"
+    nbformat.write(new_notebook(cells=[new_code_cell(REACH.format(paths=paths)), new_code_cell(RIGHT)]), notebook)
+    environment = {"PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1", "HOME": str(cwd)}
+    environment |= {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
+    done = subprocess.run(
+        [str(python), "-c", text, str(notebook)], cwd=cwd, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout)
+
+
+def test_worker_cannot_reach_the_reference_of_this_installation(tmp_path):
+    package = Path(confinement.__file__).parent
+    paths = [str(path) for path in sorted(package.rglob("*.py*"))]
+    score, *notes = reach_from_the_worker(Path(sys.executable), paths, tmp_path)
+    assert score == 10
+    assert [note for note in notes if "found []" in note], notes
+
+
+def test_worker_cannot_reach_the_reference_of_a_wheel(tmp_path):
+    """Both packages as wheels, in an environment that takes everything else from this one's site-packages."""
+    wheels, prefix = tmp_path / "wheels", tmp_path / "venv"
+    for name in (ROOT, ROOT / "grading"):
+        copy = tmp_path / f"build-{name.name}"
+        copy.mkdir()
+        shutil.copytree(name / "src", copy / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+        for file in ("pyproject.toml", "README.md"):
+            if (name / file).exists():
+                shutil.copy(name / file, copy / file)
+        build = [
+            sys.executable,
+            "-m",
+            "pip",
+            "wheel",
+            "--quiet",
+            "--no-deps",
+            "--no-build-isolation",
+            "-w",
+            str(wheels),
+        ]
+        subprocess.run([*build, str(copy)], check=True, capture_output=True)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(prefix)], check=True)
+    site = next(prefix.glob("lib/python*/site-packages"))
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", str(site)]
+    subprocess.run([*install, *map(str, sorted(wheels.glob("*.whl")))], check=True, capture_output=True)
+    here = Path(sysconfig.get_path("purelib"))
+    for entry in here.iterdir():  # what they need, by links; not this environment's own editable installs
+        if "attention" not in entry.name and entry.suffix != ".pth" and not (site / entry.name).exists():
+            (site / entry.name).symlink_to(entry)
+    paths = [str(path) for path in sorted((site / "attention_grading").rglob("*.py*"))]
+    assert str(site / "attention_grading" / "reference.py") in paths
+    score, *notes = reach_from_the_worker(prefix / "bin" / "python", paths, tmp_path)
+    assert score == 10
+    assert [note for note in notes if "found []" in note], notes
+
+
+def test_warm_processes_hold_neither_reference_nor_cases():
+    for module in ("attention_grading.worker", "attention_grading.display_worker"):
+        text = f"import sys, {module}; print(*(name for name in sys.modules if name.startswith('attention_grading.')))"
+        done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
+        forbidden = {"reference", "cases", "verify", "verdict", "mistakes", "kernel_service", "seed", "session"}
+        assert {name.rpartition(".")[2] for name in done.stdout.split()} & forbidden == set()
+
+
+def test_libraries_are_readable_without_the_packages_beneath_them():
+    """/lib64 may lead to the folder that holds site-packages."""
+    for path in confinement.readable_paths():
+        inside = Path(confinement.__file__).parent
+        assert not inside.is_relative_to(path.resolve() if path.exists() else path), path
+
+
+# ---- the judge survives ----------------------------------------------------------------------------------------------
+
+
+def test_child_that_took_a_descriptor_into_flight_does_not_hold_the_judge(monkeypatch):
+    """Were sendmsg allowed, a channel in flight would never close; ending the child ends every wait for it."""
+    with WarmServer("attention_grading.worker", None) as server, server.child() as process:
+        assert process.channel is not None
+        twin = process.channel.dup()
+        started = time.monotonic()
+        process.kill()
+        assert process.reader.read() == b""
+        assert time.monotonic() - started < 5
+        twin.close()
+
+
+@pytest.mark.parametrize(
+    ("number", "words"), [(9, "killed by SIGKILL"), (37, "killed by signal 37"), (24, "used up its processor time")]
+)
+def test_every_signal_has_words(number, words):
+    import io
+
+    assert words in Process(io.BytesIO(), io.BytesIO(), 1, status=number).how_it_ended()
+
+
+def test_children_end_with_the_warm_process_and_the_warm_process_with_the_judge(tmp_path):
+    text = """
+import os, sys, time
+from attention_grading.limits import Limits
+from attention_grading.processes import WarmServer
+server = WarmServer("attention_grading.worker", Limits(seconds=100))
+with server.child() as process:
+    print(server._popen.pid, process.pid, flush=True)
+    os.kill(os.getpid(), 9)
+"""
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=False)
+    pids = [int(pid) for pid in done.stdout.split()]
+    assert len(pids) == 2
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline and any(map(_runs, pids)):
+        time.sleep(0.1)
+    assert [pid for pid in pids if _runs(pid)] == []
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_memory_limit_is_told(judge):
+    verdict = judge("def eager_causal_attention(*a, **k): return torch.ones(2**36)")
+    assert verdict.score == 0
+    assert "a submission may use 2048 MB" in verdict.checks[0].message
+
+
+def test_time_limit_is_told(judge):
+    verdict = judge("def eager_causal_attention(*a, **k):\n    while True: pass")
+    assert "did not finish within 6 s" in verdict.checks[0].message
+
+
+def test_thread_limit_is_told(judge):
+    cell = "import threading, time\nfor _ in range(400): threading.Thread(target=time.sleep, args=(9,)).start()"
+    verdict = judge("import threading\nthreading.stack_size(65536)", f"{cell}\ntime.sleep(9)", RIGHT)
+    assert "started more than 256 threads" in verdict.checks[0].message
+
+
+def test_modified_inputs_are_seen_by_the_judge_whatever_was_patched(judge):
+    mutating = RIGHT.replace("    return (", "    saved = v\n    return (").replace("def eager", "def inner") + (
+        "\ndef eager_causal_attention(q, k, v, num_heads, head_dim, mask=None):\n"
+        "    output = inner_causal_attention(q, k, v, num_heads, head_dim, mask)\n"
+        "    with torch.no_grad(): q.mul_(0.5)\n"
+        "    return output\n"
+    )
+    patched = """
+        import sys
+        torch.equal = torch.allclose = lambda *a, **k: True
+        torch.Tensor.equal = torch.Tensor.__eq__ = lambda *a, **k: True
+        frame = sys._getframe()
+        while frame:
+            for name in ("_same", "perform"):
+                if name == "_same" and name in frame.f_globals: frame.f_globals[name] = lambda *a: True
+            frame = frame.f_back
+        sys.modules["attention_lab.calls"]._same = lambda *a: True
+    """
+    assert judge(mutating).score == judge(patched, mutating).score < 10
+
+
+# ---- refusal ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("what", "value", "words"),
+    [
+        ("sys.platform", "darwin", "needs Linux"),
+        ("platform.machine", lambda: "riscv64", "this is riscv64"),
+        ("landlock_abi", lambda: 1, "Linux 6.2"),
+    ],
+)
+def test_unavailable_platform_is_refused_with_the_way_out(what, value, words, monkeypatch):
+    monkeypatch.setattr(f"attention_grading.confinement.{what}", value)
+    with pytest.raises(ConfinementUnavailable, match=words) as refused:
+        require_available()
+    assert "--allow-unconfined" in str(refused.value)
+    assert "c.JudgingRules.allow_unconfined = True" in str(refused.value)
+
+
+class Unavailable:
+    """Stands for a warm process on a platform without confinement."""
+
+    def __init__(self, module: str, limits: Limits | None):
+        self._limits = limits
+
+    def start(self) -> None:
+        if self._limits is not None:
+            raise WorkerFailed("confinement needs Linux; this is Darwin")
+
+    def close(self) -> None:
+        pass
+
+
+def test_session_refuses_without_confinement_unless_told_otherwise(monkeypatch):
+    monkeypatch.setattr("attention_grading.supervisor.WarmServer", Unavailable)
+    with pytest.raises(WorkerFailed, match="needs Linux"), Session() as refused:
+        refused.start()
+    with pytest.warns(UserWarning, match=r"WITHOUT CONFINEMENT.*needs Linux"), Session(confined=None) as allowed:
+        allowed.start()
+
+
+def test_session_does_not_warn_where_it_confines():
+    with warnings.catch_warnings(), Session(confined=None) as confines:
+        warnings.simplefilter("error")
+        confines.start()
+        assert confines._confined is True
+
+
+# ---- the honest class, with and without ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("variant", list(VARIANTS.values()), ids=list(VARIANTS))
+def test_honest_class_scores_the_same_with_and_without_confinement(variant, session, tmp_path):
+    released = nbformat.read(ROOT / "release" / variant.stem / f"{variant.stem}.ipynb", as_version=4)
+    master = nbformat.read(ROOT / "source" / variant.stem / f"{variant.stem}.ipynb", as_version=4)
+    got = {}
+    with Session(confined=False) as unconfined:
+        for student, write in HONEST.items():
+            path = tmp_path / f"{student}.ipynb"
+            path.write_text(write(variant, released, master), encoding="utf-8")
+            got[student] = [each.judge_file(variant, path).as_json() for each in (session, unconfined)]
+    assert all(with_ == without for with_, without in got.values())
+    assert got["all-right"][0]["score"] == 10
+    assert got["one-mistake"][0]["score"] < 10
+
+
+# ---- set aside, seed -------------------------------------------------------------------------------------------------
+
+
+def test_set_aside_moves_links_pipes_and_depth_and_leaves_the_rest(tmp_path):
+    folder = tmp_path / "submitted" / "student" / "02_eager_causal"
+    (folder / "notes").mkdir(parents=True)
+    (folder / "notes" / "own.txt").write_text("mine")
+    (folder / "link").symlink_to("/etc/passwd")
+    os.mkfifo(folder / "pipe")
+    (folder / "/".join(["d"] * 30)).mkdir(parents=True)
+    lines = set_aside(folder, tmp_path / "aside")
+    assert sorted(path.name for path in (tmp_path / "aside").iterdir()) == ["d", "link", "pipe"]
+    assert len(lines) == 3
+    assert (folder / "notes" / "own.txt").read_text() == "mine"
+    assert set_aside(folder, tmp_path / "aside") == []
+
+
+def test_set_aside_moves_a_link_in_place_of_the_folder_and_not_what_it_leads_to(tmp_path):
+    other = tmp_path / "submitted" / "other" / "02_eager_causal"
+    other.mkdir(parents=True)
+    (other / "02_eager_causal.ipynb").write_text("{}")
+    link = tmp_path / "submitted" / "student" / "02_eager_causal"
+    link.parent.mkdir()
+    link.symlink_to(other)
+    assert "is a link to" in set_aside(link, tmp_path / "aside")[0]
+    assert not link.exists()
+    assert (other / "02_eager_causal.ipynb").read_text() == "{}"
+
+
+def test_seed_is_drawn_once_for_its_owner_alone(tmp_path):
+    path = tmp_path / ".grading_seed"
+    seed = course_seed(path, iter(()))
+    assert len(seed) == 64
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert course_seed(path, iter([Path("x")])) == seed
+    other = tmp_path / "other"
+    assert course_seed(other, iter(())) != seed
+
+
+def test_missing_seed_on_resume_is_an_error(tmp_path):
+    with pytest.raises(SeedMissing, match="Restore the file from your backup"):
+        course_seed(tmp_path / ".grading_seed", iter([Path("autograded/a/b/c.ipynb")]))
+    (tmp_path / "empty").write_text("\n")
+    with pytest.raises(SeedMissing, match="is empty"):
+        course_seed(tmp_path / "empty", iter(()))
+
+
+# ---- as another user -------------------------------------------------------------------------------------------------
+
+
+def test_all_this_holds_for_a_user_who_owns_nothing():
+    if not is_root():
+        warnings.warn("the tests do not run as root: the pass as root was not run", stacklevel=1)
+        return
+    copy = copy_for_nobody()
+    process = copy.start(
+        "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_confinement.py", f"--basetemp={copy.folder / 'tmp'}"
+    )
+    output, _ = process.communicate(timeout=900)
+    assert process.returncode == 0, output[-4000:]
+    assert "passed" in output
