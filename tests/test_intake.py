@@ -117,6 +117,21 @@ def test_canvas_names_give_user_and_late_mark_and_the_last_file_counts(take, tmp
     assert stamp(tmp_path, "102") == stamp(tmp_path, "anon_x7Yz3") == datetime(2026, 10, 1, 12, 1)
 
 
+@pytest.mark.parametrize(
+    "name", ["李雷", "कृष्णशर्मा", "สมชาย", "jose\u0301", "o_brienliam", "group1", "teststudent"], ids=ascii
+)
+def test_canvas_names_of_any_script_give_the_user(take, tmp_path, name):
+    take({f"{name}_101_9001_{STEM}.ipynb": notebook(), f"{name}_LATE_102_9002_{STEM}.ipynb": notebook()})
+    assert set(placed(tmp_path)) == {where("101"), where("102")}
+
+
+def test_notebook_in_a_students_archive_keeps_its_own_name_in_the_report(take):
+    inner = zipped({f"{STEM}.ipynb": notebook(), "other name.ipynb": notebook(OTHER)})
+    lines = take({"onestudent_101_9001_work.zip": inner})
+    assert lines[f"onestudent_101_9001_work.zip/{STEM}.ipynb"].status == "taken"
+    assert "renamed from 'other name.ipynb'" in lines["onestudent_101_9001_work.zip/other name.ipynb"].details
+
+
 def test_canvas_zip_times_are_those_of_the_download_and_so_not_used(take, tmp_path):
     entries = {f"a_101_9001_{STEM}.ipynb": notebook(), f"b_LATE_102_9002_{STEM}.ipynb": notebook()}
     lines = take(entries)

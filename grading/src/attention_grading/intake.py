@@ -351,8 +351,13 @@ def _candidates(
 
 def _names(found: Found, owner: Owner | Unknown | None) -> tuple[str, ...]:
     """What a file is called: the learner's own name for it first."""
-    own_name = owner.rest if isinstance(owner, Owner) and owner.rest else found.parts[-1]
+    own_name = _own_name(found, owner) if isinstance(owner, Owner) else found.parts[-1]
     return (own_name, *reversed(found.parts), found.source)
+
+
+def _own_name(found: Found, owner: Owner) -> str:
+    """What the learner called the file; what the LMS wrote before it is left out, if it is this file that it named."""
+    return owner.rest if owner.rest and found.parts[-1] == owner.lms_name else found.parts[-1]
 
 
 def _left_out(found: Found) -> Line:
@@ -449,7 +454,7 @@ def _apart(candidates: list[Candidate], into: Path) -> tuple[list[Candidate], li
 def _order(candidate: Candidate) -> tuple[object, ...]:
     """Attempts in the order they were made; what the LMS says counts before what anybody can set."""
     owner, found = candidate.owner, candidate.found
-    name, number = split_copy(owner.rest or found.parts[-1])
+    name, number = split_copy(_own_name(found, owner))
     return (
         candidate.when if owner.when is not None and candidate.when else _NEVER,
         owner.number,
@@ -463,7 +468,7 @@ def _order(candidate: Candidate) -> tuple[object, ...]:
 
 def _placed(candidate: Candidate, reader: Reader, into: Path, replace_others: bool, dry_run: bool) -> Line:
     repairs = list(candidate.recognised.repairs)
-    name, wanted = candidate.owner.rest or candidate.found.parts[-1], f"{candidate.variant.stem}.ipynb"
+    name, wanted = _own_name(candidate.found, candidate.owner), f"{candidate.variant.stem}.ipynb"
     numbered = re.fullmatch(rf"{candidate.variant.stem}-\d+\.ipynb", name) and candidate.owner.number
     if name != wanted and not numbered:
         repairs.append(f"renamed from {name!r}")

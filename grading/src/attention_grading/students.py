@@ -26,9 +26,10 @@ import dateutil.parser
 from attention_grading.recognise import variant_in_name
 from attention_lab.variants import VARIANTS
 
-# A file's own number has three digits and more, so that dates in names are not taken for ids
+# A file's own number has three digits and more, so that dates in names are not taken for ids. Canvas leaves letters,
+# marks and digits of a name; Python's \w knows no marks, as many scripts write vowels
 _CANVAS = re.compile(
-    r"(?:(?P<late>LATE_)?anon_(?P<anonymous>[^\W_]+)|[\w]+?_(?P<late_too>LATE_)?(?P<id>\d+))_(?P<file>\d{3,18})_(?P<rest>.+)",
+    r"(?:(?P<late>LATE_)?anon_(?P<anonymous>[^\W_]+)|(?:\w|[^\x00-\x7f])+?_(?P<late_too>LATE_)?(?P<id>\d+))_(?P<file>\d{3,18})_(?P<rest>.+)",
     re.DOTALL,
 )
 _MOODLE = re.compile(r".+?_(?P<id>\d+)_assignsubmission_[a-z]+(?:_(?P<rest>.*))?", re.DOTALL)
