@@ -95,6 +95,12 @@ class LabPage:
         self.execute("notebook:run-all-cells")
         self.wait_for_idle()
 
+    def run_cell(self, cell_id: str) -> None:
+        """Run one cell and wait for it."""
+        self.cell(cell_id).locator(".cm-content").click()
+        self.page.keyboard.press("Control+Enter")
+        self.wait_for_idle()
+
     def wait_for_idle(self) -> None:
         """Wait until the notebook's kernel has nothing to do."""
         self.page.locator(

@@ -1,0 +1,108 @@
+"""Lesson 08 in JupyterLab: the mask explorer's controls are moved from the keyboard, and the picture follows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from lab_page import LabPage
+from lab_server import LabServer, lab_server
+from playwright.sync_api import Locator, expect
+
+pytestmark = pytest.mark.needs("chromium")
+
+LESSON = "notebooks/08_mask_explorer.ipynb"
+Visit = Callable[[LabServer], LabPage]
+# Space opens a list; JupyterLab keeps bare arrows for itself
+NEXT, PREVIOUS = ("Space", "ArrowDown", "Enter"), ("Space", "ArrowUp", "Enter")
+
+
+@pytest.fixture(scope="module")
+def server(course_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabServer]:
+    with lab_server(course_root, "student", tmp_path_factory.mktemp("home")) as server:
+        yield server
+
+
+@pytest.fixture
+def lab(server: LabServer, visit: Visit) -> LabPage:
+    lab = visit(server)
+    lab.open(LESSON)
+    lab.run_all()
+    explorer(lab).locator("img").wait_for()
+    return lab
+
+
+def explorer(lab: LabPage) -> Locator:
+    return lab.outputs("explorer").locator(".attention-explorer").first
+
+
+def press(lab: LabPage, control: Locator, *keys: str) -> None:
+    """Press keys on a control, and wait until the picture is another one."""
+    before = explorer(lab).locator("img").get_attribute("src")
+    control.focus()
+    for key in keys:
+        lab.page.keyboard.press(key)
+    lab.page.wait_for_function("before => document.querySelector('.attention-explorer img').src !== before", arg=before)
+
+
+def test_every_control_has_a_label_that_is_read_out_and_moves_the_picture_from_the_keyboard(lab):
+    assert lab.too_wide() == []
+    lab.shoot_notebook("start")
+    box = explorer(lab)
+    for label, keys in {
+        "padding": NEXT,
+        "causal": ["Space"],
+        "head": NEXT,
+        "temperature": NEXT,
+        "sentence 2": ["End", "Backspace", "Enter"],
+        "shown": PREVIOUS,
+        "words of 1": ["ArrowDown", "Tab"],
+        "query": NEXT,
+        "key": NEXT,
+        "example": NEXT,
+    }.items():
+        press(lab, box.get_by_label(label, exact=True), *keys)
+    caption = box.locator("img").get_attribute("alt")
+    for setting in ("bidirectional", "padding left", "head 1", "temperature 2"):
+        assert setting in caption
+    lab.shoot("moved")
+
+
+def test_sliders_move_the_picture_from_the_keyboard(lab):
+    sliders = explorer(lab).locator(".noUi-handle")
+    expect(sliders).to_have_count(3)
+    for place in range(3):
+        press(lab, sliders.nth(place), "ArrowLeft")
+    press(lab, sliders.nth(2), "ArrowLeft")
+    assert "temperature 0.2" in explorer(lab).locator("img").get_attribute("alt")
+    lab.shoot("slid")
+
+
+def test_chosen_and_pointed_at_cells_are_explained_in_a_sentence(lab):
+    box = explorer(lab)
+    says = box.locator(".explorer-explanation")
+    expect(says).to_contain_text("puts")
+    press(lab, box.get_by_label("query", exact=True), "Home")
+    expect(says).to_contain_text("may not see bark: it comes later")
+    cell = box.locator(".explorer-panel").first.locator(".explorer-cell").nth(3)
+    cell.scroll_into_view_if_needed()
+    cell.hover()
+    content = cell.evaluate("cell => getComputedStyle(cell, '::after').content")
+    assert content == '"query “Dogs” may not see “night”: it comes later"'
+    lab.shoot("pointed_at")
+
+
+def test_padded_and_packed_stand_side_by_side_and_the_picture_below_keeps_what_was_shown(lab):
+    press(lab, explorer(lab).get_by_role("button", name="padded, packed"), "Enter")
+    press(lab, explorer(lab).get_by_label("words of 2", exact=True), "ArrowDown", "Tab")
+    expect(explorer(lab).locator(".explorer-explanation")).to_contain_text("cu_seqlens [0, 6, 9]")
+    lab.shoot("packed")
+    before = lab.alt_text("explorer-picture")
+    lab.run_cell("explorer-picture")
+    expect(lab.outputs("explorer-picture").locator("img")).not_to_have_attribute("alt", before)
+    assert lab.alt_text("explorer-picture") == explorer(lab).locator("img").get_attribute("alt")
+    assert lab.too_wide() == []
+    lab.set_theme("JupyterLab Dark")
+    lab.shoot_notebook("packed_dark")
+    lab.set_theme("JupyterLab Light")
