@@ -1,0 +1,451 @@
+"""Grade a class with stock nbgrader and with ``attention-grading grade``, and compare cost, memory and totals.
+
+    python benchmarks/grading.py --all              all stages, anew; then the table in README.md and the figure
+    python benchmarks/grading.py --resume           the stages that are still missing, then the same
+    python benchmarks/grading.py --all --submissions 6 --stock 3 --growth 4 8     a small one, to see that it works
+
+One assignment, a third each right, wrong and blank. Seconds a submission are those of the steady state: from the first
+submissions that are recorded to the last, so that starting the processes does not count; the table has the start apart.
+Memory is the sum of the proportional set sizes of all processes of a run, sampled. Everything happens in
+``build/benchmark-grading/``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import platform
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import nbformat
+import psutil
+import torch
+from nbgrader.api import Gradebook, SubmittedAssignment
+from rich.console import Console
+
+from attention_grading.demo import STUDENTS, nbgrader, prepare
+from attention_grading.pool import usable_cores
+from attention_grading.preprocessors import show_outputs, transplant
+from attention_grading.session import Session
+from attention_lab.variants import get_variant
+
+matplotlib.use("agg")
+import matplotlib.pyplot as plt
+
+ROOT = Path(__file__).parents[1]
+PLACE = ROOT / "build" / "benchmark-grading"
+FIGURE = ROOT / "benchmarks" / "figures" / "grading_growth.png"
+README = ROOT / "benchmarks" / "README.md"
+BEGIN, END = "<!-- grading: begin -->", "<!-- grading: end -->"
+KINDS = ("all-right", "one-mistake", "blank")
+CONSOLE = Console(highlight=False, soft_wrap=True)
+
+Figures = dict[str, Any]
+
+
+def main() -> int:
+    """Run the stages that are asked for, and write what they gave."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--all", action="store_true", help="all stages, anew")
+    what.add_argument("--resume", action="store_true", help="the stages that are missing")
+    what.add_argument("--stage", choices=STAGES, nargs="+", help="these stages, anew; nothing is written to README.md")
+    parser.add_argument("--stem", default="02_eager_causal", help="the assignment (default: %(default)s)")
+    parser.add_argument("--submissions", type=int, default=90, help="class size (default: %(default)s)")
+    parser.add_argument("--stock", type=int, default=15, help="of it, for stock nbgrader (default: %(default)s)")
+    parser.add_argument("--growth", type=int, nargs="+", default=[10, 100, 1000], help="class sizes of the figure")
+    parser.add_argument("--dry", action="store_true", help="do not touch README.md and the figure")
+    options = parser.parse_args()
+    os.environ["OMP_NUM_THREADS"] = "1"  # for all alike, as the Makefile has it
+    results_file = PLACE / "results.json"
+    if options.all:
+        shutil.rmtree(PLACE, ignore_errors=True)
+    PLACE.mkdir(parents=True, exist_ok=True)
+    results: Figures = json.loads(results_file.read_text()) if results_file.exists() else {}
+    for name in options.stage or STAGES:
+        if name in results and not options.stage:
+            CONSOLE.print(f"[dim]{name}: kept[/dim]")
+            continue
+        CONSOLE.print(f"[bold]{name}[/bold]")
+        begun = time.time()
+        results[name] = STAGES[name](options) | {"at": begun}
+        CONSOLE.print(f"  {time.time() - begun:.0f} s  {json.dumps(results[name])[:300]}")
+        results_file.write_text(json.dumps(results, indent=1))
+    if results.keys() >= STAGES.keys():
+        text = table(results)
+        CONSOLE.print(text)
+        if not options.dry and not options.stage:
+            write_readme(text)
+            draw(results)
+    return 0
+
+
+# ---- a class --------------------------------------------------------------------------------------------------------
+
+
+def make_class(folder: Path, stem: str, size: int, config: str | None = None) -> Path:
+    """A course root with so many submissions of one assignment.
+
+    Args:
+        folder: Its place; wiped.
+        stem: The assignment.
+        size: Number of submissions.
+        config: The whole of ``nbgrader_config.py``; the course's own by default.
+    """
+    prepare(ROOT, folder)
+    for other in (folder / "source").iterdir():
+        if other.name != stem:
+            shutil.rmtree(other)
+    nbgrader(folder, "generate_assignment", stem)
+    variant = get_variant(stem)
+    released = nbformat.read(folder / "release" / stem / f"{stem}.ipynb", as_version=4)
+    master = nbformat.read(folder / "source" / stem / f"{stem}.ipynb", as_version=4)
+    texts = [STUDENTS[kind](variant, released, master) for kind in KINDS]
+    for number in range(size):
+        path = folder / "submitted" / f"student-{number:05}" / stem / f"{stem}.ipynb"
+        path.parent.mkdir(parents=True)
+        path.write_text(texts[number % len(texts)], encoding="utf-8")
+    if config is not None:
+        (folder / "nbgrader_config.py").write_text(config)
+        (folder / "gradebook.db").unlink()
+        shutil.rmtree(folder / "release")
+        nbgrader(folder, "generate_assignment", stem)
+    return folder
+
+
+def totals(folder: Path) -> tuple[int, float]:
+    """Number of submissions in the gradebook, and the sum of their scores."""
+    with Gradebook(f"sqlite:///{folder / 'gradebook.db'}") as gradebook:
+        scores = [row.score for row in gradebook.db.query(SubmittedAssignment)]
+    return len(scores), sum(scores)
+
+
+def expected(stem: str, size: int) -> tuple[int, float]:
+    """What the totals must be, from judging one submission of each kind by itself."""
+    points = points_of_each_kind(stem)
+    return size, sum(points[number % len(points)] for number in range(size))
+
+
+@cache
+def points_of_each_kind(stem: str) -> list[float]:
+    folder = make_class(PLACE / "kinds", stem, len(KINDS))
+    with Session() as session:
+        files = sorted((folder / "submitted").glob("*/*/*.ipynb"))
+        points = [session.judge_file(get_variant(stem), path).score for path in files]
+    assert points[0] == 10 > points[1] > points[2] == 0, points
+    return points
+
+
+# ---- running and watching -------------------------------------------------------------------------------------------
+
+
+class Memory(threading.Thread):
+    """Samples the memory of processes and all that they started.
+
+    Args:
+        pids: The processes.
+    """
+
+    def __init__(self, *pids: int):
+        super().__init__(daemon=True)
+        self._roots = [psutil.Process(pid) for pid in pids]
+        self._over = threading.Event()
+        self.peak = 0
+
+    def run(self) -> None:
+        while not self._over.wait(0.5):
+            self.peak = max(self.peak, sum(map(_proportional, self._tree())))
+
+    def _tree(self) -> Iterator[psutil.Process]:
+        for root in self._roots:
+            with contextlib.suppress(psutil.Error):
+                yield root
+                yield from root.children(recursive=True)
+
+    def end(self) -> float:
+        """Stop; gives back the peak in MiB."""
+        self._over.set()
+        self.join()
+        return self.peak / 2**20
+
+
+def _proportional(process: psutil.Process) -> int:
+    with contextlib.suppress(psutil.Error, FileNotFoundError, ProcessLookupError):
+        rollup = Path(f"/proc/{process.pid}/smaps_rollup").read_text()
+        return 1024 * next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:"))
+    return 0
+
+
+def watched(command: list[str], folder: Path, *more: int) -> tuple[float, float, int]:
+    """Run a command in a course root.
+
+    Args:
+        command: What to run.
+        folder: The course root.
+        more: Processes that work for it.
+
+    Returns:
+        Seconds, peak memory in MiB, exit status.
+    """
+    begun = time.perf_counter()
+    with (folder / "run.log").open("ab") as log:
+        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=subprocess.STDOUT)
+    memory = Memory(process.pid, *more)
+    memory.start()
+    status = process.wait()
+    return time.perf_counter() - begun, memory.end(), status
+
+
+def recorded_at(folder: Path) -> list[float]:
+    """When each submission's graded notebook was written, in order."""
+    return sorted(path.stat().st_mtime for path in (folder / "autograded").glob("*/*/*.ipynb"))
+
+
+def steady(folder: Path, skipped: int) -> float:
+    """Seconds a submission, without the first ones."""
+    times = recorded_at(folder)[skipped:]
+    return (times[-1] - times[0]) / (len(times) - 1)
+
+
+def grade_command(*options: str) -> list[str]:
+    return [sys.executable, "-m", "attention_grading.cli", "grade", *options]
+
+
+# ---- stages ---------------------------------------------------------------------------------------------------------
+
+STOCK_CONFIG = 'c = get_config()\nc.Exchange.root = "."\n'
+
+
+def stage_floor(options: argparse.Namespace) -> Figures:
+    """The learner's cells alone, in a warm process: what no grader that keeps the pictures can undercut."""
+    folder = make_class(PLACE / "floor", options.stem, 3)
+    variant = get_variant(options.stem)
+    master = nbformat.read(folder / "source" / options.stem / f"{options.stem}.ipynb", as_version=4)
+    seconds = []
+    with Session() as session:
+        for turn in range(1 + max(2, min(10, options.submissions // 3))):
+            for path in sorted((folder / "submitted").glob("*/*/*.ipynb")):
+                notebook, _ = transplant(nbformat.read(path, as_version=4), variant, master)
+                begun = time.perf_counter()
+                show_outputs(notebook, session)
+                if turn > 0:
+                    seconds.append(time.perf_counter() - begun)
+    return {"seconds": sum(seconds) / len(seconds)}
+
+
+def stage_stock(options: argparse.Namespace) -> Figures:
+    """Stock nbgrader with a stock configuration."""
+    folder = make_class(PLACE / "stock", options.stem, options.stock, STOCK_CONFIG)
+    seconds, memory, status = watched([sys.executable, "-m", "nbgrader", "autograde", options.stem], folder)
+    assert status == 0, (folder / "run.log").read_text()[-2000:]
+    assert totals(folder) == expected(options.stem, options.stock), totals(folder)
+    return {"seconds": steady(folder, 1), "memory": memory, "wall": seconds, "size": options.stock}
+
+
+def ours(*more: str, workers: int) -> Callable[[argparse.Namespace], Figures]:
+    """A stage that grades the class on this machine."""
+
+    def stage(options: argparse.Namespace) -> Figures:
+        folder = make_class(PLACE / "ours", options.stem, options.submissions)
+        command = grade_command("--workers", str(workers), "--report", "report.json", *more)
+        return measured(command, folder, options, 2 * workers)
+
+    return stage
+
+
+def measured(command: list[str], folder: Path, options: argparse.Namespace, skipped: int, *helpers: int) -> Figures:
+    """Run, check the totals, and give back the figures."""
+    size = options.submissions
+    seconds, memory, status = watched(command, folder, *helpers)
+    assert status == 0, (folder / "run.log").read_text()[-2000:]
+    assert totals(folder) == expected(options.stem, size), totals(folder)
+    report = json.loads((folder / "report.json").read_text())
+    return {
+        "seconds": steady(folder, min(skipped, size // 2)),
+        "memory": memory,
+        "wall": seconds,
+        "size": size,
+        "serial": report["seconds_serial"] / size,
+    }
+
+
+def stage_dask(options: argparse.Namespace) -> Figures:
+    """Grade the class on a Dask cluster of two worker processes on this machine."""
+    folder = make_class(PLACE / "dask", options.stem, options.submissions)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    address = f"tcp://127.0.0.1:{port}"
+    scheduler = ("scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard")
+    worker = ("worker", address, "--nthreads", "1", "--no-nanny", "--no-dashboard")
+    with (folder / "dask.log").open("wb") as log:
+        processes = [
+            subprocess.Popen(
+                [sys.executable, "-m", f"distributed.cli.dask_{command[0]}", *command[1:]],
+                cwd=folder.parent,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+            for command in (scheduler, worker, worker)
+        ]
+        try:
+            command = grade_command("--scheduler", address, "--report", "report.json")
+            return measured(command, folder, options, 4, *(process.pid for process in processes))
+        finally:
+            for process in reversed(processes):
+                process.terminate()
+                process.wait()
+
+
+def stage_growth(options: argparse.Namespace) -> Figures:
+    """Classes of several sizes, with two workers; the largest is interrupted once and resumed."""
+    points = []
+    for size in sorted(options.growth):
+        folder = make_class(PLACE / "growth", options.stem, size)
+        command = grade_command("--workers", "2", "--report", "report.json")
+        interrupted = 0
+        seconds = memory = 0.0
+        if size == max(options.growth):
+            seconds, memory, interrupted = interrupt(command, folder, size // 3)
+        more_seconds, more_memory, status = watched(command, folder)
+        assert status == 0, (folder / "run.log").read_text()[-2000:]
+        assert totals(folder) == expected(options.stem, size), totals(folder)
+        report = json.loads((folder / "report.json").read_text())
+        assert sum(report["unchanged"].values()) == interrupted, (report["unchanged"], interrupted)
+        wall = seconds + more_seconds
+        points.append({"size": size, "wall": wall, "memory": max(memory, more_memory), "resumed_at": interrupted})
+        points[-1]["mean"] = totals(folder)[1] / size
+        CONSOLE.print(f"  {points[-1]}")
+        shutil.rmtree(folder)
+    return {"points": points}
+
+
+def interrupt(command: list[str], folder: Path, after: int) -> tuple[float, float, int]:
+    """Press Ctrl-C after so many submissions; gives back seconds, peak memory and how many were graded."""
+    begun = time.perf_counter()
+    with (folder / "run.log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=subprocess.STDOUT)
+    memory = Memory(process.pid)
+    memory.start()
+    while len(list((folder / "autograded").glob("*/*/*.ipynb"))) < after:
+        assert process.poll() is None, (folder / "run.log").read_text()[-2000:]
+        time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    assert process.wait() == 130
+    return time.perf_counter() - begun, memory.end(), totals(folder)[0]
+
+
+STAGES: dict[str, Callable[[argparse.Namespace], Figures]] = {
+    "floor": stage_floor,
+    "stock": stage_stock,
+    "one worker": ours(workers=1),
+    "two workers": ours(workers=2),
+    "two workers, --verdict-only": ours("--verdict-only", workers=2),
+    "one worker, --verdict-only": ours("--verdict-only", workers=1),
+    "Dask, two workers": stage_dask,
+    "growth": stage_growth,
+}
+
+
+# ---- what is shown --------------------------------------------------------------------------------------------------
+
+
+def table(results: Figures) -> str:
+    """The results in Markdown."""
+    stock, floor = results["stock"]["seconds"], results["floor"]["seconds"]
+    cores = usable_cores()
+    lines = [
+        "| grader | s a submission | times stock | floor's share | peak MiB | start, s | serial, s a submission |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name in STAGES:
+        figures = results[name]
+        if name in ("floor", "growth"):
+            continue
+        used = 1 if name == "stock" or name.startswith("one") else 2
+        share = "–" if "only" in name else f"{floor / used / figures['seconds']:.0%}"
+        start = figures["wall"] - figures["seconds"] * figures["size"]
+        serial = f"{figures['serial']:.3f}" if "serial" in figures else "–"
+        title = "stock nbgrader" if name == "stock" else f"`attention-grading grade`, {name.replace(', --', ', `--')}"
+        title += "`" if "only" in name else ""
+        lines.append(
+            f"| {title} | {figures['seconds']:.3f} | {stock / figures['seconds']:.1f} | {share} "
+            f"| {figures['memory']:.0f} | {max(0.0, start):.0f} | {serial} |"
+        )
+    one, two = results["one worker"]["seconds"], results["two workers"]["seconds"]
+    sizes = [point["size"] for point in results["growth"]["points"]]
+    memory = [point["memory"] for point in results["growth"]["points"]]
+    last = results["growth"]["points"][-1]
+    days = sorted({time.strftime("%Y-%m-%d", time.gmtime(figures["at"])) for figures in results.values()})
+    return "\n".join(
+        [
+            f"Measured on {', '.join(days)}: {cores} cores ({_processor()}), Python {platform.python_version()}, torch "
+            f"{torch.__version__}; {results['two workers']['size']} submissions of one assignment, a third each right, "
+            f"wrong and blank; stock on {results['stock']['size']} of them. One thread a process throughout.",
+            "",
+            *lines,
+            "",
+            f"- Floor: the learner's own cells in a warm process take {floor:.3f} s on one core, pictures included.",
+            f"- Two workers are {one / two:.2f} times as fast as one.",
+            f"- Peak memory with two workers at {', '.join(map(str, sizes))} submissions: "
+            f"{', '.join(f'{value:.0f}' for value in memory)} MiB.",
+            f"- The class of {last['size']} was stopped by Ctrl-C after {last['resumed_at']} submissions and resumed: "
+            f"{last['wall']:.0f} s in all, mean score {last['mean']:.3f}, as it should be.",
+        ]
+    )
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def write_readme(text: str) -> None:
+    """Put the table between the markers."""
+    readme = README.read_text(encoding="utf-8")
+    before, found, rest = readme.partition(BEGIN)
+    _, closed, after = rest.partition(END)
+    if not found or not closed:
+        raise SystemExit(f"{README} has no place for the table: {BEGIN} … {END}")
+    README.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
+
+
+def draw(results: Figures) -> None:
+    """Cost and memory against the size of the class."""
+    points = results["growth"]["points"]
+    sizes = [point["size"] for point in points]
+    figure, (cost, memory) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
+    stock = results["stock"]["seconds"]
+    cost.plot(sizes, [stock * size for size in sizes], "s--", color="0.45", label="stock nbgrader (from its rate)")
+    cost.plot(sizes, [point["wall"] for point in points], "o-", color="#0b5394", label="two workers, measured")
+    cost.set(xscale="log", yscale="log", xlabel="submissions", ylabel="seconds, start included", title="Time")
+    cost.legend(frameon=False)
+    memory.plot(sizes, [point["memory"] / 1024 for point in points], "o-", color="#0b5394")
+    memory.set(xscale="log", xlabel="submissions", ylabel="GiB, all processes together", title="Peak memory")
+    memory.set_ylim(bottom=0)
+    for axes in (cost, memory):
+        axes.grid(alpha=0.3)
+        axes.set_xticks(sizes, [str(size) for size in sizes])
+        axes.minorticks_off()
+    FIGURE.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(FIGURE, dpi=120, facecolor="white")
+    plt.close(figure)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
