@@ -1001,6 +1001,23 @@ def test_any_id_becomes_a_folder_of_its_own(raw):
     assert Roster().find(raw) is None
 
 
+def test_only_the_assignment_that_is_asked_for_is_taken(take, tmp_path):
+    whole = zipped({f"release/{stem}/{stem}.ipynb": notebook(stem) for stem in (STEM, OTHER)})
+    lines = take({"onestudent_101_9001_release.zip": whole}, only=[STEM])
+    assert set(placed(tmp_path)) == {where("101")}
+    (other,) = (line for line in lines.values() if line.assignment == OTHER)
+    assert (other.status, other.details) == ("ignored", ("is another assignment's: see --only",))
+
+
+def test_worksheet_of_moodle_in_another_language_is_told_apart_from_a_roster(write):
+    header = "ID,Vollständiger Name,E-Mail-Adresse,Status,Bewertung,Bestwertung\n"
+    with pytest.raises(ValueError, match="another language than English"):
+        read_roster([write("german.csv", header + "Teilnehmer/in4711,A,a@x,-,,10\nTeilnehmer/in4712,B,b@x,-,,10\n")])
+    assert read_roster([write("own.csv", header + "s1234,A,a@x,-,,10\n")]).find("s1234") == "s1234"
+    ours = "id,first_name,last_name,email,group\nstudent1,A,B,a@x,1\nstudent2,C,D,c@x,1\n"
+    assert read_roster([write("students.csv", ours)]).find("a@x") == "student1"
+
+
 # ---- with nbgrader ---------------------------------------------------------------------------------------------------
 def test_late_submission_is_taken_in_graded_and_penalised(tmp_path, monkeypatch):
     folder = tmp_path / "course"

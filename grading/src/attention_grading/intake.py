@@ -12,7 +12,7 @@ import os
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
@@ -37,12 +37,13 @@ from attention_grading.students import (
     same_folder,
     split_copy,
 )
-from attention_lab.variants import Variant
+from attention_lab.variants import VARIANTS, Variant
 
 _NOTEBOOK = re.compile(r"\.ipynb(?:\.txt|\.json)?$", re.IGNORECASE)
 _MAYBE = re.compile(r"\.(?:json|txt)$|^[^.]+$", re.IGNORECASE)
 _OTHER_ARCHIVE = re.compile(r"\.(?:rar|7z|tar|tgz|gz|bz2|xz|zst|zipx)$", re.IGNORECASE)
 _TIMESTAMP = "timestamp.txt"
+STEMS = tuple(variant.stem for variant in VARIANTS.values())
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 MOODLE_NUMBER = "by Moodle's number"
@@ -128,6 +129,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("sources", metavar="ZIP_OR_FOLDER", nargs="+", type=Path)
     parser.add_argument("--into", metavar="FOLDER", type=Path, help="default: submitted, in the course root")
     parser.add_argument("--roster", metavar="CSV", type=Path, action="append", default=[], help="who is in the course")
+    parser.add_argument(
+        "--only",
+        metavar="ASSIGNMENT",
+        action="append",
+        choices=STEMS,
+        help="take this one of the six alone",
+    )
     parser.add_argument("--lms", choices=("canvas", "moodle", "blackboard", "none"), help="default: told by the names")
     parser.add_argument(
         "--student-folder", metavar="N", type=int, help="without an LMS: which folder is the student's; 0: the name"
@@ -175,6 +183,7 @@ def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
         times=times,
         lms=options.lms,
         level=options.student_folder,
+        only=options.only,
         replace_others=options.replace,
         dry_run=options.dry_run,
     )
@@ -204,6 +213,7 @@ def intake(
     times: Times | None = None,
     lms: str | None = None,
     level: int | None = None,
+    only: Collection[str] | None = None,
     replace_others: bool = False,
     dry_run: bool = False,
 ) -> list[Line]:
@@ -216,6 +226,7 @@ def intake(
         times: How times are read.
         lms: ``canvas``, ``moodle``, ``blackboard``, ``none``; ``None`` goes by the names.
         level: Which folder is the student's where no LMS wrote the names (see ``owners_by_path``).
+        only: Stems of the assignments that are taken; ``None``: all six.
         replace_others: Whether a different file that is there gives way.
         dry_run: Whether nothing is written.
 
@@ -227,6 +238,9 @@ def intake(
         groups, lines = _attempts(reader, sources, into, roster, times, lms, level)
         for group in groups:
             *earlier, last = group
+            if only is not None and last.variant.stem not in only:
+                lines += [_line("ignored", each, ("is another assignment's: see --only",)) for each in group]
+                continue
             lines += [_line("earlier attempt", each, ("a later one counts",)) for each in earlier]
             if last.recognised.broken and any(not each.recognised.broken for each in earlier):
                 last = replace(last, notes=(*last.notes, "an earlier attempt can be read"))

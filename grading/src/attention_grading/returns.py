@@ -94,8 +94,9 @@ def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     try:
         coursedir = open_course(Path.cwd())
         marks = read_marks(coursedir, options.assignments)
-        rosters = [*options.roster, *([options.gradebook] if options.gradebook else [])]
-        roster = read_roster(rosters)
+        # with --column, Moodle's worksheet is in a language whose other columns are not known
+        is_roster = options.gradebook is not None and (options.lms == "canvas" or options.column is None)
+        roster = read_roster([*options.roster, *([options.gradebook] if is_roster else [])])
         names = counted(options.download, roster, options.lms) if options.download else {}
         done = [_return(assignment, coursedir, marks, roster, names, options) for assignment in marks.marks]
     except (NoMarks, SheetProblem, ValueError) as reason:

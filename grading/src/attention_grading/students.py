@@ -70,6 +70,7 @@ _SAYS_NOTHING = re.compile(
 
 _ID_COLUMNS = ("student_id", "id", "id number", "username", "email address", "email")
 _ALIAS_COLUMNS = (*_ID_COLUMNS, "lms_user_id", "identifier", "sis user id", "sis login id", "orgdefinedid")
+_PARTICIPANT = re.compile(r"([^\W\d]{5}[^\d]*)\d+")  # "Participant 4711", in any language
 _TIME_COLUMN = "last modified (submission)"
 
 
@@ -140,7 +141,13 @@ def read_roster(paths: Iterable[Path]) -> Roster:
     ids: defaultdict[str, set[str]] = defaultdict(set)
     times: dict[str, datetime] = {}
     for path in paths:
-        for row in _rows(path):
+        rows = _rows(path)
+        if _is_foreign_worksheet(rows):
+            raise ValueError(
+                f"the roster {path} looks like Moodle's grading worksheet in another language than English, and its "
+                "columns are not known: set your own language in Moodle to English and download it again"
+            )
+        for row in rows:
             student = next((row[name] for name in _ID_COLUMNS if row.get(name)), "")
             if not student:
                 continue
@@ -153,6 +160,14 @@ def read_roster(paths: Iterable[Path]) -> Roster:
                 if (when := _parse_time(row.get(_TIME_COLUMN, ""))) is not None:
                     times[number.group()] = when
     return Roster({alias: frozenset(found) for alias, found in ids.items()}, times)
+
+
+def _is_foreign_worksheet(rows: Sequence[Mapping[str, str]]) -> bool:
+    """Whether rows are those of a worksheet of Moodle's with headers of which only "ID" is known here."""
+    if not rows or len(rows[0]) < 5 or set(rows[0]) & {*_ALIAS_COLUMNS, "first_name", "last_name"} != {"id"}:
+        return False
+    words = [match[1] if (match := _PARTICIPANT.fullmatch(row.get("id", ""))) else None for row in rows]
+    return words[0] is not None and len(set(words)) == 1
 
 
 def owner_by_lms(
