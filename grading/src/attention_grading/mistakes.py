@@ -7,6 +7,7 @@ something wrong.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -29,19 +30,28 @@ SENTENCES: dict[str, str] = {
     "scale-twice": "the scores are scaled twice",
     "scale-seq": "the scores are divided by the square root of the sequence's length instead of head_dim's",
     "mask-inverted": "the mask is read the wrong way round: True marks what may be attended to",
+    "scale-num-heads": "the scores are divided by √num_heads instead of √head_dim",
     "mask-ignored": "the mask has no effect on the keys",
+    "mask-of-first-sequence": "every sequence of the batch gets the first one's mask",
+    "mask-as-lengths": "the mask is taken for a count of real tokens from the left; padding may be anywhere",
+    "mask-or-causal": "a key is seen if the mask or the triangle allows it: it takes both",
+    "mask-zeroes-inputs": "keys and values at padding are set to 0, but still take part in the softmax",
     "mask-on-queries": "the mask is applied to the queries (rows) instead of the keys (columns)",
-    "mask-after-softmax": "the mask is applied after the softmax, so that the weights no longer sum to 1",
+    "mask-after-softmax": "masked keys take part in the softmax and lose their weight (or value) only afterwards, so "
+    "that the remaining weights no longer sum to 1",
     "mask-constant-too-small": "masked scores get a constant that is not low enough to take their weight away",
-    "mask-multiplied": "the mask is multiplied into the scores: a score of 0 is not a weight of 0",
+    "mask-multiplied": "masked scores (or keys) are multiplied by 0: a score of 0 is not a weight of 0",
     "causal-missing": "later tokens are not masked: every query sees every key",
+    "nothing-masked": "neither the triangle nor the mask has an effect; masked_fill returns a new tensor",
     "causal-strict": "a token cannot see itself: the triangle lacks its diagonal",
+    "diagonal-missing": "a token cannot see itself",
     "causal-one-ahead": "every query sees one token too many: the triangle is shifted by one",
     "causal-transposed": "the triangle is the wrong way round: queries see later keys instead of earlier ones",
     "causal-dropped-with-mask": "later tokens are masked only when no padding mask is given",
     "causal-dropped-without-mask": "later tokens are masked only when a padding mask is given",
     "causal-added": "later tokens are masked, but this notebook's attention is bidirectional",
     "heads-interleaved": "the hidden dimension is split as (head_dim, num_heads) instead of (num_heads, head_dim)",
+    "heads-merged-interleaved": "the heads are merged as (head_dim, num_heads) instead of (num_heads, head_dim)",
     "heads-not-transposed-back": "the heads are merged without moving them back behind the tokens first",
     "heads-never-split": "all heads are treated as one",
     "heads-viewed-without-transpose": "the heads are split by reshaping across the tokens instead of along hidden_dim",
@@ -49,12 +59,19 @@ SENTENCES: dict[str, str] = {
     "qk-swapped": "queries and keys are swapped",
     "kv-swapped": "keys and values are swapped",
     "qv-swapped": "queries and values are swapped",
+    "operands-confused": "q, k and v play each other's parts: q and k make the scores, which weight v",
     "softmax-over-queries": "the softmax runs over the queries instead of the keys",
     "softmax-over-heads": "the softmax runs over the heads instead of the keys",
+    "softmax-over-batch": "the softmax runs over the batch instead of the keys",
+    "softmax-over-everything": "the softmax runs over queries and keys together instead of the keys alone",
+    "softmax-twice": "the softmax is applied twice",
+    "softmax-replaced": "another function takes the softmax's place",
     "softmax-missing": "there is no softmax: the scores themselves weight the values",
     "sequences-not-separated": "tokens see other sequences of the packed batch",
     "mean-of-values": "all visible keys get the same weight: queries and keys have no effect",
     "returns-values": "the output is v itself",
+    "returns-input": "the output is one of the inputs",
+    "input-added": "one of the inputs is added to the right output",
     "constant-output": "the output is the same everywhere, whatever the input",
 }
 
@@ -138,10 +155,13 @@ def _most_specific(names: set[str], variant: Variant, wrong: Sequence[tuple[Call
     for special, general in (
         ("causal-dropped-with-mask", "causal-missing"),
         ("causal-missing", "causal-dropped-without-mask"),
+        ("causal-missing", "nothing-masked"),
     ):
         if names == {special, general}:
             # where every call has a mask, or none has, the two cannot be told apart: name what is certain
             return "causal-missing"
+    if names == {"causal-missing", "causal-dropped-without-mask", "nothing-masked"}:
+        return "causal-missing"
     return names.pop() if len(names) == 1 else None
 
 
@@ -150,7 +170,7 @@ def _most_specific(names: set[str], variant: Variant, wrong: Sequence[tuple[Call
 
 @lru_cache(maxsize=8)
 def _bank(variant: Variant) -> tuple[Model, ...]:
-    models = [*_scale_models(variant), *_layout_models(), *_softmax_models(), *_visibility_models(variant)]
+    models = [*_scale_models(variant), *_layout_models(), *_softmax_models(variant), *_visibility_models(variant)]
     if not variant.packed:
         models += _mask_models(variant)
     return tuple(models)
@@ -163,6 +183,7 @@ def _scale_models(variant: Variant) -> Iterator[Model]:
     # a fused kernel scales by itself: there, the usual way to the same numbers is to scale once more
     name = "scale-head-dim" if variant.kernel == "eager" else "scale-twice"
     yield Model(name, scale=lambda head_dim, hidden_dim, seq: 1 / head_dim)
+    yield Model("scale-num-heads", scale=lambda head_dim, hidden_dim, seq: (head_dim / hidden_dim) ** 0.5)
     yield Model("scale-seq", scale=lambda head_dim, hidden_dim, seq: seq**-0.5)
 
 
@@ -181,6 +202,7 @@ def _layout_models() -> Iterator[Model]:
 
     yield Model("heads-interleaved", split=interleaved)
     yield Model("heads-interleaved", split=interleaved, merge=lambda x: x.movedim(-3, -1).flatten(-2))
+    yield Model("heads-merged-interleaved", merge=lambda x: x.movedim(-3, -1).flatten(-2))
     yield Model("heads-not-transposed-back", merge=as_it_lies)
     yield Model("heads-viewed-without-transpose", split=viewed)
     yield Model("heads-viewed-without-transpose", split=viewed, merge=as_it_lies)
@@ -188,12 +210,13 @@ def _layout_models() -> Iterator[Model]:
     yield Model("heads-never-split", split=one_head, scale=lambda head_dim, hidden_dim, seq: hidden_dim**-0.5)
     yield _OverHeads("attention-over-heads")
     yield _OverHeads("attention-over-heads", causal=True)
-    yield Model("qk-swapped", order="kqv")
-    yield Model("kv-swapped", order="qvk")
-    yield Model("qv-swapped", order="vkq")
+    swaps = {"kqv": "qk-swapped", "qvk": "kv-swapped", "vkq": "qv-swapped"}
+    for order in map("".join, itertools.product("qkv", repeat=3)):
+        if order != "qkv":
+            yield Model(swaps.get(order, "operands-confused"), order=order)
 
 
-def _softmax_models() -> Iterator[Model]:
+def _softmax_models(variant: Variant) -> Iterator[Model]:
     def over(dim: int) -> Callable[[Tensor, Tensor], Tensor]:
         def weigh(scores: Tensor, visible: Tensor) -> Tensor:
             filled = scores.masked_fill(~visible, -1e30)
@@ -203,13 +226,44 @@ def _softmax_models() -> Iterator[Model]:
 
     yield Model("softmax-over-queries", weigh=over(-2))
     yield Model("softmax-over-heads", weigh=over(-3))
+
+    def sigmoid(scores: Tensor, visible: Tensor) -> Tensor:
+        return scores.sigmoid().masked_fill(~visible, 0.0)
+
+    def normalised(weights: Tensor) -> Tensor:
+        return weights / weights.sum(-1, keepdim=True).clamp_min(1e-9)
+
+    def relu(scores: Tensor, visible: Tensor) -> Tensor:
+        return normalised(scores.relu().masked_fill(~visible, 0.0))
+
+    def hard(scores: Tensor, visible: Tensor) -> Tensor:
+        best = scores.masked_fill(~visible, -1e30).argmax(-1, keepdim=True)
+        return torch.zeros_like(scores).scatter(-1, best, 1.0)
+
+    def everything(scores: Tensor, visible: Tensor) -> Tensor:
+        filled = scores.masked_fill(~visible, -1e30)
+        return filled.flatten(-2).softmax(-1).view_as(filled)
+
+    if not variant.packed:
+        yield Model("softmax-over-batch", weigh=over(0))
+    yield Model("softmax-over-everything", weigh=everything)
+    yield Model("softmax-twice", weigh=lambda scores, visible: masked_softmax(scores, visible).softmax(-1))
+    yield Model("softmax-twice", weigh=lambda scores, visible: masked_softmax(masked_softmax(scores, visible), visible))
+    yield Model("softmax-replaced", weigh=sigmoid)
+    yield Model("softmax-replaced", weigh=lambda scores, visible: normalised(sigmoid(scores, visible)))
+    yield Model("softmax-replaced", weigh=relu)
+    yield Model("softmax-replaced", weigh=hard)
     yield Model("softmax-missing", weigh=lambda scores, visible: scores.masked_fill(~visible, 0.0))
     yield Model("mean-of-values", weigh=lambda scores, visible: masked_softmax(torch.zeros_like(scores), visible))
+    yield _Inputs("returns-input", which="q", with_output=False)
+    yield _Inputs("returns-input", which="k", with_output=False)
+    for name in "qkv":
+        yield _Inputs("input-added", which=name)
     yield Model("returns-values", weigh=lambda scores, visible: torch.eye(scores.shape[-1]).double().expand_as(scores))
 
 
 # what learners write instead of the dtype's lowest number
-SMALL_CONSTANTS = (-1.0, -10.0, -50.0, -100.0, -1000.0)
+SMALL_CONSTANTS = (-1.0, -2.0, -5.0, -10.0, -20.0, -50.0, -100.0, -1000.0, -10000.0)
 
 
 def _visibility_models(variant: Variant) -> Iterator[Model]:
@@ -227,6 +281,8 @@ def _visibility_models(variant: Variant) -> Iterator[Model]:
 
     if variant.causal:
         yield Model("causal-missing", visible=shaped(lambda ones: ones))
+        if not variant.packed:
+            yield Model("nothing-masked", visible=_everything)
         yield Model("causal-strict", visible=shaped(lambda ones: ones.tril(-1)))
         yield Model("causal-one-ahead", visible=shaped(lambda ones: ones.tril(1)))
         yield Model("causal-transposed", visible=shaped(lambda ones: ones.triu()))
@@ -235,6 +291,7 @@ def _visibility_models(variant: Variant) -> Iterator[Model]:
             yield Model("causal-dropped-without-mask", visible=shaped(lambda ones: ones, "unmasked"))
     else:
         yield Model("causal-added", visible=shaped(torch.tril))
+        yield Model("diagonal-missing", visible=shaped(lambda ones: ~torch.eye(len(ones), dtype=torch.bool)))
     if variant.packed:
         yield Model("sequences-not-separated", visible=_one_sequence)
 
@@ -254,6 +311,9 @@ def _mask_models(variant: Variant) -> Iterator[Model]:
     yield Model("mask-inverted", visible=with_mask(lambda mask: ~mask[:, None, :]))
     yield Model("mask-ignored", visible=with_mask(every_key))
     yield Model("mask-on-queries", visible=with_mask(lambda mask: mask[:, :, None]))
+    yield Model("mask-of-first-sequence", visible=with_mask(lambda mask: mask[:1, None, :].expand(len(mask), -1, -1)))
+    yield Model("mask-as-lengths", visible=with_mask(lambda mask: mask.sort(-1, descending=True).values[:, None, :]))
+    yield _AfterSoftmax("mask-zeroes-inputs", weigh=lambda scores, visible: (scores * visible).softmax(-1) * visible)
     for constant in SMALL_CONSTANTS:
         yield Model("mask-constant-too-small", weigh=_filled_with(constant))
         yield Model("mask-constant-too-small", weigh=_added(constant))
@@ -261,6 +321,15 @@ def _mask_models(variant: Variant) -> Iterator[Model]:
     yield _AfterSoftmax("mask-multiplied", weigh=lambda scores, visible: (scores * visible).softmax(-1))
     if variant.causal:
         yield from _padding_models()
+
+
+def _everything(variant: Variant, arguments: dict[str, Any]) -> Tensor:
+    return torch.ones_like(visible_keys(variant, arguments))
+
+
+def _mask_or_triangle(variant: Variant, arguments: dict[str, Any]) -> Tensor:
+    triangle, mask = visible_keys(variant, arguments | {"mask": None}), arguments["mask"]
+    return triangle if mask is None else triangle | mask[:, None, :]
 
 
 def _filled_with(constant: float) -> Callable[[Tensor, Tensor], Tensor]:
@@ -276,6 +345,18 @@ class _AfterSoftmax(Model):
     """Everything masked is zeroed after the softmax, the triangle too."""
 
     weigh: Callable[[Tensor, Tensor], Tensor] = lambda scores, visible: scores.softmax(-1) * visible
+
+
+@dataclass(frozen=True)
+class _Inputs(Model):
+    """The right output plus one of the inputs, or that input alone."""
+
+    which: str = "q"
+    with_output: bool = True
+
+    def output(self, variant: Variant, arguments: dict[str, Any]) -> tuple[Tensor, Tensor]:
+        output, defined = Model(self.name).output(variant, arguments)
+        return arguments[self.which].double() + (output if self.with_output else 0.0), defined
 
 
 @dataclass(frozen=True)
@@ -309,6 +390,10 @@ class _KeepsTriangle(Model):
 
 
 def _padding_models() -> Iterator[Model]:
+    yield Model("mask-or-causal", visible=_mask_or_triangle)
+    yield _KeepsTriangle(
+        "mask-zeroes-inputs", pad=lambda scores, keys, triangle: masked_softmax(scores * keys, triangle) * keys
+    )
     yield _KeepsTriangle(
         "mask-after-softmax", pad=lambda scores, keys, triangle: masked_softmax(scores, triangle) * keys
     )

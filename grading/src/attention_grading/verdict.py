@@ -10,6 +10,7 @@ from attention_grading.cases import POINTS, grouped, plan
 from attention_grading.kernel_service import MARKED_KERNELS, MarkedKernels
 from attention_grading.marks import marked_kernels
 from attention_grading.mistakes import diagnose
+from attention_grading.symptoms import recognise
 from attention_lab.calls import Call, Failure, Outcome, perform_on
 from attention_lab.checks import Case, CheckFailed, checked_on
 from attention_lab.variants import Variant
@@ -105,13 +106,18 @@ def judge_outcomes(variant: Variant, seed: str, outcomes: Sequence[Outcome], not
     checks = []
     for name in POINTS:
         own = [(pair, problem) for pair, problem in zip(pairs, problems, strict=True) if pair[0].check == name]
-        checks.append(_result(variant, name, [pair for pair, _ in own], [problem for _, problem in own], whole))
+        right_before = all(check.passed for check in checks if check.name in ("values", "masking"))
+        performed = list(zip(*_flat(pairs), strict=True))
+        checks.append(
+            _result(variant, name, [pair for pair, _ in own], [p for _, p in own], whole, performed, right_before)
+        )
     return Verdict(variant.name, tuple(checks), tuple(notes))
 
 
 def judge_check(variant: Variant, name: str, pairs: Sequence[Pair]) -> CheckResult:
     """Judge one check from its cases and their outcomes."""
-    return _result(variant, name, pairs, [problem_of(case, got) for case, got in pairs], None)
+    problems = [problem_of(case, got) for case, got in pairs]
+    return _result(variant, name, pairs, problems, None, list(zip(*_flat(pairs), strict=True)), right_before=False)
 
 
 def problem_of(case: Case, outcomes: Sequence[Outcome]) -> CheckFailed | None:
@@ -124,7 +130,13 @@ def problem_of(case: Case, outcomes: Sequence[Outcome]) -> CheckFailed | None:
 
 
 def _result(
-    variant: Variant, name: str, pairs: Sequence[Pair], problems: Sequence[CheckFailed | None], diagnosis: str | None
+    variant: Variant,
+    name: str,
+    pairs: Sequence[Pair],
+    problems: Sequence[CheckFailed | None],
+    diagnosis: str | None,
+    performed: Sequence[tuple[Call, Outcome]],
+    right_before: bool,
 ) -> CheckResult:
     """A check passes when all its cases do; the first that does not gives the message."""
     lines = tuple(
@@ -138,6 +150,9 @@ def _result(
         diagnosis = None
     elif diagnosis is None:
         diagnosis = diagnose(variant, *_flat(pairs))
+    if diagnosis is None:
+        judged = [(case, got, problem) for (case, got), problem in zip(pairs, problems, strict=True)]
+        diagnosis = recognise(variant, judged, performed, right_before)
     return CheckResult(name, POINTS[name], 0, str(failed), diagnosis, lines)
 
 
