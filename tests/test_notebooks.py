@@ -16,8 +16,9 @@ import yaml
 from nbclient import NotebookClient
 
 from attention_grading.cases import POINTS
+from attention_grading.course import read_course
 from attention_grading.normalise import normal_text, notebooks_in
-from attention_grading.release import generate
+from attention_grading.release import generate, pin_readme
 from attention_lab.submission import INSTRUCTOR_IDS, SOLUTION_ID
 from attention_lab.variants import VARIANTS
 
@@ -47,6 +48,10 @@ def seconds(cell: nbformat.NotebookNode) -> float:
 
 def pictures(cell: nbformat.NotebookNode) -> int:
     return sum("image/png" in output.get("data", {}) for output in cell.outputs)
+
+
+def stdout(cell: nbformat.NotebookNode) -> str:
+    return "".join(output.text for output in cell.outputs if output.output_type == "stream")
 
 
 def test_all_six_have_the_same_cells_in_the_same_order():
@@ -106,6 +111,13 @@ def test_code_cells_are_short():
                 assert len(lines) <= 15, f"{stem}, {cell_id}: {len(lines)} lines"
 
 
+def test_text_cells_are_short():
+    for stem, path in MASTERS.items():
+        for cell_id, cell in cells_of(path).items():
+            if cell.cell_type == "markdown":
+                assert len(cell.source.split()) <= 120, f"{stem}, {cell_id}: {len(cell.source.split())} words"
+
+
 @pytest.fixture(scope="module")
 def generated(tmp_path_factory) -> dict[str, Path]:
     return dict(zip(STEMS, generate(ROOT, tmp_path_factory.mktemp("release") / "course"), strict=True))
@@ -126,6 +138,8 @@ def test_release_holds_no_answers_and_no_placeholders(stem):
     for line in code:
         if len(line) > 12 and line not in ("else:",):
             assert json.dumps(line)[1:-1] not in text, line
+    for words in (ROOT / "socratic_prompt.md", ROOT / "release" / "AGENTS.md"):
+        assert not [line for line in code if len(line) > 12 and line in words.read_text()]
     for hidden in ("BEGIN HIDDEN", "BEGIN SOLUTION", "attention_grading import", "{{"):
         assert hidden not in text
     assert "raise NotImplementedError" in text
@@ -151,6 +165,7 @@ def test_source_runs_from_top_to_bottom_and_draws_both_heatmaps(stem):
     for name in HIDDEN:
         *_, last = cells[f"test-{name}"].outputs
         assert float(last["data"]["text/plain"]) == POINTS[name]
+    assert "Ready to hand in" in stdout(cells["hand-in"])
     times = {name: round(seconds(cells[name]), 2) for name in ("setup", "test-contract", "test-invariants")}
     print(f"{stem}: seconds {times}")
 
@@ -164,6 +179,23 @@ def test_release_runs_to_the_end_with_the_stub_and_fails_in_three_lines(stem):
         assert output.ename == "CheckFailed"
         assert len(output.traceback) == 3
         assert "not implemented yet" in output.traceback[0]
+    assert "is still the untouched stub" in stdout(cells["hand-in"])
+
+
+def test_readme_opens_all_six_in_colab_at_the_courses_address():
+    addresses = re.findall(r"https://colab[^)]+", (ROOT / "README.md").read_text())
+    course = read_course(ROOT)
+    assert addresses == [f"{course.colab}release/{stem}/{stem}.ipynb" for stem in STEMS], "run `make release`"
+
+
+def test_forks_address_goes_into_the_readme(tmp_path):
+    (tmp_path / "course.toml").write_text('[course]\nname = "x"\nrepository = "fork/attention"\ntag = "v9"\n')
+    (tmp_path / "README.md").write_text((ROOT / "README.md").read_text())
+    assert pin_readme(tmp_path)
+    text = (tmp_path / "README.md").read_text()
+    assert text.count("https://colab.research.google.com/github/fork/attention/blob/v9/release/0") == 6
+    assert text.count("https://colab") == 6
+    assert not pin_readme(tmp_path)
 
 
 def test_release_refuses_to_overwrite_work(tmp_path):
@@ -202,5 +234,5 @@ def test_conda_environments_hold_what_the_packages_declare():
 
 
 def split(requirement: str) -> tuple[str, str]:
-    match = re.match(r"([a-z-]+)(.*)", requirement)
+    match = re.match(r"([\w-]+)(.*)", requirement)
     return match.group(1), match.group(2)

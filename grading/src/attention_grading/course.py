@@ -28,10 +28,14 @@ class Course:
         """Absolute address of a file of the course."""
         return f"https://github.com/{self.repository}/blob/{self.tag}/{path}"
 
+    @property
+    def colab(self) -> str:
+        """Where Colab opens the course's files: a file's path follows."""
+        return f"https://colab.research.google.com/github/{self.repository}/blob/{self.tag}/"
+
     def badge(self, stem: str) -> str:
         """Markdown of the Colab badge that opens a released notebook."""
-        address = f"https://colab.research.google.com/github/{self.repository}/blob/{self.tag}"
-        return f"[Open in Colab]({address}/release/{stem}/{stem}.ipynb)"
+        return f"[Open in Colab]({self.colab}release/{stem}/{stem}.ipynb)"
 
     @property
     def kit(self) -> str:

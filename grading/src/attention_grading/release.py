@@ -7,12 +7,14 @@ command refuses and names it, unless forced.
 from __future__ import annotations
 
 import argparse
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+from attention_grading.course import read_course
 from attention_grading.demo import nbgrader, prepare
 from attention_grading.lessons import pin_lessons
 from attention_lab.variants import VARIANTS
@@ -38,6 +40,8 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"wrote {target.relative_to(course)}")
     for path in pin_lessons(course):
         print(f"wrote the course's address into {path.relative_to(course)}")
+    if pin_readme(course):
+        print("wrote the course's address into README.md")
     return 0
 
 
@@ -46,6 +50,20 @@ def generate(course: Path, folder: Path) -> list[Path]:
     prepare(course, folder)
     nbgrader(folder, "generate_assignment", "--assignment=*")
     return [folder / "release" / variant.stem / f"{variant.stem}.ipynb" for variant in VARIANTS.values()]
+
+
+def pin_readme(course: Path) -> bool:
+    """Write the address of ``course.toml`` into the README's links to Colab; returns whether they held another."""
+    path = course / "README.md"
+    before = path.read_text(encoding="utf-8")
+    after = _COLAB.sub(read_course(course).colab, before)
+    if after != before:
+        path.write_text(after, encoding="utf-8")
+    return after != before
+
+
+# owner, name, blob, tag
+_COLAB = re.compile(r"https://colab\.research\.google\.com/github(?:/[^/\s)]+){4}/")
 
 
 def changed_notebooks(course: Path) -> list[str]:
