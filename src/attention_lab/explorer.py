@@ -164,7 +164,8 @@ def _controls(state: ExplorerState) -> dict[str, widgets.DOMWidget]:
 
 def _control(kind: Callable[..., Any], label: str, options: Sequence[Any] | None = None, **more: Any) -> Any:
     """A control whose label belongs to it, so that it is read out."""
-    width = {"view": "410px", "example": "420px", "causal": "260px", **dict.fromkeys(_WITH_SLIDERS, "160px")}
+    width = {"view": "410px", "example": "420px", **dict.fromkeys(_WITH_SLIDERS, "160px")}
+    width |= dict.fromkeys(("sentence 1", "sentence 2", "padding", "query"), "285px")  # shows the toy sentences whole
     layout = widgets.Layout(width=width.get(label, "260px"))
     choices = {} if options is None else {"options": options}
     return kind(description=label, layout=layout, style={"description_width": "90px"}, **choices, **more)

@@ -14,7 +14,7 @@ from matplotlib.image import AxesImage
 from attention_lab.inputs import PAD
 from attention_lab.layout import MOST_WIDTH, TOP, Foot, foot, write_around
 from attention_lab.masked import Reason
-from attention_lab.notebook_figure import NotebookFigure, blank_figure
+from attention_lab.notebook_figure import NotebookFigure, blank_figure, text_width
 from attention_lab.panels import (
     LOOK,
     SLANTED_FROM,
@@ -90,7 +90,9 @@ def draw_steps(table: Table, title: str, said: str, divided: str, chosen: tuple[
     tokens = len(table.tokens)
     beside = label_width(table.tokens) + 0.1
     cell = min(_LARGEST_CELL, (MOST_WIDTH - LEFT - beside - GAP - 2 * BAR_ROOM) / 3 / tokens)
-    cell = max(cell, 1.75 / tokens)  # room for the panels' titles
+    titles = [f"scores: {divided}", "masked scores: hatched is −∞", "weights: softmax of each row"]
+    first, second, _ = (text_width(text, 9) for text in titles)
+    cell = max(cell, 1.75 / tokens, ((first + second) / 2 + 0.1 - GAP) / tokens)  # room for the panels' titles
     side = tokens * cell
     block = LEFT + beside + 3 * side + GAP + 2 * BAR_ROOM
     width = max(6.5, block)
@@ -102,7 +104,6 @@ def draw_steps(table: Table, title: str, said: str, divided: str, chosen: tuple[
     start = (width - block) / 2 + LEFT + beside
     places = [start, start + side + GAP, start + 2 * side + GAP + BAR_ROOM]
     y = height - TOP - PANEL_TITLE - side
-    titles = [f"scores: {divided}", "masked scores: hatched is −∞", "weights: softmax of each row"]
     axes = [axes_at(figure, x, y, side, side) for x in places]
     for panel, text in zip(axes, titles, strict=True):
         panel.set_title(text, fontsize=9)
