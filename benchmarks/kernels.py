@@ -31,7 +31,7 @@ HEAD_DIMS = (64, 128)
 PADDED_SEQ = 2048
 PADDINGS = (0.25, 0.5, 0.75)
 KERNELS = ("flash-attn", "varlen_attn", "sdpa", "eager")
-SAMPLES, SECONDS_A_ROW = 30, 0.4
+SAMPLES, SECONDS_A_ROW = 50, 0.6
 
 
 @dataclass(frozen=True)
@@ -208,8 +208,8 @@ def timed(run: Callable[[], None]) -> tuple[float, float, float]:
 def elapsed(run: Callable[[], Any]) -> float:
     """Milliseconds between two events around one call."""
     start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-    # a wait before it, so that the call is queued whole before the GPU gets to it
-    torch.cuda._sleep(200_000)
+    # about two milliseconds of waiting before it, so that all of the call is queued before the GPU gets to it
+    torch.cuda._sleep(4_000_000)
     start.record()
     run()
     end.record()
@@ -245,8 +245,8 @@ def matrix_rate(size: int = 8192) -> float:
     return 2 * size**3 / ms / 1e9
 
 
-def wrapper_cost(seq: int, rounds: int = 60) -> dict[str, float]:
-    """``varlen_attn`` directly and behind flash-attn's signature, taken in turns."""
+def wrapper_cost(seq: int, rounds: int = 300) -> dict[str, float]:
+    """``varlen_attn`` directly and behind flash-attn's signature, in turns: from call to result, nothing hidden."""
     from attention_lab import flash as routes
 
     direct = routes._varlen_attn()
@@ -261,9 +261,12 @@ def wrapper_cost(seq: int, rounds: int = 60) -> dict[str, float]:
     samples: dict[str, list[float]] = {name: [] for name in calls}
     for number in range(rounds + 5):
         for name, call in calls.items():
-            sample = elapsed(call)
+            torch.cuda.synchronize()
+            start = time.perf_counter()
+            call()
+            torch.cuda.synchronize()
             if number >= 5:
-                samples[name].append(sample)
+                samples[name].append(1e3 * (time.perf_counter() - start))
     row: dict[str, float] = {"seq": seq}
     for name, values in samples.items():
         quantiles = torch.tensor(values).double().quantile(torch.tensor([0.1, 0.5, 0.9]).double())

@@ -193,21 +193,25 @@ def require_arguments(
 
 
 def _require_shapes(q: Tensor, k: Tensor, v: Tensor) -> None:
-    shapes = ", ".join(f"{name} {list(x.shape)}" for name, x in (("q", q), ("k", k), ("v", v)))
     wanted = "q, k and v must be [total_tokens, num_heads, head_dim]"
     if q.dim() < 3:
-        raise IndexError(f"{wanted}, got {shapes}; split hidden_dim into num_heads and head_dim first")
+        raise IndexError(f"{wanted}, got {_shapes(q, k, v)}; split hidden_dim into num_heads and head_dim first")
     if q.dim() > 3 or k.dim() != 3 or v.dim() != 3:
-        raise RuntimeError(f"{wanted}, got {shapes}; packed tokens have no batch dimension")
+        raise RuntimeError(f"{wanted}, got {_shapes(q, k, v)}; packed tokens have no batch dimension")
     if k.shape != v.shape or k.shape[2] != q.shape[2]:
-        raise RuntimeError(f"{wanted} with one head_dim, and k and v alike; got {shapes}")
+        raise RuntimeError(f"{wanted} with one head_dim, and k and v alike; got {_shapes(q, k, v)}")
     if not 0 < q.shape[2] <= MAX_HEAD_DIM:
         raise RuntimeError(f"head_dim must lie between 1 and {MAX_HEAD_DIM}, got {q.shape[2]}")
     if k.shape[1] == 0 or q.shape[1] % k.shape[1]:
-        raise RuntimeError(f"the number of query heads must be a multiple of that of the key heads, got {shapes}")
+        got = _shapes(q, k, v)
+        raise RuntimeError(f"the number of query heads must be a multiple of that of the key heads, got {got}")
     for name, x in (("k", k), ("v", v)):
         if x.device != q.device:
             raise RuntimeError(f"q and {name} must be on the same device, got {q.device} and {x.device}")
+
+
+def _shapes(q: Tensor, k: Tensor, v: Tensor) -> str:
+    return ", ".join(f"{name} {list(x.shape)}" for name, x in (("q", q), ("k", k), ("v", v)))
 
 
 def _require_cu_seqlens(name: str, x: Any, q: Tensor) -> None:

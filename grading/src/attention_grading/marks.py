@@ -60,7 +60,9 @@ def _marked_flash_attn(service: KernelService) -> Iterator[None]:
     class Marked:
         @staticmethod
         def apply(*args: Any) -> Any:
-            return _marked_flash(service, real.apply(*args), dict(zip(FLASH_PARAMETERS, args, strict=False)))
+            # the mode is off meanwhile: a service in this process may call the stand-in, which is not to be marked too
+            with torch._C.DisableTorchFunction():
+                return _marked_flash(service, real.apply(*args), dict(zip(FLASH_PARAMETERS, args, strict=False)))
 
     interface.FlashAttnVarlenFunc = Marked
     try:
