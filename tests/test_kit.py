@@ -162,7 +162,7 @@ def test_heads_cut_across_tokens_are_found_under_their_own_name(name):
         )
         return function(q, k, v, num_heads, head_dim, mask)
 
-    with pytest.raises(CheckFailed, match=r"\[own query\] .* changed when q of token 1 changed"):
+    with pytest.raises(CheckFailed, match=r"\[queries keep to themselves\] .* changed when q of token 1 changed"):
         check(name, "invariants", wrong)
 
 

@@ -311,7 +311,7 @@ def _own_query(variant: Variant) -> Case:
     others = torch.ones(arguments["q"].shape[:-1], dtype=torch.bool)
     others[place] = False
     return _same_case(
-        "own query",
+        "queries keep to themselves",
         arguments,
         other,
         others,
