@@ -12,7 +12,7 @@ import matplotlib
 import nbformat
 import pytest
 import torch
-from matplotlib.colors import to_hex
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.transforms import Bbox
 from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook
@@ -31,6 +31,7 @@ from attention_lab.heatmaps import (
     mask_heatmap,
     masked_cells,
 )
+from attention_lab.panels import GREY, HATCH, INK, LEAK, SCORE_COLOURS, WEIGHT_COLOURS
 
 V, C, P, S = Reason.VISIBLE, Reason.CAUSAL, Reason.PADDING, Reason.OTHER_SEQUENCE
 WORDS = (("a", "b", "c"), ("d", "e"))
@@ -502,6 +503,38 @@ def test_a_dark_matplotlib_style_changes_nothing() -> None:
     with matplotlib.rc_context({"text.color": "white", "axes.facecolor": "black", "axes.grid": True}):
         dark = mask_heatmap("eager_causal", batch)._repr_mimebundle_()[0]["image/png"]
     assert dark == plain
+
+
+# How a colour looks with one kind of cone missing, in linear RGB. Source: Machado, Oliveira and Fernandes, A
+# Physiologically-based Model for Simulation of Color Vision Deficiency (2009), severity 1.
+COLOUR_VISION = {
+    "all cones": torch.eye(3),
+    "protanopia": torch.tensor([[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]]),
+    "deuteranopia": torch.tensor([[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]]),
+    "tritanopia": torch.tensor([[1.256, -0.077, -0.179], [-0.078, 0.931, 0.148], [0.005, 0.691, 0.304]]),
+}
+
+
+def seen(colour: str | tuple[float, ...], vision: str) -> Tensor:
+    """The colour in linear RGB, as it is seen."""
+    rgb = torch.tensor(to_rgb(colour))
+    linear = torch.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    return (COLOUR_VISION[vision] @ linear).clamp(0, 1)
+
+
+def luminance(colour: str | tuple[float, ...], vision: str) -> float:
+    return float(seen(colour, vision) @ torch.tensor([0.2126, 0.7152, 0.0722]))
+
+
+@pytest.mark.parametrize("vision", COLOUR_VISION)
+def test_colours_are_told_apart_with_colour_vision_loss(vision: str) -> None:
+    steps = [luminance(WEIGHT_COLOURS(weight / 10), vision) for weight in range(11)]
+    assert steps == sorted(steps)  # more weight is lighter
+    low, high = (seen(SCORE_COLOURS(place), vision) for place in (0.2, 0.8))
+    assert float((low - high).abs().max()) > 0.2  # negative and positive scores
+    for colour, ground, contrast in ((LEAK, "white", 3), (HATCH, GREY, 2), (INK, "white", 7)):
+        lighter, darker = luminance(ground, vision) + 0.05, luminance(colour, vision) + 0.05
+        assert lighter / darker > contrast, colour
 
 
 def test_inputs_are_not_modified() -> None:
