@@ -109,10 +109,17 @@ def nbgrader(folder: Path, environment: Mapping[str, str], *command: str) -> Non
 
 
 def shown(path: Path) -> Iterator[object]:
-    """What the code cells of a notebook show."""
+    """What the code cells of a notebook show; a stream that arrived in pieces is put together."""
     for cell in nbformat.read(path, as_version=4).cells:
         if cell.cell_type == "code":
-            yield cell.outputs
+            outputs: list[nbformat.NotebookNode] = []
+            for output in cell.outputs:
+                last = outputs[-1] if outputs else {}
+                if output.output_type == "stream" and output.name == last.get("name"):
+                    last.text += output.text
+                else:
+                    outputs.append(output)
+            yield outputs
 
 
 def _lasting(value: object, folder: str) -> object:
