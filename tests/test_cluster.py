@@ -104,7 +104,7 @@ def test_worker_killed_in_the_middle_costs_a_retry_and_nothing_else(course, here
         text=True,
         env=wide(),
     )
-    deadline = time.monotonic() + 240
+    deadline = time.monotonic() + 300
     while len(graded_files(there)) < 3:
         assert running.poll() is None, running.stdout.read()
         assert time.monotonic() < deadline

@@ -128,17 +128,19 @@ def grade_class(
                     _record(recorder, work, future.result(), close)
                 elif crew.died(error) and work.tries == 1:
                     work.tries += 1
+                    report.retries += 1
                     hand_out(work)
                 elif isinstance(error, _FATAL):
                     raise error
                 else:
-                    close(work.handed_in, [*work.lines, f"could not be graded: {_words(error, work)}"], None)
+                    why = "its process died twice" if crew.died(error) else _words(error)
+                    close(work.handed_in, [*work.lines, f"could not be graded: {why}"], None)
                 report.seconds_serial += time.perf_counter() - begun
                 if stop.signal:
                     break
             fill()
     except _FATAL as error:
-        report.stopped = str(error) or type(error).__name__
+        report.stopped = str(error) or "the workers are gone"
     report.signal = stop.signal
 
 
@@ -174,12 +176,12 @@ def _record(recorder: Recorder, work: _InWork, graded: Graded, close: Any) -> No
     try:
         lines = recorder.record(work.handed_in, graded, work.print_)
     except Exception as error:  # a full disk, a locked gradebook: the others may still be recorded
-        close(work.handed_in, [*work.lines, *said, f"could not be recorded: {_words(error, work)}"], None)
+        close(work.handed_in, [*work.lines, *said, f"could not be recorded: {_words(error)}"], None)
     else:
         close(work.handed_in, [*work.lines, *said, *lines], graded)
 
 
-def _words(error: BaseException, work: _InWork) -> str:
-    if work.tries > 1:
-        return f"its process died twice ({error})"
+def _words(error: BaseException) -> str:
+    if isinstance(error, TimeoutError):
+        return "its process did not answer in time"
     return f"{type(error).__name__}: {error}".splitlines()[0]

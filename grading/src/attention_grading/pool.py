@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Sequence
 from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Protocol
@@ -51,7 +52,10 @@ class LocalPool:
         return 2 * self._workers
 
     def submit(self, tasks: Sequence[NotebookTask], terms: GradingTerms) -> Future[Graded]:
-        return self._pool.schedule(grade_submission, (tasks, terms), timeout=patience(tasks, terms))
+        try:
+            return self._pool.schedule(grade_submission, (tasks, terms), timeout=patience(tasks, terms))
+        except RuntimeError as error:  # all processes ended while they had nothing to do
+            raise BrokenProcessPool("the pool's processes are gone") from error
 
     def died(self, error: BaseException) -> bool:
         return isinstance(error, ProcessExpired)

@@ -32,6 +32,7 @@ class Report:
         seconds: Wall-clock time of the run.
         seconds_planning: Of it, until the first submission was handed to a worker.
         seconds_serial: What this process spent on reading and recording.
+        retries: Submissions that were handed out again because their process had died.
         signal: The signal that ended the run; 0 where none did.
         stopped: Why the run ended early; empty where it did not.
     """
@@ -46,6 +47,7 @@ class Report:
     seconds: float = 0.0
     seconds_planning: float = 0.0
     seconds_serial: float = 0.0
+    retries: int = 0
     signal: int = 0
     stopped: str = ""
 
