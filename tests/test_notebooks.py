@@ -9,6 +9,7 @@ import sys
 import tomllib
 from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import pytest
@@ -18,8 +19,9 @@ from nbclient import NotebookClient
 from attention_grading.cases import POINTS
 from attention_grading.course import read_course
 from attention_grading.normalise import normal_text, notebooks_in
+from attention_grading.preprocessors import show_outputs
 from attention_grading.release import generate, pin_readme
-from attention_lab.submission import INSTRUCTOR_IDS, SOLUTION_ID
+from attention_lab.submission import GRADED_IDS, HAND_IN_ID, INSTRUCTOR_IDS, SOLUTION_ID
 from attention_lab.variants import VARIANTS
 
 ROOT = Path(__file__).parents[1]
@@ -180,6 +182,20 @@ def test_release_runs_to_the_end_with_the_stub_and_fails_in_three_lines(stem):
         assert len(output.traceback) == 3
         assert "not implemented yet" in output.traceback[0]
     assert "is still the untouched stub" in stdout(cells["hand-in"])
+
+
+def test_grader_runs_neither_the_graded_cells_nor_the_look_at_the_learners_file():
+    notebook = nbformat.read(MASTERS[STEMS[0]], as_version=4)
+    ran = []
+
+    def show(sources):
+        ran.extend(sources)
+        return SimpleNamespace(outputs=[[] for _ in sources], ended=None)
+
+    assert show_outputs(notebook, SimpleNamespace(show=show)) == []
+    cells = cells_of(MASTERS[STEMS[0]])
+    left_out = {cell_id for cell_id, cell in cells.items() if cell.cell_type == "code" and cell.source not in ran}
+    assert left_out == {HAND_IN_ID, *GRADED_IDS}
 
 
 def test_readme_opens_all_six_in_colab_at_the_courses_address():
