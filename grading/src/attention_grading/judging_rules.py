@@ -10,11 +10,12 @@ from typing import Any
 
 from traitlets import Bool, Float, Integer, Unicode
 from traitlets.config import SingletonConfigurable
+from traitlets.log import get_logger
 
 from attention_grading.display import OutputLimits
 from attention_grading.limits import Limits
 from attention_grading.seed import course_seed
-from attention_grading.session import Session
+from attention_grading.session import UNCONFINED, Session
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,8 @@ class JudgingRules(SingletonConfigurable):
         if self._session is None:
             session = self.terms(coursedir).session()
             session.start()
+            if not session.confined:
+                get_logger().warning(UNCONFINED)  # Formgrader shows the log, and no warnings of Python's
             atexit.register(session.close)
             self._session = session
         return self._session

@@ -58,6 +58,11 @@ class Session:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
+    @property
+    def confined(self) -> bool:
+        """Whether learners' code runs confined; known once it has started."""
+        return bool(self._confined)
+
     def start(self) -> None:
         """Start the worker and test its confinement; does nothing where it runs.
 
