@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from lab_page import HEIGHT, WIDTH, LabPage
+from lab_page import SECONDS, LabPage, visiting
 from lab_server import LabServer
-from playwright.sync_api import Browser, Route, expect, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from attention_grading.demo import prepare
 
 ROOT = Path(__file__).parents[2]
 SHOTS = ROOT / "build" / "screenshots"  # for people to look at
-SECONDS = 60
 FLAGS = (
     "--no-sandbox",  # the pages are this course's own, and root has no other way
     "--disable-gpu",
@@ -47,28 +47,16 @@ def course_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def shots(request: pytest.FixtureRequest) -> Path:
+    """Folder of the module's screenshots."""
+    folder = SHOTS / request.module.__name__.removeprefix("test_")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 @pytest.fixture
-def visit(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Callable[[LabServer], LabPage]]:
-    """Open JupyterLab in a fresh page; at the end the kernels stop and nothing may have been complained about."""
-    shots = SHOTS / request.module.__name__.removeprefix("test_")
-    shots.mkdir(parents=True, exist_ok=True)
-    pages: list[LabPage] = []
-
-    def visit(server: LabServer) -> LabPage:
-        context = browser.new_context(viewport={"width": WIDTH, "height": HEIGHT})
-        context.set_default_timeout(SECONDS * 1000)
-        context.grant_permissions(["clipboard-read", "clipboard-write"])
-        context.route(lambda address: not address.startswith(server.address), _offline)
-        pages.append(LabPage(context.new_page(), server, shots))
-        pages[-1].start()
-        return pages[-1]
-
-    yield visit
-    for lab in pages:
-        lab.leave()
-        assert lab.complaints == []
-
-
-def _offline(route: Route) -> None:
-    """Tests reach no other server; a page that would wait for one must do without."""
-    route.abort()
+def visit(browser: Browser, shots: Path) -> Iterator[Callable[[LabServer], LabPage]]:
+    """Open JupyterLab in a fresh page."""
+    with ExitStack() as pages:
+        yield lambda server: pages.enter_context(visiting(browser, server, shots))

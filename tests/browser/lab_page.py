@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from lab_server import LabServer
-from playwright.sync_api import ConsoleMessage, Locator, Page
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page
 
 WIDTH, HEIGHT = 1280, 900
+SECONDS = 60
 ERROR = "application/vnd.jupyter.stderr"  # what JupyterLab shows an error as
 
 OPEN = """async path => {
@@ -37,6 +40,21 @@ WHOLE_HEIGHT = """() => {
   return Math.ceil(cells.at(-1).bottom - cells[0].top + around + 40);
 }"""
 TO_THE_TOP = "document.querySelector('.jp-NotebookPanel:not(.lm-mod-hidden) .jp-WindowedPanel-outer').scrollTop = 0"
+
+
+@contextmanager
+def visiting(browser: Browser, server: LabServer, shots: Path) -> Iterator[LabPage]:
+    """Open JupyterLab in a fresh page; at the end its kernels stop, and nothing may have been complained about."""
+    context = browser.new_context(viewport={"width": WIDTH, "height": HEIGHT})
+    context.set_default_timeout(SECONDS * 1000)
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    # no other server is reached: a page that would wait for one must do without
+    context.route(lambda address: not address.startswith(server.address), lambda route: route.abort())
+    lab = LabPage(context.new_page(), server, shots)
+    lab.start()
+    yield lab
+    lab.leave()
+    assert lab.complaints == []
 
 
 class LabPage:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from lab_page import LabPage
+from lab_page import LabPage, visiting
 from lab_server import LabServer, lab_server
-from playwright.sync_api import Locator, expect
+from playwright.sync_api import Browser, Locator, expect
 
 pytestmark = pytest.mark.needs("chromium")
 
 LESSON = "notebooks/08_mask_explorer.ipynb"
-Visit = Callable[[LabServer], LabPage]
 # Space opens a list; JupyterLab keeps bare arrows for itself
 NEXT, PREVIOUS = ("Space", "ArrowDown", "Enter"), ("Space", "ArrowUp", "Enter")
 
@@ -24,13 +23,21 @@ def server(course_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield server
 
 
+@pytest.fixture(scope="module")
+def lesson(browser: Browser, server: LabServer, shots: Path) -> Iterator[LabPage]:
+    with visiting(browser, server, shots) as lab:
+        lab.open(LESSON)
+        lab.run_all()
+        yield lab
+
+
 @pytest.fixture
-def lab(server: LabServer, visit: Visit) -> LabPage:
-    lab = visit(server)
-    lab.open(LESSON)
-    lab.run_all()
-    explorer(lab).locator("img").wait_for()
-    return lab
+def lab(lesson: LabPage) -> LabPage:
+    """The lesson with an explorer that nobody has touched."""
+    lesson.run_cell("explorer")
+    lesson.run_cell("explorer-picture")
+    explorer(lesson).locator("img").wait_for()
+    return lesson
 
 
 def explorer(lab: LabPage) -> Locator:
