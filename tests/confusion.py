@@ -97,7 +97,8 @@ def naming_lines(results: list[Judged]) -> list[str]:
     unnamed = [f"{r.answer.variant}/{r.answer.name}" for r in known if not r.named]
     return [
         f"named rightly: {len(rightly)} of {len(known)} wrong answers whose mistake has a name "
-        f"({100 * len(rightly) / max(1, len(known)):.0f}%), {len(rightly)} of {len(wrong)} wrong answers in all",
+        f"({100 * len(rightly) / max(1, len(known)):.0f}%), {len(rightly)} of {len(wrong)} wrong answers in all "
+        f"({100 * len(rightly) / max(1, len(wrong)):.0f}%)",
         f"named wrongly: {len(misnamed)}",
         f"not named, though the bank has a name: {', '.join(unnamed) or 'none'}",
     ]
@@ -108,16 +109,23 @@ def misnamed_answers(results: list[Judged]) -> list[Judged]:
     return [r for r in results if r.named and r.named != r.answer.diagnosis]
 
 
-def record_errors() -> dict[tuple[str, str], float]:
-    """Keep the worst error of each comparison from now on, by what is compared and its dtype."""
-    worst: dict[tuple[str, str], float] = {}
+def record_errors() -> dict[tuple[str, str, str], tuple[float, float]]:
+    """Keep the worst comparisons from now on, by kernel, dtype and what is compared.
+
+    Returns:
+        The worst error, and the largest share of its tolerance that any error took up; filled while answers are judged.
+    """
+    worst: dict[tuple[str, str, str], tuple[float, float]] = {}
     require_close = verify._require_close
 
-    def recording(case, call, got, expected, what, *rest):
+    def recording(variant, case, call, got, expected, what, hint, slack=1.0):
         dtype = str(call.arguments["q"].dtype).removeprefix("torch.")
-        key = ("a gradient" if "gradient" in what else f"outputs, {case}" if "large" in case else "outputs", dtype)
-        worst[key] = max(worst.get(key, 0.0), float(verify.relative_error(got, expected).max()))
-        require_close(case, call, got, expected, what, *rest)
+        size = "a gradient" if "gradient" in what else "large scores" if "scores" in case else "output"
+        error = float(verify.relative_error(got, expected).max())
+        before = worst.get((variant.kernel, dtype, size), (0.0, 0.0))
+        share = error / (slack * verify.tolerance(variant, call))
+        worst[variant.kernel, dtype, size] = (max(before[0], error), max(before[1], share))
+        require_close(variant, case, call, got, expected, what, hint, slack)
 
     verify._require_close = recording
     return worst
@@ -159,8 +167,9 @@ def main() -> int:
                     console.print("    " + next(c.message for c in r.verdict.checks if not c.passed), markup=False)
     if options.seeds > 1:
         console.print(f"{len(right_answers)} right answers over {options.seeds} seeds: {failures} failures")
-        for (what, dtype), error in sorted(worst.items()):
-            console.print(f"  worst error of {what} in {dtype}: {error:.2g} (|got - reference| / (1 + |reference|))")
+        console.print("worst error, |got - reference| / (1 + |reference|), and the largest share of its tolerance:")
+        for (kernel, dtype, what), (error, share) in sorted(worst.items()):
+            console.print(f"| {kernel} | {dtype} | {what} | {error:.2g} | {share:.0%} |")
     return 1 if bad or failures or misnamed_answers(results) else 0
 
 

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-from solutions import eager, flash, sdpa
-from solutions.answer import Answer
+from dataclasses import replace
 
-CORPUS: list[Answer] = [*eager.answers(), *sdpa.answers(), *flash.answers()]
+from solutions import eager, flash, sdpa, styles, traps
+from solutions.answer import Answer
+from solutions.symptoms import SYMPTOMS
+
+
+def _with_symptom(answer: Answer) -> Answer:
+    symptom = SYMPTOMS[answer.variant.partition("_")[0]].get(answer.name)
+    return answer if symptom is None else replace(answer, diagnosis=symptom)
+
+
+CORPUS: list[Answer] = [
+    _with_symptom(answer) for group in (eager, sdpa, flash, styles, traps) for answer in group.answers()
+]
 
 __all__ = ["CORPUS", "Answer"]

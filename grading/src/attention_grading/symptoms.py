@@ -6,6 +6,7 @@ a learner can be told. A name is given only where the symptom leaves no doubt: b
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 
@@ -48,7 +49,7 @@ SENTENCES: dict[str, str] = {
     "inputs-modified": "an operation writes into the inputs: work on new tensors",
     "gradient-cut": "the graph is cut: detach, no_grad, .data, numpy or a new tensor made from old numbers",
     "gradient-bent": "the numbers are right and their gradients are not: something is hidden from autograd",
-    "empty-rows-nan": "a row that sees no key gives NaN: softmax over nothing but minus infinity divides 0 by 0",
+    "empty-rows-nan": "a row that sees no key gives NaN: its softmax divides 0 by 0",
     "empty-rows-nan-gradient": "a row that sees no key gives NaN gradients: the repair after the softmax hides the NaN "
     "in the output alone",
     "softmax-overflows": "exp overflows where scores are large: the row's maximum has to be subtracted first",
@@ -200,16 +201,19 @@ def _of_nan(variant: Variant, pairs: Sequence[Performed]) -> str | None:
         empty = all(bool((~bad | ~visible_keys(variant, call.arguments).any(-1)).all()) for call, bad in where)
         if empty:
             return "empty-rows-nan"
-        large = [(call, bad) for call, bad in where if bool(bad.any())]
-        if all(expected_of(variant, call).largest_score > 80 for call, _ in large):
-            return "softmax-overflows"
-        return None
+        overflowing = all(_may_overflow(variant, call) for call, bad in where if bool(bad.any()))
+        return "softmax-overflows" if overflowing else None
     for call, outcome in pairs:
         if any(g is not None and not bool(torch.isfinite(g).all()) for g in outcome.gradients.values()) and bool(
             visible_keys(variant, call.arguments).any(-1).all()
         ):
             return None  # NaN gradients without an empty row have another cause
     return "empty-rows-nan-gradient"
+
+
+def _may_overflow(variant: Variant, call: Call) -> bool:
+    """Whether exp of the scores themselves leaves the dtype's range."""
+    return expected_of(variant, call).largest_score > 0.9 * math.log(torch.finfo(call.arguments["q"].dtype).max)
 
 
 def _is_right(variant: Variant, call: Call, outcome: Outcome) -> bool:
