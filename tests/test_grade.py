@@ -21,6 +21,7 @@ import psutil
 import pytest
 from classes import InlineCrew, database, grade, grade_command, graded_files, hand_in, make_course, rows, scores, wide
 from nbgrader.api import Gradebook
+from nbgrader.utils import find_all_files
 
 from attention_grading import cli, pipeline, pool, recording
 from attention_grading.cases import PUBLIC_SEED
@@ -29,6 +30,7 @@ from attention_grading.display import OutputLimits
 from attention_grading.handed_in import STAMP, fingerprint, stamp_of
 from attention_grading.judging_rules import Terms
 from attention_grading.limits import Limits
+from attention_grading.nbgrader_course import load_course
 from attention_grading.pipeline import Graded, GradingTerms, NotebookTask, grade_submission
 from attention_grading.processes import WorkerFailed
 
@@ -244,6 +246,23 @@ def test_manual_grades_survive_as_nbgrader_keeps_them(small):
     assert points(small) == RIGHT | {"bob": 6}
     with Gradebook(database(small), "attention") as gradebook:
         assert gradebook.find_grade("test-masking", STEM, STEM, "bob").needs_manual_grade
+
+
+def test_half_a_character_in_a_cell_costs_nobody_the_grade(small):
+    path = small / "submitted" / "ann" / STEM / f"{STEM}.ipynb"
+    text = path.read_text()
+    path.write_text(text.replace("def eager_causal_attention(", "word = '\\ud800'\\ndef eager_causal_attention(", 1))
+    assert path.read_text() != text
+    assert run("--verdict-only") == 0
+    assert points(small) == RIGHT
+
+
+def test_stamp_stays_out_of_feedback(small):
+    assert run("--verdict-only") == 0
+    folder = small / "autograded" / "ann" / STEM
+    course = load_course(small)
+    assert stamp_of(folder) is not None
+    assert [Path(path).name for path in find_all_files(str(folder), course.coursedir.ignore)] == [f"{STEM}.ipynb"]
 
 
 def test_dry_run_writes_nothing(small, capsys):

@@ -206,8 +206,9 @@ def source_of(cell: dict[str, Any]) -> str:
     """A cell's text, whether it is kept as one string or as lines."""
     source = cell.get("source", cell.get("input", ""))  # format 3 called it input
     if isinstance(source, list):
-        return "".join(part for part in source if isinstance(part, str))
-    return source if isinstance(source, str) else ""
+        source = "".join(part for part in source if isinstance(part, str))
+    # JSON can hold halves of characters, which no file can
+    return source.encode("utf-8", "replace").decode("utf-8") if isinstance(source, str) else ""
 
 
 def _listed(value: Any) -> list[Any]:
