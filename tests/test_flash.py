@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import types
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -14,7 +15,7 @@ from attention_grading.cases import PUBLIC_SEED, flat_calls, plan
 from attention_grading.processes import WorkerFailed, worker_environment
 from attention_grading.session import Session
 from attention_grading.verdict import judge_outcomes, perform_here
-from attention_lab import flash, flash_varlen_attn
+from attention_lab import compare, flash, flash_varlen_attn, measure
 from attention_lab.calls import Call, perform_on
 from attention_lab.flash import Found, choose, implementation, working
 from attention_lab.flash_stand_in import flash_attn_varlen_stand_in
@@ -261,3 +262,23 @@ def test_marks_reach_varlen_attn_behind_the_signature(on_cpu):
     adapted = flash_varlen_attn.adapt(varlen_2_11)
     assert kernel_points(lambda q, k, v, cu, longest: adapted(q, k, v, cu, cu, longest, longest, causal=True)) == 1
     assert flash.flash_route().name in ("stand-in", "varlen_attn", "flash-attn")
+
+
+def test_lesson_07_gives_flash_functions_their_inputs_where_the_kernel_runs(monkeypatch, capsys):
+    stem = get_variant("flash_causal").stem
+    source = Path(__file__).parents[1] / "source"
+    asked = []
+
+    def perform_elsewhere(device, function, call):
+        asked.append(device)
+        return perform_on("cpu", function, call)
+
+    for module in (compare, measure):
+        monkeypatch.setattr(module, "checked_on", lambda variant: "cuda" if variant.packed else "cpu")
+    monkeypatch.setattr(compare, "perform_on", perform_elsewhere)
+    loaded = compare.load_functions(source)
+    assert stem.removeprefix("06_") in loaded.functions
+    assert asked == ["cpu"] * 4 + ["cuda"] * 2
+    costs = measure.measure(loaded.functions, "cpu", lengths=(8,))
+    assert set(costs) == {name for name in loaded.functions if "flash" not in name}
+    assert capsys.readouterr().out.count("its kernel runs on the GPU alone") == 2

@@ -27,6 +27,8 @@ ROOT = Path(__file__).parents[2]
 def execute(path: Path) -> tuple[NotebookNode, float]:
     """The executed notebook and the seconds that it took."""
     notebook = nbformat.read(path, as_version=4)
+    for cell in notebook.cells:  # lesson 07 looks at finished functions
+        cell.source = cell.source.replace('folder = "../release"', 'folder = "../source"')
     begin = time.perf_counter()
     client = NotebookClient(notebook, timeout=240, kernel_name="python3", resources={"metadata": {"path": path.parent}})
     client.allow_errors = True

@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from attention_lab.calls import Call, perform
+from attention_lab.calls import Call, perform, perform_on
+from attention_lab.checks import checked_on
 from attention_lab.inputs import PackedBatch, PaddedBatch, pack, running_sum
 from attention_lab.loading import load
 from attention_lab.submission import NotJudgeable, read_submission
@@ -164,7 +165,7 @@ def _load_one(folder: Path, variant: Variant) -> Callable[..., Tensor]:
     if not callable(function):
         raise NotJudgeable(f"{variant.function_name} was not found; run the notebook from the top")
     batch = paired_batches((3, 2))[variant.packed]
-    outcome = perform(function, Call(batch.arguments()))
+    outcome = perform_on(checked_on(variant), function, Call(batch.arguments()))
     if outcome.failure is not None and outcome.failure.is_stub:
         raise NotJudgeable(f"not written yet; it waits in {variant.stem}.ipynb")
     if outcome.failure is not None:

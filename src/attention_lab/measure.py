@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from attention_lab.calls import failure_of
+from attention_lab.checks import checked_on
 from attention_lab.compare import Functions, paired_batches
 from attention_lab.curves import Curves, Point, draw_curves, handles
 from attention_lab.layout import TOP, foot, write_around
@@ -61,6 +62,10 @@ def measure(functions: Functions, device: str = "cpu", lengths: Sequence[int] | 
     Returns:
         By variant and length.
     """
+    for name in functions:
+        if device == "cpu" and checked_on(VARIANTS[name]) != "cpu":
+            print(f"{name} is left out: its kernel runs on the GPU alone")
+    functions = {name: f for name, f in functions.items() if device != "cpu" or checked_on(VARIANTS[name]) == "cpu"}
     costs: Costs = {}
     for length in lengths or (GPU_LENGTHS if device == "cuda" else CPU_LENGTHS):
         for name, cost in _costs_of_batch(functions, (length,) * BATCH, device).items():
