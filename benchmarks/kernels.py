@@ -1,7 +1,7 @@
-"""Time attention kernels on this machine's GPU, or draw what was timed.
+"""Time attention kernels on this machine's GPU, or record what was timed.
 
     python benchmarks/kernels.py --out kernels.json [--seconds 400]     run it again until it says that all is there
-    python benchmarks/kernels.py --plot kernels.json                    figures, and the table in benchmarks/README.md
+    python benchmarks/kernels.py --record kernels.json                  figures, tables, and what lesson 07 shows
 
 Each function is timed as a learner writes it, from ``[..., hidden_dim]`` to ``[..., hidden_dim]``, in bf16, at a
 constant number of tokens. Every row is written as soon as it is measured.
@@ -30,6 +30,7 @@ SEQUENCES = (512, 1024, 2048, 4096, 8192, 16384)
 HEAD_DIMS = (64, 128)
 PADDED_SEQ = 2048
 PADDINGS = (0.25, 0.5, 0.75)
+RECORDED = Path(__file__).parents[1] / "src/attention_lab/data/kernels.json"
 KERNELS = ("flash-attn", "varlen_attn", "sdpa", "eager")
 SAMPLES, SECONDS_A_ROW = 50, 0.6
 
@@ -332,23 +333,42 @@ def run(out: Path, kernels: Sequence[str], seconds: float, console: Console) -> 
     return True
 
 
+def one_row_a_line(report: dict[str, Any]) -> str:
+    """The report as JSON that a diff can be read of, with four digits of each measured number."""
+
+    def rounded(value: Any) -> Any:
+        return float(f"{value:.4g}") if isinstance(value, float) else value
+
+    parts = []
+    for name, value in report.items():
+        if isinstance(value, list):
+            rows = ",\n".join("  " + json.dumps({key: rounded(x) for key, x in row.items()}) for row in value)
+            parts.append(f'"{name}": [\n{rows}\n ]')
+        else:
+            parts.append(f'"{name}": {json.dumps(rounded(value))}')
+    return "{\n " + ",\n ".join(parts) + "\n}\n"
+
+
 def main() -> int:
-    """Measure or draw; returns 0, or 3 where the time ended before the rows did."""
+    """Measure or record; returns 0, or 3 where the time ended before the rows did."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     mode = parser.add_mutually_exclusive_group(required=True)
     mode.add_argument("--out", type=Path, help="measure, and keep the rows in this file")
-    mode.add_argument("--plot", type=Path, help="draw figures and table from this file")
+    mode.add_argument("--record", type=Path, help="draw figures and tables from this file, and keep it for lesson 07")
     parser.add_argument("--kernel", choices=KERNELS, action="append", help="time this one only; may be given again")
     parser.add_argument("--seconds", type=float, default=480, help="stop after so many (default: %(default)g)")
     options = parser.parse_args()
     console = Console(highlight=False)
-    if options.plot:
+    if options.record:
         from kernel_figures import write_all
 
-        write_all(json.loads(options.plot.read_text()), Path(__file__).parent)
+        report = json.loads(options.record.read_text())
+        write_all(report, Path(__file__).parent)
+        RECORDED.parent.mkdir(exist_ok=True)
+        RECORDED.write_text(one_row_a_line(report))
         return 0
     if not torch.cuda.is_available():
-        console.print("There is no CUDA GPU here; draw recorded rows with --plot.")
+        console.print("There is no CUDA GPU here; draw recorded rows with --record.")
         return 2
     complete = run(options.out, options.kernel or KERNELS, options.seconds, console)
     console.print(f"{'all' if complete else 'not yet all'} rows are in {options.out}")
