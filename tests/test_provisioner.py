@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -129,6 +130,15 @@ def test_next_kernel_starts_after_the_warm_process_was_killed():
         assert warm_pid() != first
 
 
+def test_kernel_starts_at_once_after_the_warm_process_was_killed():
+    with kernel():
+        first = warm_pid()
+    os.kill(first, 9)  # nobody has noticed yet
+    with kernel() as warm:
+        assert warm.run("print(3)")["text"] == "3\n"
+        assert warm_pid() != first
+
+
 def test_interrupt_ends_the_cell_and_not_the_kernel():
     with kernel() as warm:
         warm.client.execute("while True: pass")
@@ -232,11 +242,13 @@ def test_unconfined_kernel_is_one_like_any_other(tmp_path, monkeypatch):
     assert (tmp_path / "new.txt").read_text() == "of the user"
 
 
-def test_kernels_of_other_languages_are_refused_by_name(tmp_path):
+def test_kernels_of_other_languages_are_refused_by_name_and_leave_no_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     manager = KernelManager()
     manager._kernel_spec = KernelSpec(argv=["R", "-e", "IRkernel::main()"], display_name="R", language="R")
     with pytest.raises(KernelNotWarm, match="the kernel 'R' is not started by"):
         manager.start_kernel()
+    assert not list(tmp_path.glob("attention-kernel-*"))
 
 
 def test_module_that_cannot_be_preloaded_is_named():

@@ -51,7 +51,6 @@ class WarmProvisioner(LocalProvisioner):
         help="What to import beforehand, beside torch, matplotlib and IPython",
     ).tag(config=True)
 
-    _server: WarmKernels | None = None
     _sockets: Path | None = None
     _own_env: dict[str, str] | None = None
 
@@ -72,13 +71,20 @@ class WarmProvisioner(LocalProvisioner):
             KernelNotWarm: The kernelspec is not IPython's, this platform cannot fork or confine, or the warm process
                 would not start.
         """
+        try:
+            await self._launch(cmd, kwargs)
+        except BaseException:
+            self._remove_sockets()  # a kernel that never ran is never cleaned up after
+            raise
+        return self.connection_info
+
+    async def _launch(self, cmd: list[str], kwargs: dict[str, Any]) -> None:
         if cmd[1:3] != ["-m", LAUNCHER] and cmd[1:4] != ["-Xfrozen_modules=off", "-m", LAUNCHER]:
             raise KernelNotWarm(
                 f"the kernel {self.kernel_spec.display_name!r} is not started by 'python -m {LAUNCHER}', and only "
                 "IPython's kernels can be forked: choose a kernel of this environment, or leave this provisioner out"
             )
         limits = Limits(seconds=self.cpu_seconds, memory_bytes=self.memory_mb * 2**20) if self.confined else None
-        self._server = await asyncio.to_thread(warm_kernels, cmd[0], limits, tuple(self.preload))
         assert self._sockets is not None
         for stale in self._sockets.iterdir():  # of a kernel that was restarted
             stale.unlink()
@@ -91,10 +97,8 @@ class WarmProvisioner(LocalProvisioner):
             "sockets": str(self._sockets),
             "connection_file": os.path.abspath(self.parent.connection_file),
         }
-        answer = await asyncio.to_thread(self._server.ask, request)
-        self.process = ForkedKernel(self._server, answer["pid"])
+        self.process = await asyncio.to_thread(_fork, request, cmd[0], limits, tuple(self.preload))
         self.pid, self.pgid = self.process.pid, None  # signals go through the warm process, which knows who lives
-        return self.connection_info
 
     async def send_signal(self, signum: int) -> None:
         """Send a signal to the kernel and what it started."""
@@ -104,9 +108,25 @@ class WarmProvisioner(LocalProvisioner):
     async def cleanup(self, restart: bool = False) -> None:
         """Remove the kernel's folder of sockets, unless it starts again."""
         await super().cleanup(restart=restart)
-        if not restart and self._sockets is not None:
+        if not restart:
+            self._remove_sockets()
+
+    def _remove_sockets(self) -> None:
+        if self._sockets is not None:
             shutil.rmtree(self._sockets, ignore_errors=True)
             self._sockets = None
+
+
+def _fork(request: dict[str, Any], python: str, limits: Limits | None, preload: tuple[str, ...]) -> ForkedKernel:
+    server = warm_kernels(python, limits, preload)
+    try:
+        pid = server.ask(request)["pid"]
+    except KernelNotWarm:
+        if server.runs:
+            raise
+        server = warm_kernels(python, limits, preload)  # a kernel has taken the other one down
+        pid = server.ask(request)["pid"]
+    return ForkedKernel(server, pid)
 
 
 def _socket_folder() -> Path:
@@ -163,6 +183,7 @@ class WarmKernels:
 
     def __init__(self, python: str, limits: Limits | None, preload: tuple[str, ...]):
         self.owner = os.getpid()
+        self._ended = False  # its end of the socket closes before it can be waited for
         self._lock = threading.Lock()
         self._control, theirs = socket.socketpair()
         command = [python, "-m", "attention_grading.kernel_forker", "--serve", str(theirs.fileno())]
@@ -187,7 +208,7 @@ class WarmKernels:
     @property
     def runs(self) -> bool:
         """Whether it can be asked."""
-        return self.owner == os.getpid() and self._popen.poll() is None
+        return self.owner == os.getpid() and not self._ended and self._popen.poll() is None
 
     @property
     def pid(self) -> int:
@@ -203,6 +224,7 @@ class WarmKernels:
             try:
                 self._control.sendall(json.dumps(request).encode() + b"\n")
             except OSError as error:
+                self._ended = True
                 raise KernelNotWarm("the warm process that forks kernels has ended") from error
             return self._read()
 
@@ -210,6 +232,7 @@ class WarmKernels:
         """End the warm process and its kernels."""
         if self.owner != os.getpid():
             return
+        self._ended = True
         with contextlib.suppress(OSError):
             self._control.shutdown(socket.SHUT_RDWR)
         self._answers.close()
@@ -226,6 +249,7 @@ class WarmKernels:
         except OSError:
             line = b""
         if not line:
+            self._ended = True
             raise KernelNotWarm("the warm process that forks kernels has ended; its own output, above, says why")
         answer = json.loads(line)
         if "error" in answer:
@@ -251,6 +275,8 @@ def warm_kernels(python: str, limits: Limits | None, preload: tuple[str, ...]) -
         if server is None or not server.runs:
             if server is None:
                 atexit.register(lambda: _close(key))
+            else:
+                server.close()
             _SERVERS[key] = server = WarmKernels(*key)
         return server
 
