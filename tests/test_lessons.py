@@ -271,6 +271,8 @@ def record() -> dict:
                     row = {"kernel": kernel, "pass": passes, "causal": False, "head_dim": 128, "seq": seq}
                     row |= {"batch": 4096 // seq, "padding": padding, "ms": ms, "ms_low": ms, "ms_high": ms}
                     rows.append(row | {"tflops": 1.0, "peak_mb": seq if kernel == "eager" else 64.0})
+    # another head_dim, of which less was recorded, stays out
+    rows.insert(0, rows[0] | {"head_dim": 64, "ms": 1000.0, "ms_high": 1000.0})
     return {"machine": "Invented GPU", "versions": {"torch": "9.9"}, "rows": rows}
 
 
