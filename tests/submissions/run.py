@@ -190,7 +190,7 @@ def environment(world: World) -> dict[str, str]:
 def nbgrader(world: World, command: str, *options: str) -> str:
     run = [sys.executable, "-m", "nbgrader", command, *options]
     done = subprocess.run(
-        run, cwd=world.course, env=environment(world), capture_output=True, text=True, timeout=600, check=False
+        run, cwd=world.course, env=environment(world), capture_output=True, text=True, timeout=1500, check=False
     )
     if done.returncode != 0:
         raise RuntimeError(f"nbgrader {command} failed:\n{done.stdout[-2000:]}{done.stderr[-5000:]}")
