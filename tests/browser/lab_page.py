@@ -13,14 +13,21 @@ WIDTH, HEIGHT = 1280, 900
 SECONDS = 60
 ERROR = "application/vnd.jupyter.stderr"  # what JupyterLab shows an error as
 
+# Playwright lets a script in the page run for ever: a kernel that died must not hold up the tests
+IN_TIME = f"""(promise, what) => Promise.race([
+  promise,
+  new Promise((_, no) => setTimeout(() => no(new Error(what + ' took more than {SECONDS} s')), {SECONDS * 1000})),
+])"""
 OPEN = """async path => {
   const panel = await window.jupyterapp.commands.execute('docmanager:open', {path});
   await panel.context.ready;
   await panel.revealed;
-  await panel.sessionContext.ready;
+  await (IN_TIME)(panel.sessionContext.ready, 'the kernel');
   for (const cell of panel.content.widgets) cell.node.dataset.cellId = cell.model.id;
-}"""
-EXECUTE = "async ([command, options]) => { await window.jupyterapp.commands.execute(command, options) }"
+}""".replace("IN_TIME", IN_TIME)
+EXECUTE = """async ([command, options]) => {
+  await (IN_TIME)(window.jupyterapp.commands.execute(command, options), command);
+}""".replace("IN_TIME", IN_TIME)
 # What is wider than its place, by cell: prose with its tables, outputs, code. The setup cell holds an address that is
 # longer than any window, and is there to be run.
 TOO_WIDE = """() => {
