@@ -37,9 +37,16 @@ REFUSED = "refused by name"  # NotImplementedError that names the argument
 SILENT = "taken without a word"  # and numbers that are not what was meant
 UNDEFINED = "not called"  # it would read or write beyond the tensors
 
-# Largest |got - reference| / (1 + |reference|). Worst over all rows on one H100, flash-attn / varlen_attn / stand-in:
-TOLERANCES = {torch.bfloat16: 1.5e-2, torch.float16: 2e-3}
-GRADIENT_TOLERANCES = {torch.bfloat16: 6e-2, torch.float16: 8e-3}
+# Largest |got - reference| / (1 + |reference|); beside it the worst over all rows that was measured on an H100 with
+# torch 2.11 and flash-attn 2.8.3: of flash-attn, varlen_attn and the stand-in
+TOLERANCES = {
+    torch.bfloat16: 8e-3,  # 3.1e-3, 3.1e-3, 2.6e-3
+    torch.float16: 8e-4,  # 3.1e-4, 3.1e-4, 2.9e-4
+}
+GRADIENT_TOLERANCES = {
+    torch.bfloat16: 2.5e-2,  # 1.0e-2, 1.0e-2, 5.3e-3
+    torch.float16: 2.5e-3,  # 1.1e-3, 1.1e-3, 3.2e-4
+}
 LSE_TOLERANCE = 1e-3
 
 
