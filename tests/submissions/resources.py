@@ -56,7 +56,7 @@ def takes_memory_by_tensors(p: Place) -> None:
 
 @submission("resources", RIGHT, says=r"MemoryError.*a submission may use \d+ MB")
 def takes_memory_in_a_cell(p: Place) -> None:
-    p.solve(p.right).before("hoard = [bytearray(2**28) for _ in range(100)]\n").after("del globals()['hoard']\n")
+    p.solve(p.right).before("hoard = bytearray(2**36)\n")
 
 
 @submission("resources", RIGHT, says="PermissionError|Operation not permitted")

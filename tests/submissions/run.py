@@ -33,7 +33,7 @@ from attention_lab.submission import grade_id_of, source_of
 from attention_lab.variants import VARIANTS
 from submissions import CATALOGUE, Entry, Place, World
 
-SECONDS = 5  # the limit of one submission
+SECONDS = 8  # the limit of one submission
 HONEST = ("a-honest", "m-honest", "z-honest")
 NEIGHBOUR = HONEST[0]
 SECRETS = {
