@@ -20,6 +20,7 @@ from attention_grading.lessons import pin_lessons
 from attention_lab import compare, measure, recorded, waste
 from attention_lab.curves import Point
 from attention_lab.measure import Cost, cost_figure, cost_of
+from attention_lab.table_figure import steps_figure
 from attention_lab.variants import VARIANTS
 
 ROOT = Path(__file__).parents[1]
@@ -118,6 +119,13 @@ def test_lesson_00_shows_numbers_that_can_be_checked_by_eye():
     assert "mice   [0.42, 0.16, 0.42]  sum 1.00" in cells["causal-weights"]
     for name in ("causal-picture", "padding-picture"):
         assert cells[name].startswith("picture: From scores to weights. 3 of 9 cells are masked")
+
+
+def test_steps_say_why_a_cell_is_masked():
+    visible = [[True, False, False], [True, True, False], [True, True, False]]
+    figure = steps_figure(["a", "b", "<pad>"], [[0.0] * 3] * 3, visible, [[0.0] * 3] * 3)
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert [label.split(":")[0] for label in labels] == ["causal", "padding", "pale"]
 
 
 def test_lesson_08_shows_the_explorer_and_its_pictures():
@@ -267,7 +275,7 @@ def record() -> dict:
         for seq in (512, 1024, 2048):
             for padding in (0.0, 0.5) if seq == 1024 else (0.0,):
                 for passes in ("forward", "forward+backward"):
-                    ms = factor * seq / 512 * (0.25 if padding and kernel == "flash-attn" else 1.0)
+                    ms = factor * seq / 512 * ({"flash-attn": 0.25, "sdpa": 2.0}.get(kernel, 1.0) if padding else 1.0)
                     row = {"kernel": kernel, "pass": passes, "causal": False, "head_dim": 128, "seq": seq}
                     row |= {"batch": 4096 // seq, "padding": padding, "ms": ms, "ms_low": ms, "ms_high": ms}
                     rows.append(row | {"tflops": 1.0, "peak_mb": seq if kernel == "eager" else 64.0})
@@ -282,7 +290,7 @@ def test_recorded_figures_answer_the_four_questions():
     assert titles == ["how time grows", "how memory grows", "what padding costs", "when SDPA is enough"]
     assert "Time, from 512 to 2048 tokens a sequence: eager × 4, sdpa × 4, flash-attn × 4." in figure.caption
     assert "Memory: eager × 4, sdpa × 1, flash-attn × 1." in figure.caption
-    assert "6 times with 1024 tokens, 50% padding" in figure.caption
+    assert "12 times with 1024 tokens, 50% padding" in figure.caption
     assert "4,096 tokens in every batch, head_dim 128; torch 9.9." in figure.caption
     assert len(figure.axes[3].patches) == 4
 
