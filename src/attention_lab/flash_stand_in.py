@@ -180,8 +180,9 @@ def require_arguments(
                 f"query and {name} must have the same dtype, got {_name(q.dtype)} and {_name(x.dtype)}; "
                 "convert all three to the same"
             )
-    for name, x in (("cu_seqlens_q", cu_seqlens_q), ("cu_seqlens_k", cu_seqlens_k)):
-        _require_cu_seqlens(name, x, q)
+    _require_cu_seqlens("cu_seqlens_q", cu_seqlens_q, q)
+    if cu_seqlens_k is not cu_seqlens_q:
+        _require_cu_seqlens("cu_seqlens_k", cu_seqlens_k, q)
     if cu_seqlens_q.shape != cu_seqlens_k.shape:
         raise RuntimeError(
             f"cu_seqlens_k must have shape (batch_size + 1) as cu_seqlens_q has, got {list(cu_seqlens_k.shape)} "
@@ -194,20 +195,22 @@ def require_arguments(
 
 def _require_shapes(q: Tensor, k: Tensor, v: Tensor) -> None:
     wanted = "q, k and v must be [total_tokens, num_heads, head_dim]"
-    if q.dim() < 3:
+    shape_q, shape_k, shape_v = q.shape, k.shape, v.shape
+    if len(shape_q) < 3:
         raise IndexError(f"{wanted}, got {_shapes(q, k, v)}; split hidden_dim into num_heads and head_dim first")
-    if q.dim() > 3 or k.dim() != 3 or v.dim() != 3:
+    if len(shape_q) > 3 or len(shape_k) != 3 or len(shape_v) != 3:
         raise RuntimeError(f"{wanted}, got {_shapes(q, k, v)}; packed tokens have no batch dimension")
-    if k.shape != v.shape or k.shape[2] != q.shape[2]:
+    if shape_k != shape_v or shape_k[2] != shape_q[2]:
         raise RuntimeError(f"{wanted} with one head_dim, and k and v alike; got {_shapes(q, k, v)}")
-    if not 0 < q.shape[2] <= MAX_HEAD_DIM:
-        raise RuntimeError(f"head_dim must lie between 1 and {MAX_HEAD_DIM}, got {q.shape[2]}")
-    if k.shape[1] == 0 or q.shape[1] % k.shape[1]:
+    if not 0 < shape_q[2] <= MAX_HEAD_DIM:
+        raise RuntimeError(f"head_dim must lie between 1 and {MAX_HEAD_DIM}, got {shape_q[2]}")
+    if shape_k[1] == 0 or shape_q[1] % shape_k[1]:
         got = _shapes(q, k, v)
         raise RuntimeError(f"the number of query heads must be a multiple of that of the key heads, got {got}")
+    device = q.device
     for name, x in (("k", k), ("v", v)):
-        if x.device != q.device:
-            raise RuntimeError(f"q and {name} must be on the same device, got {q.device} and {x.device}")
+        if x.device != device:
+            raise RuntimeError(f"q and {name} must be on the same device, got {device} and {x.device}")
 
 
 def _shapes(q: Tensor, k: Tensor, v: Tensor) -> str:
@@ -224,7 +227,7 @@ def _require_cu_seqlens(name: str, x: Any, q: Tensor) -> None:
         )
     if x.device != q.device:
         raise RuntimeError(f"{name} must be on the same device as q, got {x.device} and {q.device}")
-    if x.dim() != 1 or len(x) < 2:
+    if x.dim() != 1 or x.numel() < 2:
         raise RuntimeError(f"{name} must have shape (batch_size + 1), got {list(x.shape)}")
     if not x.is_contiguous():
         raise RuntimeError(f"{name} must be contiguous, and every {x.stride(0)}th number was taken; call contiguous()")
