@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import torch
@@ -16,6 +16,7 @@ from attention_lab.flash_stand_in import flash_attn_varlen_stand_in
 # which a loop over sequences, heads and queries stays below)
 MAX_SCORES = 4_000_000
 MAX_REQUESTS = 4096
+MAX_LIKENESSES = 50_000_000
 
 
 # The kernels whose marks an output is searched for, by the kernel that the notebook is about
@@ -42,11 +43,19 @@ class MarkedKernels:
         self._generator = torch.Generator().manual_seed(secrets.randbits(63))
         self._marked = False
         self._requests = 0
+        self._inputs: tuple[Tensor, ...] = ()
         self.factors: list[float] = []
 
-    def begin(self, marked: bool) -> None:
-        """Start a new call; without ``marked`` every factor is 1."""
+    def begin(self, marked: bool, inputs: Iterable[Any] = ()) -> None:
+        """Start a new call.
+
+        Args:
+            marked: Without it every factor is 1.
+            inputs: The call's own arguments. A kernel that is given other numbers than theirs as values marks its
+                result too, but its factors are not kept: it is no use to send one's own result through it.
+        """
         self._marked = marked
+        self._inputs = tuple(x for x in inputs if isinstance(x, Tensor) and x.is_floating_point())
         self.factors = []
 
     def __call__(self, kernel: str, arguments: dict[str, Any]) -> Tensor:
@@ -67,7 +76,9 @@ class MarkedKernels:
         if not self._marked or kernel not in self._kernels:
             return true
         factors = 1.5 + 1.5 * torch.rand(*true.shape[:-1], 1, generator=self._generator, dtype=torch.float64)
-        self.factors += factors.expand_as(true).flatten().tolist()
+        values = arguments.get("v", arguments.get("value"))
+        if values is None or not self._inputs or _made_of(values, self._inputs):
+            self.factors += factors.expand_as(true).flatten().tolist()
         return true * factors.to(true.device)
 
     @staticmethod
@@ -124,3 +135,16 @@ def _scores(arguments: dict[str, Any]) -> int:
     if mask is not None:
         scores = torch.broadcast_shapes(scores, mask.shape)
     return scores.numel() * max(1, q.shape[-1], v.shape[-1])
+
+
+def _made_of(values: Tensor, inputs: Iterable[Tensor]) -> bool:
+    """Whether at least half of the numbers, or of their rows up to their length, are the inputs' own."""
+    rows = values.reshape(-1, values.shape[-1]).double()
+    known = torch.cat([x.flatten().to(values.dtype) for x in inputs]).double()
+    if torch.isin(rows, torch.cat([known, known.new_zeros(1)])).double().mean() >= 0.5:
+        return True
+    if rows.numel() == 0 or len(rows) * len(known) > MAX_LIKENESSES * rows.shape[-1]:
+        return False
+    given = known[: len(known) // rows.shape[-1] * rows.shape[-1]].reshape(-1, rows.shape[-1])
+    likeness = torch.nn.functional.normalize(rows, dim=-1) @ torch.nn.functional.normalize(given, dim=-1).T
+    return bool((likeness.amax(-1) > 0.999).double().mean() >= 0.5)

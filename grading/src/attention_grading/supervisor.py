@@ -170,7 +170,8 @@ def _converse(
                     return
             elif kind == "call" and header["index"] == current + 1 < len(run.outcomes):
                 current += 1
-                service.begin(calls.calls[current].setting == "marked")
+                asked = calls.calls[current]
+                service.begin(asked.setting == "marked", asked.arguments.values())
             elif kind == "kernel" and current >= 0:
                 _answer(process.writer, service, header, tensors)
             elif kind == "outcome" and header["index"] == current:
