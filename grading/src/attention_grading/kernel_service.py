@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections.abc import Collection, Iterable
 from typing import Any
@@ -126,7 +127,7 @@ def _scores(arguments: dict[str, Any]) -> int:
     """Elements of the scores; at least as many as anything else that the kernel makes."""
     q, k, v = (arguments[name] for name in (("query", "key", "value") if "query" in arguments else "qkv"))
     if "query" not in arguments:
-        return max(q.numel() * k.shape[0], arguments["cu_seqlens_q"].numel() ** 2)
+        return max(max(1, q.numel()) * max(1, k.shape[0]), arguments["cu_seqlens_q"].numel() ** 2)
     heads = [q.shape[:-2], k.shape[:-2], v.shape[:-2]]
     if arguments.get("enable_gqa"):
         heads = [q.shape[:-2]]
@@ -134,7 +135,8 @@ def _scores(arguments: dict[str, Any]) -> int:
     scores = torch.Size((*torch.broadcast_shapes(*heads), q.shape[-2], k.shape[-2]))
     if mask is not None:
         scores = torch.broadcast_shapes(scores, mask.shape)
-    return scores.numel() * max(1, q.shape[-1], v.shape[-1])
+    # an axis of length 0 hides how long the others are
+    return math.prod(max(1, size) for size in (*scores, max(q.shape[-1], v.shape[-1])))
 
 
 def _made_of(values: Tensor, inputs: Iterable[Tensor]) -> bool:
