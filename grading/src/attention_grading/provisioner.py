@@ -1,7 +1,6 @@
 """Kernels forked from a warm process, for whatever starts kernels through ``jupyter_client``: nbgrader, nbconvert, Lab.
 
-Chosen by name: ``JUPYTER_DEFAULT_PROVISIONER_NAME=attention-warm``, the option
-``c.KernelProvisionerFactory.default_provisioner_name``, or a kernelspec's ``metadata.kernel_provisioner``.
+Chosen by name: ``JUPYTER_DEFAULT_PROVISIONER_NAME=attention-warm``, or a kernelspec's ``metadata.kernel_provisioner``.
 """
 
 from __future__ import annotations
