@@ -354,12 +354,22 @@ def complaints(world: World, entry: Entry, stem: str, log: str, clean: set[str])
     yield from (f"it says {line[:200]}" for line in lines if line.startswith("REACHED"))
     if kinds := {kind for output in shown for kind in output.get("data", {})} - {"text/plain", "image/png"}:
         yield f"it shows {kinds}"
-    if "\\u001b" in text or "\\u202e" in text or "\\ud800" in text:
+    # as characters, not as the escapes that a traceback quotes from the source
+    if re.search(r"[\x1b\x9b\u202e\ud800]", "".join(strings(shown))):
         yield "its outputs hold control characters"
     if more := active_content(page) - clean:
         yield f"its feedback is active: {sorted(more)[:3]}"
     if graded.stat().st_size > 5_000_000 or len(page) > 8_000_000:
         yield f"its graded notebook has {graded.stat().st_size} bytes, its feedback {len(page)}"
+
+
+def strings(value: object) -> Iterator[str]:
+    """Every text in it."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from strings(inner)
 
 
 def active_content(page: str) -> set[str]:
