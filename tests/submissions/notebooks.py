@@ -352,7 +352,7 @@ def brings_two_notebooks(p: Place) -> None:
     p.file("scratch.ipynb", json.dumps(p.notebook).replace("softmax", "sigmoid"))
 
 
-@submission("notebook", RIGHT)
+@submission("notebook", RIGHT, says="write into the log", moves=True)
 def brings_a_file_with_a_strange_name(p: Place) -> None:
     p.solve(p.right)
     p.file("a\x1b[31m\n$(touch REACHED)\u202e.txt", "x")

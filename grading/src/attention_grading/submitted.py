@@ -111,6 +111,8 @@ def _link_to(path: Path) -> str:
 def _why_not(path: Path, info: os.stat_result, depth: int) -> str | None:
     if stat.S_ISLNK(info.st_mode):
         return _link_to(path)
+    if plain(path.name, 300) != path.name:
+        return "has a name that would write into the log"
     if stat.S_ISDIR(info.st_mode):
         if path.suffix == ".ipynb":
             return "is a folder, not a notebook"
