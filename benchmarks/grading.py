@@ -69,6 +69,8 @@ def main() -> int:
     parser.add_argument("--growth", type=int, nargs="+", default=[10, 100, 1000], help="class sizes of the figure")
     parser.add_argument("--dry", action="store_true", help="do not touch README.md and the figure")
     options = parser.parse_args()
+    if min(options.submissions, options.stock, *options.growth) < 2:
+        parser.error("a rate needs two submissions at least")
     os.environ["OMP_NUM_THREADS"] = "1"  # for all alike, as the Makefile has it
     # stock nbgrader calls `alembic` by name
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -218,7 +220,8 @@ def recorded_at(folder: Path) -> list[float]:
 
 def steady(folder: Path, skipped: int) -> float:
     """Seconds a submission, without the first ones."""
-    times = recorded_at(folder)[skipped:]
+    times = recorded_at(folder)
+    times = times[min(skipped, len(times) - 2) :]
     return (times[-1] - times[0]) / (len(times) - 1)
 
 
