@@ -49,6 +49,7 @@ PADDED = (
         _start("if mask is None and q.requires_grad:\n        v.data += 1"),
         "r",
         "civmk",
+        "inputs-modified",
     ),
 )
 EAGER = (
