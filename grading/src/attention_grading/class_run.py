@@ -140,7 +140,7 @@ def grade_class(
                     break
             fill()
     except _FATAL as error:
-        report.stopped = str(error) or "the workers are gone"
+        report.stopped = str(error) or "the workers are gone, or the connection to them"
     report.signal = stop.signal
 
 
