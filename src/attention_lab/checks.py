@@ -221,35 +221,36 @@ def _padded_invariants(variant: Variant) -> Iterator[Case]:
         "padding on the left": torch.tensor([[1, 1, 1, 1, 1, 1], [0, 0, 1, 1, 1, 1]]).bool(),
         "padding in between": torch.tensor([[1, 0, 1, 1, 0, 1], [1, 1, 1, 0, 1, 1]]).bool(),
     }
+    later = torch.zeros(2, seq, dtype=torch.bool)
+    later[:, 4:] = True
+    if variant.causal:  # before the padding: a triangle that leaves a query no key would show there as a wrong mask
+        yield _same_case(
+            "causal",
+            arguments | {"mask": None},
+            _disturbed(arguments | {"mask": None}, later),
+            ~later[..., None],
+            "changed when later tokens changed",
+            "the triangle: query i sees the keys j <= i, and no others, with a mask and without one",
+        )
     for name, mask in masks.items():
         base = arguments | {"mask": mask}
         yield _same_case(
             name,
             base,
             _disturbed(base, ~mask),
-            mask,
+            mask[..., None],
             "changed when masked keys and values changed",
             "where the mask enters: masked keys get no weight, for every head and every query",
         )
     if variant.causal:
-        later = torch.zeros(2, seq, dtype=torch.bool)
-        later[:, 4:] = True
-        yield _same_case(
-            "causal",
-            arguments | {"mask": None},
-            _disturbed(arguments | {"mask": None}, later),
-            ~later,
-            "changed when later tokens changed",
-            "the triangle: query i sees the keys j <= i, and no others",
-        )
         base = arguments | {"mask": masks["padding on the left"]}
         yield _same_case(
             "causal, padding on the left",
             base,
             _disturbed(base, later),
-            ~later & base["mask"],
+            (~later & base["mask"])[..., None],
             "changed when later tokens changed",
-            "how the triangle and the mask come together: a key must be allowed by both",
+            "how the triangle and the mask come together: a key must be real, and must not come later",
         )
     probe = 2 if variant.causal else 5
     yield from _sensitive_cases(
@@ -270,7 +271,7 @@ def _packed_invariants(variant: Variant) -> Iterator[Case]:
         "neighbours",
         arguments,
         _disturbed(arguments, second),
-        ~second,
+        ~second[..., None],
         "changed when another sequence changed",
         "cu_seqlens: it says where each sequence begins and ends, for the queries and for the keys",
     )
@@ -281,7 +282,7 @@ def _packed_invariants(variant: Variant) -> Iterator[Case]:
             "causal",
             arguments,
             _disturbed(arguments, later),
-            ~later,
+            ~later[..., None],
             "changed when later tokens changed",
             "how the kernel is told that query i sees the keys j <= i of its own sequence",
         )
@@ -301,22 +302,26 @@ def _unchanged_inputs(variant: Variant) -> Case:
 
 
 def _own_query(variant: Variant) -> Case:
-    """Heads cut or merged across tokens show here first, under their own name."""
+    """Heads that are not cut, or cut or merged across tokens, show here first, under their own name."""
     arguments = _toy_arguments(variant, seed=4)
-    place = 4 if variant.packed else (0, 1)
+    token, head, head_dim = (4 if variant.packed else 1), 1, arguments["head_dim"]
     if not variant.packed:
         arguments["mask"] = None
+    place = (*(() if variant.packed else (0,)), token, slice(head * head_dim, (head + 1) * head_dim))
     other = arguments | {"q": arguments["q"].clone()}
-    other["q"][place] += torch.linspace(-2, 2, other["q"].shape[-1]).to(other["q"])
-    others = torch.ones(arguments["q"].shape[:-1], dtype=torch.bool)
+    other["q"][place] += torch.linspace(-2, 2, head_dim).to(other["q"])
+    others = torch.ones(arguments["q"].shape, dtype=torch.bool)
     others[place] = False
+    hint = "how hidden_dim is cut into heads and merged again: in every head, a token keeps its own numbers"
+    if variant.kernel == "eager":
+        hint = f"the axis of the softmax, and {hint}"
     return _same_case(
         "queries keep to themselves",
         arguments,
         other,
         others,
-        f"changed when q of token {place if variant.packed else place[1]} changed",
-        "how hidden_dim is cut into heads and merged again: in every head, a token keeps its own numbers",
+        f"changed when q of token {token} changed in head {head} alone",
+        hint,
     )
 
 
@@ -333,22 +338,23 @@ def require_unchanged(case: str, outcome: Outcome) -> None:
 
 
 def _same_case(name: str, base: dict[str, Any], other: dict[str, Any], read: Tensor, problem: str, hint: str) -> Case:
-    """Outputs at the places to be read must not differ between two inputs."""
+    """Outputs at the places to be read must not differ between two inputs; ``read`` broadcasts to the output."""
     calls = (Call(base), Call(other))
 
     def verify(outcomes: Sequence[Outcome]) -> None:
         before, after = (require_result(name, call, outcome) for call, outcome in zip(calls, outcomes, strict=True))
-        read_before, read_after = (torch.where(read[..., None], x.float(), 0.0) for x in (before, after))
+        read_before, read_after = (torch.where(read, x.float(), 0.0) for x in (before, after))
         require_finite(name, calls[0], read_before)
         require_finite(name, calls[1], read_after)
         difference = (read_after - read_before).abs()
         wrong = difference > _tolerance(before) * (1 + read_before.abs())
         if wrong.any():
-            worst = float(difference.max())
+            worst, tokens = float(difference.max()), int(wrong.any(-1).sum())
+            places = "1 token" if tokens == 1 else f"{tokens} tokens"
             raise CheckFailed(
                 name,
                 f"the output at {locate(wrong, calls[0])} {problem}",
-                f"expected no change, got {worst:.2g} ({int(wrong.any(-1).sum())} tokens changed)",
+                f"expected no change, got {worst:.2g} ({places} changed)",
                 hint,
             )
 
@@ -471,12 +477,22 @@ def _explain_failure(failure: Failure, call: Call) -> tuple[str, str, str]:
             detail,
             "the signature in the task: names, order, defaults",
         )
-    if any(name in failure.text for name in ("cu_seqlens", "max_seqlen", "flash_attn_varlen", "FlashAttention")):
+    of_flash = ("cu_seqlens", "max_seqlen", "flash_attn_varlen", "FlashAttention", "[total_tokens")
+    if any(words in failure.text for words in of_flash):
         return "the flash kernel refuses its arguments", detail, "its arguments: their order, shapes and dtypes"
     if _is_device_mismatch(failure.text):
         return "tensors of different devices meet", detail, "the tensors you create: give them device=q.device"
+    if "when is_causal=True" in failure.text:
+        hint = "attn_mask and is_causal: the kernel wants one description of who sees whom, not two"
+        return "the kernel refuses its arguments", detail, hint
+    if "attn_mask dtype" in failure.text:
+        hint = "what becomes of the mask: it arrives as bool, and the kernel takes a bool"
+        return "the kernel refuses the mask", detail, hint
     if "dtype" in failure.text.lower() or "scalar type" in failure.text.lower():
         return "tensors of different dtypes meet", detail, "the tensors you create or convert: give them q's dtype"
+    if "view size is not compatible" in failure.text:
+        hint = "what the view is taken of: after a transpose the numbers no longer lie in order, and view cannot copy"
+        return "a view cannot be taken", detail, hint
     if failure.kind == "RuntimeError" and any(word in failure.text for word in ("shape", "size", "view", "expand")):
         return (
             "the shapes do not fit",
@@ -504,4 +520,6 @@ def _nan_hint(call: Call, bad: Tensor) -> str:
             "softmax over a row in which every key is masked: minus infinity in every place divides zero by zero, "
             "and a repair after the softmax leaves NaN in the gradients"
         )
+    if rows.dim() == 2 and rows.shape[1] > 1 and rows[:, 0].all() and not rows[:, 1:].any():
+        return "which keys the first query sees: itself, at least; minus infinity in every place divides zero by zero"
     return "softmax: exp overflows unless the largest score of the row is subtracted first; and divisions by zero"
