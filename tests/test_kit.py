@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import math
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from attention_grading.reference import attend
 from attention_lab import CheckFailed, attention_map, check, get_variant, pack, packed_batch, padded_batch, unpack
@@ -197,6 +199,51 @@ def test_missing_default_of_the_mask_is_said():
             "contract",
             lambda q, k, v, num_heads, head_dim, mask: function(q, k, v, num_heads, head_dim, mask),
         )
+
+
+SPLIT = "q, k, v = (x.unflatten(-1, (num_heads, head_dim)).transpose(1, 2) for x in (q, k, v))"
+VISIBLY_WRONG = {
+    "heads never split": (
+        "eager_bidirectional",
+        "return (q @ k.mT / math.sqrt(head_dim)).softmax(-1) @ v",
+        r"\[queries keep to themselves\]",
+    ),
+    "softmax over the queries": (
+        "eager_bidirectional",
+        f"{SPLIT}\n    weights = (q @ k.mT / math.sqrt(head_dim)).softmax(-2)\n"
+        "    return (weights @ v).transpose(1, 2).flatten(2)",
+        "axis",
+    ),
+    "triangle without its diagonal": (
+        "eager_causal",
+        f"{SPLIT}\n    scores = q @ k.mT / math.sqrt(head_dim)\n"
+        "    seen = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).tril(-1)\n"
+        "    if mask is not None:\n        seen = seen & mask[:, None, None]\n"
+        "    weights = scores.masked_fill(~seen, torch.finfo(scores.dtype).min).softmax(-1)\n"
+        "    return (weights @ v).transpose(1, 2).flatten(2)",
+        r"\[causal\]",
+    ),
+    "int mask for SDPA": (
+        "sdpa_bidirectional",
+        f"{SPLIT}\n    seen = None if mask is None else mask[:, None, None].int()\n"
+        "    return F.scaled_dot_product_attention(q, k, v, attn_mask=seen).transpose(1, 2).flatten(2)",
+        "the kernel refuses the mask",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", VISIBLY_WRONG)
+def test_visible_checks_name_what_is_wrong(case):
+    name, body, words = VISIBLY_WRONG[case]
+    namespace = {"torch": torch, "math": math, "F": F}
+    exec(f"def function(q, k, v, num_heads, head_dim, mask=None):\n    {body}", namespace)
+
+    def both() -> None:
+        for check_name in ("contract", "invariants"):
+            check(name, check_name, namespace["function"])
+
+    with pytest.raises(CheckFailed, match=words):
+        both()
 
 
 def test_traceback_is_a_list_of_three_lines():
