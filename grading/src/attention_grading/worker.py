@@ -24,7 +24,7 @@ from torch import Tensor
 from attention_grading import wire
 from attention_grading.marks import marked_kernels
 from attention_lab import flash
-from attention_lab.calls import Call, Outcome, failure_of, perform
+from attention_lab.calls import Call, Outcome, failure_of, perform, quiet
 from attention_lab.loading import load
 
 
@@ -70,6 +70,15 @@ def warm_up() -> None:
     # the first message about an error, and one frame
     perform(lambda **arguments: 1 / 0, Call({"q": x[0], "k": x[0], "v": x[0]}))
     wire.encode({}, {"x": x})
+    _import_pyplot()
+
+
+def _import_pyplot() -> None:
+    """Learners' own cells draw. Matplotlib wants a folder that can be written to: a confined child has none."""
+    with quiet():
+        import matplotlib.pyplot
+
+        matplotlib.pyplot.switch_backend("agg")
 
 
 def _touch_operations(x: Tensor) -> None:
