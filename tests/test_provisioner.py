@@ -18,6 +18,7 @@ import pytest
 from jupyter_client import KernelManager
 from jupyter_client.blocking import BlockingKernelClient
 from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.provisioning import KernelProvisionerFactory
 from traitlets.config import Config
 
 from attention_grading import provisioner
@@ -54,8 +55,11 @@ class Kernel:
 
 @pytest.fixture(autouse=True)
 def _chosen_by_name(monkeypatch):
+    KernelProvisionerFactory.clear_instance()  # jupyter_client reads the name once in a process
     for name, value in WARM.items():
         monkeypatch.setenv(name, value)
+    yield
+    KernelProvisionerFactory.clear_instance()
 
 
 @contextmanager
