@@ -14,6 +14,7 @@ from attention_grading.limits import Limits
 from attention_grading.processes import WorkerFailed
 from attention_grading.supervisor import EncodedCalls, Supervisor
 from attention_grading.verdict import Verdict, judge_outcomes, missing_outcome, not_judged
+from attention_grading.wire import NO_DATA
 from attention_lab.submission import NotJudgeable, Submission, read_submission
 from attention_lab.variants import Variant, get_variant
 
@@ -129,6 +130,8 @@ class Session:
         if run.ended and all(outcome.failure and outcome.failure.kind == "NotPerformed" for outcome in run.outcomes):
             return not_judged(variant, f"your function gave no answer: it {run.ended}", notes)
         outcomes = [outcome or missing_outcome("your function gave no answer") for outcome in run.outcomes]
+        if any(outcome.returned == NO_DATA for outcome in outcomes):
+            notes.append(f"the function's process said that it returned a tensor, and sent {NO_DATA}")
         return judge_outcomes(variant, self._seed, outcomes, notes)
 
 

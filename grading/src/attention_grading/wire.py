@@ -21,6 +21,7 @@ from attention_lab.calls import Call, Failure, Outcome
 _LENGTHS = struct.Struct("<IQ")
 MAX_HEADER = 4 * 2**20
 MAX_TENSORS = 256 * 2**20  # bytes
+NO_DATA = "a tensor without data"  # what came back where a tensor was announced, and not sent
 MAX_NAMES = 2**20  # bytes of names, dtypes and shapes: an outcome takes hundreds, all calls of a plan 100 KB
 
 
@@ -201,7 +202,7 @@ def outcome_of(header: dict[str, Any], tensors: dict[str, Tensor]) -> Outcome:
         dtype = plain(header["dtype"], 40) if output is None else str(output.dtype).removeprefix("torch.")
         returned = plain(header["returned"], 100)
         if returned == "tensor" and output is None and header["device"] != "meta" and header["failure"] is None:
-            returned = "a tensor without data"
+            returned = NO_DATA
         return Outcome(
             failure=None if header["failure"] is None else Failure(*(plain(x, 400) for x in header["failure"])),
             returned=returned,
