@@ -9,9 +9,11 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import torch
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from attention_grading.cases import POINTS, flat_calls, plan
+from attention_grading.kernel_service import MarkedKernels
 from attention_grading.limits import Limits
 from attention_grading.session import Session
 from attention_lab.variants import VARIANTS
@@ -110,6 +112,16 @@ def test_decoy_kernel_call_does_not_count(session, write):
     verdict = session.judge_file("sdpa_causal", write("decoy.py", text))
     assert earned(verdict) == POINTS | {"kernel": 0}
     assert "was called, but its result has no effect" in verdict.check("kernel").message
+
+
+def test_kernel_calls_whose_results_would_fill_the_judges_memory_are_refused():
+    service = MarkedKernels(("sdpa",))
+    one, values = torch.ones(1, 1), torch.ones(1, 500)
+    service.begin(True, [values])
+    service("sdpa", {"query": torch.ones(400, 1), "key": one, "value": values})
+    with pytest.raises(ValueError, match="too many or too large"):
+        service("sdpa", {"query": one, "key": one, "value": values})
+    assert len(service.marks) == 400 * 500
 
 
 @pytest.mark.parametrize(

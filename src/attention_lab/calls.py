@@ -119,7 +119,8 @@ class Outcome:
         differentiable: Whether gradients flow back from the output (only known when a cotangent was given).
         gradients: Gradients of ``q``, ``k``, ``v`` by name; ``None`` for one that the output does not depend on.
         changed: Names of the arguments that the call modified.
-        factors: Factors by which the numbers of fused kernels' results were marked, in the order of the kernels' calls.
+        marks: The numbers of fused kernels' true results, each with the factor by which it was marked, in the order of
+            the kernels' calls.
     """
 
     failure: Failure | None = None
@@ -131,7 +132,7 @@ class Outcome:
     differentiable: bool = True
     gradients: dict[str, Tensor | None] = field(default_factory=dict)
     changed: tuple[str, ...] = ()
-    factors: tuple[float, ...] = ()
+    marks: tuple[tuple[float, float], ...] = ()
 
 
 def perform_on(device: str, function: Callable[..., Any], call: Call) -> Outcome:

@@ -269,6 +269,59 @@ def sends_its_own_result_through_the_kernel(p: Place) -> None:
 
 
 @submission("code", 9, variant="sdpa_causal")
+def hides_its_own_result_among_zeros(p: Place) -> None:
+    """Query i sees key i alone, whose value is its own number; as many values again are zero, and nobody's."""
+    p.solve(
+        f"{EAGER}\ndef {p.function}(q, k, v, num_heads, head_dim, mask=None):\n"
+        "    x = eager(q, k, v, num_heads, head_dim, mask)\n"
+        "    values = torch.cat([x, torch.zeros_like(x)], dim=-2)\n"
+        "    alone = torch.eye(x.shape[-2], values.shape[-2], dtype=torch.bool, device=x.device)\n"
+        "    return F.scaled_dot_product_attention(x, values, values, attn_mask=alone)\n"
+    )
+
+
+@submission("code", 9, variant="sdpa_causal")
+def sends_its_own_result_number_by_number(p: Place) -> None:
+    """A row of one number points where any other positive one does."""
+    p.solve(
+        f"{EAGER}\ndef {p.function}(q, k, v, num_heads, head_dim, mask=None):\n"
+        "    x = eager(q, k, v, num_heads, head_dim, mask)[..., None, None]\n"
+        "    return F.scaled_dot_product_attention(x, x, x)[..., 0, 0]\n"
+    )
+
+
+@submission("code", 9, variant="sdpa_causal")
+def carries_the_factors_over_from_one_key(p: Place) -> None:
+    """With one key the kernel's result is its value, so that the ratio of both is the factor."""
+    p.solve(
+        f"{EAGER}\ndef {p.function}(q, k, v, num_heads, head_dim, mask=None):\n"
+        "    own = eager(q, k, v, num_heads, head_dim, mask)\n"
+        "    q, k, v, own = (x.unflatten(-1, (num_heads, head_dim)).transpose(1, 2) for x in (q, k, v, own))\n"
+        "    first = v[..., :1, :]\n"
+        "    carrier = F.scaled_dot_product_attention(q, k[..., :1, :], first) / first\n"
+        "    return (own * carrier.detach()).transpose(1, 2).flatten(2)\n"
+    )
+
+
+@submission("code", 9, variant="flash_causal")
+def carries_the_factors_over_from_sequences_of_one_token(p: Place) -> None:
+    p.solve(
+        f"def {p.function}(q, k, v, num_heads, head_dim, cu_seqlens, max_seqlen):\n"
+        "    dtype = q.dtype\n"
+        "    tokens = torch.arange(q.shape[0], device=q.device)\n"
+        "    sequence = torch.bucketize(tokens, cu_seqlens[1:], right=True)\n"
+        "    q, k, v = (x.unflatten(-1, (num_heads, head_dim)).transpose(0, 1).float() for x in (q, k, v))\n"
+        "    allowed = (sequence[:, None] == sequence).tril()\n"
+        "    weights = (q @ k.mT / math.sqrt(head_dim)).masked_fill(~allowed, -1e30).softmax(-1)\n"
+        "    each = torch.arange(q.shape[1] + 1, dtype=torch.int32, device=q.device)\n"
+        "    half = [x.transpose(0, 1).to(dtype) for x in (q, k, v)]\n"
+        "    carrier = flash_attn_varlen_func(*half, each, each, 1, 1).float() / half[2].float()\n"
+        "    own = (weights @ v).transpose(0, 1)\n"
+        "    return (own * carrier.detach().nan_to_num(1.0)).to(dtype).flatten(1)\n"
+    )
+
+
+@submission("code", 9, variant="sdpa_causal")
 def guesses_the_factor(p: Place) -> None:
     p.solve(
         f"import random\n{EAGER}\ndef {p.function}(q, k, v, num_heads, head_dim, mask=None):\n"

@@ -14,10 +14,12 @@ from attention_grading.reference import masked_softmax
 from attention_lab.flash_stand_in import flash_attn_varlen_stand_in
 
 # A judged call is tiny; whoever asks for more is not computing one (elements of the scores; kernel calls a submission,
-# which a loop over sequences, heads and queries stays below)
+# which a loop over sequences, heads and queries stays below; marked numbers a call)
 MAX_SCORES = 4_000_000
 MAX_REQUESTS = 4096
+MAX_MARKS = 200_000
 MAX_LIKENESSES = 50_000_000
+SHORTEST_LIKENESS = 4  # numbers of a row
 
 
 # The kernels whose marks an output is searched for, by the kernel that the notebook is about
@@ -35,8 +37,8 @@ class MarkedKernels:
         kernels: Which kernels' results are marked: the notebook's own, or for an eager notebook all of them.
 
     Attributes:
-        factors: The factors drawn since the last ``begin``, in the order of the kernel calls: one for each number of a
-            result, the same along a row (a vector of head_dim numbers).
+        marks: What was marked since the last ``begin``, in the order of the kernel calls: each number of a true result
+            with its factor, which is the same along a row (a vector of head_dim numbers).
     """
 
     def __init__(self, kernels: Collection[str]) -> None:
@@ -45,19 +47,19 @@ class MarkedKernels:
         self._marked = False
         self._requests = 0
         self._inputs: tuple[Tensor, ...] = ()
-        self.factors: list[float] = []
+        self.marks: list[tuple[float, float]] = []
 
     def begin(self, marked: bool, inputs: Iterable[Any] = ()) -> None:
         """Start a new call.
 
         Args:
             marked: Without it every factor is 1.
-            inputs: The call's own arguments. A kernel that is given other numbers than theirs as values marks its
-                result too, but its factors are not kept: it is no use to send one's own result through it.
+            inputs: The call's own arguments. What a kernel makes of other values than theirs is marked too, but its
+                marks are not kept: it is no use to send one's own result through it.
         """
         self._marked = marked
         self._inputs = tuple(x for x in inputs if isinstance(x, Tensor) and x.is_floating_point())
-        self.factors = []
+        self.marks = []
 
     def __call__(self, kernel: str, arguments: dict[str, Any]) -> Tensor:
         """Compute the kernel's result times the factors.
@@ -77,10 +79,20 @@ class MarkedKernels:
         if not self._marked or kernel not in self._kernels:
             return true
         factors = 1.5 + 1.5 * torch.rand(*true.shape[:-1], 1, generator=self._generator, dtype=torch.float64)
-        values = arguments.get("v", arguments.get("value"))
-        if values is None or not self._inputs or _made_of(values, self._inputs):
-            self.factors += factors.expand_as(true).flatten().tolist()
+        kept = self._made_of_inputs(kernel, arguments, true).cpu()
+        if len(self.marks) + int(kept.sum()) > MAX_MARKS:
+            raise ValueError("too many or too large kernel calls for the sizes that were given")
+        self.marks += zip(true.cpu()[kept].tolist(), factors.expand(true.shape)[kept].tolist(), strict=True)
         return true * factors.to(true.device)
+
+    def _made_of_inputs(self, kernel: str, arguments: dict[str, Any], true: Tensor) -> Tensor:
+        """Which numbers of a result stay as they are when all values but the inputs' own become zero."""
+        name = "v" if "v" in arguments else "value"
+        if name not in arguments or not self._inputs:
+            return torch.ones_like(true, dtype=torch.bool)
+        values = arguments[name]
+        own = torch.where(_made_of(values, self._inputs), values, 0)
+        return (self._true(kernel, arguments | {name: own}) - true).abs() <= 1e-3 * true.abs()
 
     @staticmethod
     def _true(kernel: str, arguments: dict[str, Any]) -> Tensor:
@@ -139,14 +151,15 @@ def _scores(arguments: dict[str, Any]) -> int:
     return math.prod(max(1, size) for size in (*scores, max(q.shape[-1], v.shape[-1])))
 
 
-def _made_of(values: Tensor, inputs: Iterable[Tensor]) -> bool:
-    """Whether at least half of the numbers, or of their rows up to their length, are the inputs' own."""
+def _made_of(values: Tensor, inputs: Iterable[Tensor]) -> Tensor:
+    """Which numbers are the inputs' own, or of a row that is an input's up to its length; shape of the values."""
     rows = values.reshape(-1, values.shape[-1]).double()
     known = torch.cat([x.flatten().to(values.dtype) for x in inputs]).double()
-    if torch.isin(rows, torch.cat([known, known.new_zeros(1)])).double().mean() >= 0.5:
-        return True
-    if rows.numel() == 0 or len(rows) * len(known) > MAX_LIKENESSES * rows.shape[-1]:
-        return False
-    given = known[: len(known) // rows.shape[-1] * rows.shape[-1]].reshape(-1, rows.shape[-1])
-    likeness = torch.nn.functional.normalize(rows, dim=-1) @ torch.nn.functional.normalize(given, dim=-1).T
-    return bool((likeness.amax(-1) > 0.999).double().mean() >= 0.5)
+    own = torch.isin(rows, known)
+    length = rows.shape[-1]
+    # any short row points where some input's does
+    if length >= SHORTEST_LIKENESS and rows.numel() and len(rows) * len(known) <= MAX_LIKENESSES * length:
+        given = known[: len(known) // length * length].reshape(-1, length)
+        likeness = torch.nn.functional.normalize(rows, dim=-1) @ torch.nn.functional.normalize(given, dim=-1).T
+        own |= (likeness > 0.999).any(-1, keepdim=True)
+    return own.reshape(values.shape)

@@ -177,7 +177,7 @@ def _converse(
             elif kind == "outcome" and header["index"] == current:
                 outcome = wire.outcome_of(header, tensors)
                 outcome.changed = wire.changed_arguments(calls.calls[current], tensors)
-                outcome.factors = tuple(service.factors)
+                outcome.marks = tuple(service.marks)
                 run.outcomes[current] = outcome
             elif kind == "done":
                 if None in run.outcomes:

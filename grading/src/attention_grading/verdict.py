@@ -186,7 +186,7 @@ def perform_here(
             service.begin(call.setting == "marked")
             with marked_kernels(service):
                 outcome = perform_on(device, function, call)
-            outcome.factors = tuple(service.factors)
+            outcome.marks = tuple(service.marks)
         else:
             outcome = perform_on(device, function, call)
         outcomes.append(outcome)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -114,6 +115,7 @@ def require_gradients(case: str, call: Call, outcome: Outcome) -> dict[str, Tens
 # A marked row is the true one times 1.5 to 3. Rounding moves the measured factor by less than this, be it to bf16:
 # which kernel did the work is the question here, not how precisely
 FACTOR_TOLERANCE = 0.02
+NUMBER_TOLERANCE = 0.005
 
 
 def eager_kernel(
@@ -144,14 +146,14 @@ def fused_kernel(
     plain, marked, read = pair
     before, after = plain[read].double().flatten(), marked[read].double().flatten()
     telling = before.abs() > 1e-3 * before.abs().max()  # next to zero, a ratio says nothing
-    factors = (after / before)[telling].tolist()
-    drawn = outcomes[1].factors
+    before, factors = before[telling].tolist(), (after / before)[telling].tolist()
+    drawn = outcomes[1].marks
     if not factors and not must_run:
         return
-    if factors and matched(factors, drawn) >= 0.98 * len(factors):
+    if factors and matched(list(zip(before, factors, strict=True)), drawn) >= 0.98 * len(factors):
         return
     name = "flash_attn_varlen_func" if variant.packed else "F.scaled_dot_product_attention"
-    used = "the kernel was never called"
+    used = "the kernel was never called on v"
     if drawn:
         unchanged = sum(abs(factor - 1) < FACTOR_TOLERANCE for factor in factors)
         used = "the kernel was called, but its result has no effect on what you return"
@@ -165,23 +167,31 @@ def fused_kernel(
     )
 
 
-def matched(measured: Sequence[float], drawn: Sequence[float]) -> int:
-    """How many measured factors have a drawn one of their own, give or take rounding.
+def matched(measured: Sequence[tuple[float, float]], drawn: Sequence[tuple[float, float]]) -> int:
+    """How many measured numbers are a kernel's own with its own factor, give or take rounding.
 
-    One-to-one, since a function's own numbers times one measured ratio would else pass for the kernel's. Number by
-    number, since heads that are merged in the wrong order are no question of which kernel did the work.
+    Both, since factors can be measured at one number and put on another. One-to-one, since a function's own numbers
+    times one measured ratio would else pass for the kernel's. Number by number, since heads that are merged in the
+    wrong order are no question of which kernel did the work.
+
+    Args:
+        measured: Numbers without marks, each with the factor between it and the marked one.
+        drawn: Numbers of the kernel's true results, each with the factor it was marked with.
     """
-    found, candidates = 0, iter(sorted(drawn))
-    candidate = next(candidates, None)
-    for factor in sorted(measured):
-        # both in order: a drawn factor too small for this one is too small for all that follow
-        while candidate is not None and candidate < factor * (1 - FACTOR_TOLERANCE):
-            candidate = next(candidates, None)
-        if candidate is None:
-            break
-        if candidate <= factor * (1 + FACTOR_TOLERANCE):
+    if not drawn:
+        return 0
+    numbers, factors = torch.tensor(sorted(drawn, key=lambda mark: mark[1]), dtype=torch.float64).T.contiguous()
+    wanted = torch.tensor(sorted(measured, key=lambda mark: mark[1]), dtype=torch.float64)
+    # a factor's candidates are those between two places in the order, and the first one is taken: where many numbers
+    # are alike, the later factors need the later ones
+    starts = torch.searchsorted(factors, wanted[:, 1] / (1 + FACTOR_TOLERANCE))
+    ends = torch.searchsorted(factors, wanted[:, 1] / (1 - FACTOR_TOLERANCE), right=True)
+    found, left = 0, numbers.numpy()  # in small pieces NumPy is faster
+    for number, start, end in zip(wanted[:, 0].tolist(), starts.tolist(), ends.tolist(), strict=True):
+        alike = abs(left[start:end] - number) <= NUMBER_TOLERANCE * abs(number)
+        if alike.any():
             found += 1
-            candidate = next(candidates, None)
+            left[start + alike.argmax()] = math.inf  # taken
     return found
 
 
