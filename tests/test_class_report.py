@@ -215,6 +215,7 @@ def test_names_stand_only_with_what_to_look_at_and_text_is_escaped():
 def test_empty_parts_say_so():
     text = page(small_report(mistakes=(), problems=()))
     assert "No mistake was recognised." in text
+    assert "0 failed checks" not in text
     assert text.rstrip().endswith("<p>None.</p>\n</body>\n</html>")
 
 

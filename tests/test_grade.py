@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import signal
 import sqlite3
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
@@ -22,6 +24,7 @@ import pytest
 from classes import InlineCrew, database, grade, grade_command, graded_files, hand_in, make_course, rows, scores, wide
 from nbgrader.api import Gradebook
 from nbgrader.utils import find_all_files
+from rich.console import Console
 
 from attention_grading import cli, pipeline, pool, recording
 from attention_grading.cases import PUBLIC_SEED
@@ -33,6 +36,7 @@ from attention_grading.limits import Limits
 from attention_grading.nbgrader_course import load_course
 from attention_grading.pipeline import Graded, GradingTerms, NotebookTask, grade_submission
 from attention_grading.processes import WorkerFailed
+from attention_grading.run_report import Report, summary_table
 
 STEM = "02_eager_causal"
 OTHER = "05_flash_bidirectional"
@@ -384,14 +388,27 @@ def refused(capsys: pytest.CaptureFixture[str], *options: str) -> str:
     return capsys.readouterr().err
 
 
+def test_summary_of_a_large_class_fits_in_80_columns():
+    name = "01_eager_bidirectional"
+    report = Report(marks={name: [(10.0, 10.0)] * 1000}, worker_seconds=Counter({name: 119_940.0}))
+    for counter in (report.graded, report.unchanged, report.problems, report.ungraded):
+        counter[name] = 1000
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(summary_table(report))
+    text = console.export_text()
+    assert "…" not in text
+    assert f"{name}    1000" in text
+    assert "119.94" in text
+
+
 def test_assignment_that_was_never_generated_says_what_to_run(small, capsys):
-    assert f"run: nbgrader generate_assignment {OTHER}" in refused(capsys, OTHER)
+    assert f"run: nbgrader generate_assignment {OTHER} --force" in refused(capsys, OTHER)
     hand_in_place = small / "submitted" / "ann" / OTHER
     hand_in_place.mkdir()
     shutil.copy(small / "submitted" / "ann" / STEM / f"{STEM}.ipynb", hand_in_place / f"{OTHER}.ipynb")
-    assert f"run: nbgrader generate_assignment {OTHER}" in refused(capsys)
+    assert f"run: nbgrader generate_assignment {OTHER} --force" in refused(capsys)
     (small / "gradebook.db").unlink()
-    assert "run: nbgrader generate_assignment" in refused(capsys, STEM)
+    assert "run: nbgrader generate_assignment ASSIGNMENT --force" in refused(capsys, STEM)
     assert not (small / "gradebook.db").exists()
 
 

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 
 from attention_grading.reference import attend
 from attention_lab import CheckFailed, attention_map, check, get_variant, pack, packed_batch, padded_batch, unpack
+from attention_lab.cli import main
 from attention_lab.variants import VARIANTS
 
 ROOT = Path(__file__).parents[1]
@@ -312,9 +313,19 @@ def test_check_command_judges_notebooks_and_says_so_by_exit_code(tmp_path):
     bad = subprocess.run([*command, str(stub), str(right_notebook)], capture_output=True, text=True, check=False)
     assert bad.returncode == 1
     assert "not implemented yet" in bad.stdout
-    unknown = subprocess.run([*command, str(tmp_path / "x.ipynb")], capture_output=True, text=True, check=False)
+    unnamed = tmp_path / "x.ipynb"
+    unnamed.write_bytes(stub.read_bytes())
+    unknown = subprocess.run([*command, str(unnamed)], capture_output=True, text=True, check=False)
     assert unknown.returncode == 2
     assert "--variant" in unknown.stderr
+
+
+@pytest.mark.parametrize(("name", "says"), [("eager_causal.ipynb", "there is no such file"), (".", "is a folder")])
+def test_check_command_refuses_what_is_no_file(tmp_path, capsys, name, says):
+    assert main(["check", str(tmp_path / name)]) == 2
+    said = capsys.readouterr()
+    assert says in said.err
+    assert said.out == ""
 
 
 def test_check_without_a_judge_runs_the_visible_checks_alone(tmp_path):

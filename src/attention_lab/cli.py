@@ -44,6 +44,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     _require_torch()
+    for path in options.files:
+        _require_file(path)
     pairs = [(_variant_of(path, options.variant), path) for path in options.files]
     judges = list(importlib.metadata.entry_points(group=JUDGES))
     if judges:
@@ -57,6 +59,13 @@ def _require_torch() -> None:
         import torch  # noqa: F401
     except ImportError as error:
         raise MissingPackage(" ".join(explain("torch", error))) from error
+
+
+def _require_file(path: Path) -> None:
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder; name the notebook in it")
+    if not path.is_file():
+        raise ValueError(f"{path}: there is no such file")
 
 
 def _variant_of(path: Path, named: str | None) -> Variant:

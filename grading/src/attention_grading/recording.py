@@ -72,7 +72,9 @@ class Recorder:
         self._course = course
         url = make_url(course.coursedir.db_url)
         if url.get_backend_name() == "sqlite" and url.database and not Path(url.database).exists():
-            raise CourseProblem(f"there is no gradebook {url.database}; run: nbgrader generate_assignment ASSIGNMENT")
+            raise CourseProblem(
+                f"there is no gradebook {url.database}; run: nbgrader generate_assignment ASSIGNMENT --force"
+            )
         try:
             self._gradebook = Gradebook(course.coursedir.db_url, course.coursedir.course_id)
         except Exception as error:  # every database has its own
@@ -104,7 +106,8 @@ class Recorder:
                 row = db.query(Assignment).filter_by(name=name).one_or_none()
                 if row is None or not row.notebooks:
                     raise CourseProblem(
-                        f"the gradebook does not know the assignment {name}; run: nbgrader generate_assignment {name}"
+                        f"the gradebook does not know the assignment {name}; "
+                        f"run: nbgrader generate_assignment {name} --force"
                     )
                 self._rows[name] = AssignmentRows(row.id, row.duedate, {nb.name: _rows(nb) for nb in row.notebooks})
         return self._rows[name]
@@ -291,7 +294,7 @@ def _write_grades(submitted: SubmittedNotebook, columns: NotebookRows, graded: G
     grades = {grade.cell_id: grade for grade in submitted.grades}
     for name, score in graded.scores.items():
         if name not in columns.graded_cells:
-            raise ValueError(f"the gradebook has no cell {name}; run: nbgrader generate_assignment")
+            raise ValueError(f"the gradebook has no cell {name}; run: nbgrader generate_assignment ASSIGNMENT --force")
         grade = grades[columns.graded_cells[name]]
         grade.auto_score = score
         grade.needs_manual_grade = grade.manual_score is not None or score is None

@@ -70,7 +70,8 @@ def plan_table(report: Report, todo: Sequence[HandedIn]) -> Table:
 
 def summary_table(report: Report) -> Table:
     """One line an assignment: what was done, and where the class stands in the gradebook."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    # 80 columns hold it beside the longest name
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, collapse_padding=True)
     table.add_column("assignment", no_wrap=True)
     for name in ("graded", "un-\nchanged", "problems", "not\ngraded", "mean", "full\nmarks", "seconds\neach"):
         table.add_column(name, justify="right", no_wrap=True)
