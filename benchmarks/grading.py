@@ -442,7 +442,7 @@ def draw(results: Figures) -> None:
     cost.legend(frameon=False)
     memory.plot(sizes, [point["memory"] / 1024 for point in points], "o-", color="#0b5394")
     memory.set(xscale="log", xlabel="submissions", ylabel="GiB, all processes together", title="Peak memory")
-    memory.set_ylim(bottom=0)
+    memory.set_ylim(0, 1.2 * max(point["memory"] for point in points) / 1024)
     for axes in (cost, memory):
         axes.grid(alpha=0.3)
         axes.set_xticks(sizes, [str(size) for size in sizes])
