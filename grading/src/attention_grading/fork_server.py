@@ -21,6 +21,7 @@ import torch
 from attention_grading.confinement import Confinement, ConfinementUnavailable
 from attention_grading.confinement_probe import ConfinementBroken, probe
 from attention_grading.limits import Limits
+from attention_grading.silence import silence
 
 Handler = Callable[[BinaryIO, BinaryIO], None]
 
@@ -78,7 +79,7 @@ def _become_child(channel: int, handler: Handler, confinement: Confinement | Non
     status = 1
     try:
         os.setsid()
-        _silence()
+        silence()
         _keep_only(channel, confinement)
         if confinement is not None:
             confinement.apply()
@@ -98,11 +99,3 @@ def _keep_only(channel: int, confinement: Confinement | None) -> None:
 
 
 _MAX_DESCRIPTOR = 2**20
-
-
-def _silence() -> None:
-    """Point the standard streams at nothing: what learners print belongs to nobody here."""
-    null = os.open(os.devnull, os.O_RDWR)
-    for stream in (0, 1, 2):
-        os.dup2(null, stream)
-    os.close(null)

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from attention_grading import wire
 from attention_grading.marks import marked_kernels
+from attention_grading.silence import silence
 from attention_lab import flash
 from attention_lab.calls import Call, Outcome, failure_of, perform, quiet
 from attention_lab.loading import load
@@ -41,7 +42,7 @@ def main(arguments: list[str] | None = None) -> None:
     provide_flash_attn()
     if options.once:
         reader, writer = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-        _silence()
+        silence()
         serve_submission(reader, writer, options.device)
         return
     from attention_grading import fork_server  # needs a platform with fork
@@ -100,13 +101,6 @@ def _touch_operations(x: Tensor) -> None:
     ):
         with contextlib.suppress(RuntimeError, NotImplementedError):
             operation()
-
-
-def _silence() -> None:
-    """Point the standard streams at nothing: they are the judge's channel, and prints would end up in it."""
-    null = os.open(os.devnull, os.O_RDWR)
-    for stream in (0, 1, 2):
-        os.dup2(null, stream)
 
 
 # ---- one submission --------------------------------------------------------------------------------------------------
