@@ -49,7 +49,8 @@ class Kernel:
             elif message["msg_type"] == "error":
                 got["error"] = f"{content['ename']}: {content['evalue']}"
 
-        self.client.execute_interactive(code, timeout=60, output_hook=take)
+        # else the next request, sent before the kernel is done with an error, is aborted
+        self.client.execute_interactive(code, timeout=60, output_hook=take, stop_on_error=False)
         return got
 
 
@@ -145,8 +146,10 @@ def test_kernel_starts_at_once_after_the_warm_process_was_killed():
 
 def test_interrupt_ends_the_cell_and_not_the_kernel():
     with kernel() as warm:
-        warm.client.execute("while True: pass")
-        time.sleep(0.5)
+        warm.client.execute("while True: pass", stop_on_error=False)
+        while warm.client.get_iopub_msg(timeout=30)["msg_type"] != "execute_input":
+            pass
+        time.sleep(0.5)  # from the announcement to the loop itself
         warm.manager.interrupt_kernel()
         reply = warm.client.get_shell_msg(timeout=30)
         assert reply["content"]["ename"] == "KeyboardInterrupt"

@@ -198,14 +198,22 @@ def failure_of(error: BaseException) -> Failure:
 def quiet() -> Iterator[io.StringIO]:
     """Swallow prints, warnings and log records: nbgrader gives 0 to a cell that writes to stderr."""
     caught = io.StringIO()
-    disabled = logging.root.manager.disable
+    with contextlib.redirect_stdout(caught), contextlib.redirect_stderr(caught), warnings.catch_warnings(), _no_logs():
+        warnings.simplefilter("ignore")
+        yield caught
+
+
+@contextlib.contextmanager
+def _no_logs() -> Iterator[None]:
+    before = logging.root.manager.disable
+    if before >= logging.CRITICAL:  # each change clears a cache in every logger of the process
+        yield
+        return
     logging.disable(logging.CRITICAL)
     try:
-        with contextlib.redirect_stdout(caught), contextlib.redirect_stderr(caught), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield caught
+        yield
     finally:
-        logging.disable(disabled)
+        logging.disable(before)
 
 
 def _apply(function: Callable[..., Any], arguments: dict[str, Any], form: Form) -> Any:

@@ -22,8 +22,9 @@ def plain(text: object, limit: int, lines: bool = False) -> str:
     """
     string = text if isinstance(text, str) else str(text)
     cut = len(string) > limit
-    string = _ESCAPES.sub("", string[:limit])
-    kept = "".join(character for character in string if _harmless(character))
+    kept = string[:limit]
+    if not kept.isprintable():  # most is, and then there is nothing to take out
+        kept = "".join(character for character in _ESCAPES.sub("", kept) if _harmless(character))
     if not lines:
         kept = re.sub(r"[\n\t]+", " ", kept)
     return kept + (f" … (cut after {limit} characters)" if cut else "")

@@ -1,6 +1,6 @@
 """Frames between the judge and the worker: a JSON header and raw tensor bytes. Never pickle.
 
-A frame is two little-endian lengths (4 bytes for the header, 8 for the tensors), the header as UTF-8 JSON, and the
+A frame is two little-endian lengths (4 bytes for the header, 8 for the tensors), the header as UTF-8 JSON, and any
 tensors in the safetensors format, which holds names, dtypes, shapes and raw bytes and nothing that is executed.
 """
 
@@ -32,8 +32,10 @@ class BrokenFrame(Exception):
 def encode(header: dict[str, Any], tensors: dict[str, Tensor] | None = None) -> bytes:
     """One frame as bytes."""
     text = json.dumps(header).encode()
+    if not tensors:
+        return _LENGTHS.pack(len(text), 0) + text
     with torch._C.DisableTorchFunctionSubclass():
-        body = safetensors.torch.save({name: _dense(x) for name, x in (tensors or {}).items()})
+        body = safetensors.torch.save({name: _dense(x) for name, x in tensors.items()})
     return _LENGTHS.pack(len(text), len(body)) + text + body
 
 
@@ -69,7 +71,7 @@ def receive(
     if int.from_bytes(body[:8], "little") > MAX_NAMES:
         raise BrokenFrame("its tensors have too many names")
     try:
-        header, tensors = json.loads(text), safetensors.torch.load(body)
+        header, tensors = json.loads(text), safetensors.torch.load(body) if body else {}
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # a panic in safetensors is no Exception

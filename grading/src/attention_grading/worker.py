@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import logging
 import os
 import socket
 import sys
@@ -39,6 +40,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--device", default="cpu", help="where the learner's function runs (default: cpu)")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
+    logging.disable(logging.CRITICAL)  # once, and not for each call
     provide_flash_attn()
     if options.once:
         reader, writer = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
@@ -156,12 +158,20 @@ class _Kept(Call):
 def _perform(function: Any, call: Call, service: Any) -> Outcome:
     try:
         if call.setting in ("marked", "unmarked"):
-            torch.manual_seed(0)  # dropout, if any, is the same in both
+            _seed(call.arguments["q"].device)  # dropout, if any, is the same in both
             with marked_kernels(service):
                 return perform(function, call)
         return perform(function, call)
     except (KeyboardInterrupt, GeneratorExit) as error:
         return Outcome(failure=failure_of(error))
+
+
+def _seed(device: torch.device) -> None:
+    """``torch.manual_seed``, which formats a stack trace for every kind of device that is not there, where needed."""
+    if device.type == "cpu":
+        torch.default_generator.manual_seed(0)
+    else:
+        torch.manual_seed(0)
 
 
 def provide_flash_attn() -> None:
