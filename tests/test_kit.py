@@ -192,6 +192,14 @@ def test_missing_argument_of_a_flash_function_is_its_own_fault():
         check("flash_causal", "contract", lambda q, k, v, num_heads, head_dim, cu_seqlens: q)
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is one")
+@pytest.mark.parametrize("device", ["cuda", "mps"])
+def test_missing_gpu_is_said(device):
+    function = right("eager_causal")
+    with pytest.raises(CheckFailed, match=r"asks for a GPU that is not here\n.*\n.*q\.device fits anywhere"):
+        check("eager_causal", "contract", lambda q, *rest, **named: function(q.to(device), *rest, **named))
+
+
 def test_missing_default_of_the_mask_is_said():
     function = right("eager_causal")
     with pytest.raises(CheckFailed, match="does not take the arguments"):

@@ -6,6 +6,7 @@ does not, and nobody's inputs are modified.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,9 @@ from attention_lab.inputs import running_sum
 from attention_lab.variants import Variant, get_variant
 
 VISIBLE_CHECKS = ("contract", "invariants")
+
+# What PyTorch says where a device is asked for that the machine, or the build, does not have
+NO_SUCH_GPU = r"not compiled with CUDA|NVIDIA driver|no CUDA-capable|CUDA unknown error|not linked with support for mps"
 
 
 class CheckFailed(AssertionError):
@@ -480,6 +484,9 @@ def _explain_failure(failure: Failure, call: Call) -> tuple[str, str, str]:
     of_flash = ("cu_seqlens", "max_seqlen", "flash_attn_varlen", "FlashAttention", "[total_tokens")
     if any(words in failure.text for words in of_flash):
         return "the flash kernel refuses its arguments", detail, "its arguments: their order, shapes and dtypes"
+    if re.search(NO_SUCH_GPU, failure.text):
+        hint = 'cuda() and device="cuda" in your code: q.device fits anywhere'
+        return "your function asks for a GPU that is not here", detail, hint
     if _is_device_mismatch(failure.text):
         return "tensors of different devices meet", detail, "the tensors you create: give them device=q.device"
     if "when is_causal=True" in failure.text:

@@ -16,7 +16,7 @@ from attention_grading.mistakes import Model
 from attention_grading.reference import visible_keys
 from attention_grading.verify import expected_of, relative_error, tolerance
 from attention_lab.calls import Call, Failure, Outcome
-from attention_lab.checks import Case, CheckFailed
+from attention_lab.checks import NO_SUCH_GPU, Case, CheckFailed
 from attention_lab.variants import Variant
 
 Judged = tuple[Case, Sequence[Outcome], CheckFailed | None]
@@ -34,7 +34,7 @@ SENTENCES: dict[str, str] = {
     "constant-overflows": "the constant for masked scores does not fit q's dtype: ask torch.finfo(scores.dtype).min",
     "dtypes-mixed": "tensors of different dtypes meet: those that you make or convert need q's dtype",
     "mask-and-is-causal": "attn_mask and is_causal=True are given together: put the triangle into the mask",
-    "cuda-hard-coded": "the code asks for an NVIDIA GPU: put tensors on q.device, whatever it is",
+    "cuda-hard-coded": "the code asks for a GPU: put tensors on q.device, whatever it is",
     "device-hard-coded": "a tensor is made on, or kept from, another device than q's: give it device=q.device",
     "cu-seqlens-dtype": "cu_seqlens is no longer int32, which is what the kernel takes",
     "single-precision-flash": "q, k and v are converted to a dtype that flash-attn does not take",
@@ -96,7 +96,7 @@ def recognise(
 
 # What an exception's text says for certain, in the order of asking
 TEXTS: tuple[tuple[str, str], ...] = (
-    ("cuda-hard-coded", r"not compiled with CUDA|NVIDIA driver|no CUDA-capable|CUDA unknown error"),
+    ("cuda-hard-coded", NO_SUCH_GPU),
     ("cu-seqlens-dtype", r"cu_seqlens_\w must have dtype int32"),
     ("single-precision-flash", r"fp16 and bf16 only|only support fp16 and bf16"),
     ("heads-not-split", r"split hidden_dim into num_heads and head_dim first"),
