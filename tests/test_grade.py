@@ -412,6 +412,13 @@ def test_assignment_that_was_never_generated_says_what_to_run(small, capsys):
     assert not (small / "gradebook.db").exists()
 
 
+def test_mistyped_assignment_is_told_what_there_is(small, capsys):
+    said = refused(capsys, f"{STEM}x")
+    assert f"there is no assignment {STEM}x; there are: " in said
+    assert STEM in said.partition("there are: ")[2]
+    assert "generate_assignment" not in said
+
+
 def test_other_places_students_and_configurations_are_refused(small, capsys, monkeypatch):
     assert "by nobody" in refused(capsys, "--student", "nobody")
     config = small / "nbgrader_config.py"

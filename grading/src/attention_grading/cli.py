@@ -21,7 +21,11 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns the exit code: 0 when it did its work, 2 for wrong usage."""
     parser = argparse.ArgumentParser(prog="attention-grading", description="Grade the course 'Attention, six ways'.")
     commands = parser.add_subparsers(dest="command", required=True)
-    judge = commands.add_parser("judge", help="judge .py files or notebooks")
+    judge = commands.add_parser(
+        "judge",
+        help="judge .py files or notebooks",
+        epilog="Exit code 0: every file was judged, whatever its points. attention-lab check is 0 only when all is right.",
+    )
     judge.add_argument("variant", metavar="VARIANT", help=f"one of {', '.join(VARIANTS)}")
     judge.add_argument("files", metavar="FILE", nargs="+", type=Path)
     judge.add_argument("--json", action="store_true", help="one JSON object a line, in the order of the files")

@@ -127,15 +127,20 @@ def _say_where_unconfined(course: Course, console: Console) -> None:
 
 def _handed_in_assignments(course: Course) -> list[str]:
     """Names of the instructor's assignments for which there are submissions."""
-    sources = course.folder("source", ".", ".")
-    names = sorted(path.name for path in sources.iterdir() if path.is_dir()) if sources.is_dir() else []
-    found = [name for name in names if next(find_handed_in(course, name), None) is not None]
+    found = [name for name in _assignments(course) if next(find_handed_in(course, name), None) is not None]
     if not found:
         raise CourseProblem(f"there are no submissions: nothing matches {course.folder('submitted', '*', '*')}")
     return found
 
 
+def _assignments(course: Course) -> list[str]:
+    sources = course.folder("source", ".", ".")
+    return sorted(path.name for path in sources.iterdir() if path.is_dir()) if sources.is_dir() else []
+
+
 def _require_gradable(course: Course, recorder: Recorder, name: str) -> None:
+    if (there := _assignments(course)) and name not in there:
+        raise CourseProblem(f"there is no assignment {name}; there are: {', '.join(there)}")
     for notebook in recorder.assignment(name).notebooks:
         read_master(course, name, notebook)
     if next(find_handed_in(course, name), None) is None:
