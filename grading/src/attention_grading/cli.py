@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     judge = commands.add_parser(
         "judge",
         help="judge .py files or notebooks",
-        epilog="Exit code 0: every file was judged, whatever its points. attention-lab check is 0 only when all is right.",
+        epilog="Exit code 0: every file was judged, whatever its points (attention-lab check wants them all).",
     )
     judge.add_argument("variant", metavar="VARIANT", help=f"one of {', '.join(VARIANTS)}")
     judge.add_argument("files", metavar="FILE", nargs="+", type=Path)
