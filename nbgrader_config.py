@@ -20,6 +20,7 @@ from nbgrader.preprocessors import (
     SaveCells,
 )
 
+from attention_grading.feedback_page import FeedbackExporter
 from attention_grading.preprocessors import FillPlaceholders, ShowOutputs, SubmissionExporter, Transplant, WriteVerdict
 from attention_grading.submitted import prepare_submission
 
@@ -79,3 +80,4 @@ c.LimitOutput.max_traceback = 60
 # ---- feedback --------------------------------------------------------------------------------------------------------
 # Stock feedback shows hidden tests twice; here they are cleared before the page is written
 c.GenerateFeedback.preprocessors = [FillPlaceholders, GetGrades, ClearHiddenTests, CSSHTMLHeaderPreprocessor]
+c.GenerateFeedback.exporter_class = FeedbackExporter  # names the checks, and fits a narrow window

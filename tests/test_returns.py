@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import shutil
 import zipfile
 from datetime import datetime
@@ -13,6 +14,7 @@ import nbformat
 import pytest
 from nbgrader.api import Gradebook
 
+from attention_grading.cases import POINTS
 from attention_grading.cli import main
 from attention_grading.demo import blank, nbgrader, one_mistake, prepare, right
 from attention_grading.intake import intake
@@ -116,6 +118,19 @@ def test_canvas_gets_feedback_notebooks_under_the_names_that_it_gave(course):
     assert "image/png" in first
     assert "taken off because it was late" in second
     assert "diagnosis: causal-dropped-with-mask" in second
+
+
+def test_feedback_page_names_the_checks_the_points_and_the_penalty(graded):
+    first, second = ((graded / "feedback" / student / STEM / f"{STEM}.html").read_text() for student in ("101", "102"))
+    assert f"{STEM}: 10 of 10 points<" in first
+    assert f"{STEM}: 0 of 10 points (4 taken off because it was late)<" in second
+    points = re.findall(r'href="#test-(\w+)">\1</a></td>\s*<td>(\S+) of (\S+)</td>', second)
+    assert [name for name, _, _ in points] == list(POINTS)
+    assert dict((name, float(most)) for name, _, most in points) == POINTS
+    assert sum(float(earned) for _, earned, _ in points) == 4
+    for page in (first, second):
+        assert "img { max-width: 100%" in page
+        assert page.count('id="test-values"') + page.count('name="test-values"') == 1
 
 
 def test_graders_comment_goes_back_as_plain_text(course):

@@ -73,7 +73,7 @@ def test_formgrader_generates_a_release_autogrades_and_writes_feedback(
 
     lab.execute("docmanager:open", path=f"feedback/ada/{STEM}/{STEM}.html", factory="HTML Viewer")
     feedback = lab.page.frame_locator(".jp-HTMLViewer iframe")
-    expect(feedback.get_by_text(f"{STEM} (Score: 4.0 / 10.0)")).to_be_visible()
+    expect(feedback.get_by_text(f"{STEM}: 4 of 10 points")).to_be_visible()
     lab.shoot("feedback_in_jupyterlab")
     page = lab.show(f"feedback/ada/{STEM}/{STEM}.html", "feedback")
     assert "diagnosis: causal-dropped-with-mask" in page
