@@ -111,7 +111,7 @@ def test_decoy_kernel_call_does_not_count(session, write):
     )
     verdict = session.judge_file("sdpa_causal", write("decoy.py", text))
     assert earned(verdict) == POINTS | {"kernel": 0}
-    assert "was called, but its result has no effect" in verdict.check("kernel").message
+    assert "was called, but its result has no or next to no effect" in verdict.check("kernel").message
 
 
 def test_kernel_calls_whose_results_would_fill_the_judges_memory_are_refused():

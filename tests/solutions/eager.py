@@ -372,7 +372,7 @@ COMMON = (
         ],
         "im",
         "cvk",
-        "mask-constant-too-small",
+        "mask-added",
     ),
     Mutation(
         "mask-first-item", "mask", "the first sequence's mask for all", [("mask[:, None", "mask[:1, None")], "im", "cvk"

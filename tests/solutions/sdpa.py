@@ -247,7 +247,7 @@ COMMON = (
         [(OPEN, OPEN + "    allowed = allowed.to(q.dtype)\n")],
         "im",
         "ck",
-        "mask-constant-too-small",
+        "mask-added",
     ),
     Mutation(
         "mask-first-item", "mask", "the first sequence's mask for all", [("mask[:, None", "mask[:1, None")], "im", "cvk"

@@ -486,7 +486,10 @@ def _gradients(draw: Draw, name: str, inputs: Callable[[], list[dict[str, Any]]]
 
 def _remembered(draw: Draw, inputs: Sequence[dict[str, Any]]) -> Case:
     name = "calls do not depend on earlier calls"
-    hint = "what your function keeps between calls: a cache must depend on everything that its content depends on"
+    hint = (
+        "what your function keeps between calls, unless other checks find wrong numbers too: a cache must depend on "
+        "everything that its content depends on"
+    )
     calls = tuple(Call(arguments) for arguments in inputs)
     return Case("robustness", name, calls, partial(verify.values, draw.variant, name, hint, calls))
 

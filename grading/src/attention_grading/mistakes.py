@@ -40,7 +40,8 @@ SENTENCES: dict[str, str] = {
     "mask-after-softmax": "masked keys take part in the softmax and lose their weight (or value) only afterwards, so "
     "that the remaining weights no longer sum to 1",
     "mask-constant-too-small": "masked scores get a constant that is not low enough to take their weight away",
-    "mask-multiplied": "masked scores (or keys) are multiplied by 0: a score of 0 is not a weight of 0",
+    "mask-multiplied": "masked scores (or keys) become 0, by a product or otherwise: a score of 0 is not a weight of 0",
+    "mask-added": "the mask is added to the scores as a number, which only shifts them by 1",
     "causal-missing": "later tokens are not masked: every query sees every key",
     "nothing-masked": "neither the triangle nor the mask has an effect; masked_fill returns a new tensor",
     "causal-strict": "a token cannot see itself: the triangle lacks its diagonal",
@@ -316,7 +317,7 @@ def _mask_models(variant: Variant) -> Iterator[Model]:
     yield _AfterSoftmax("mask-zeroes-inputs", weigh=lambda scores, visible: (scores * visible).softmax(-1) * visible)
     for constant in SMALL_CONSTANTS:
         yield Model("mask-constant-too-small", weigh=_filled_with(constant))
-        yield Model("mask-constant-too-small", weigh=_added(constant))
+        yield Model(_name_of_added(constant), weigh=_added(constant))
     yield _AfterSoftmax("mask-after-softmax")
     yield _AfterSoftmax("mask-multiplied", weigh=lambda scores, visible: (scores * visible).softmax(-1))
     if variant.causal:
@@ -334,6 +335,11 @@ def _mask_or_triangle(variant: Variant, arguments: dict[str, Any]) -> Tensor:
 
 def _filled_with(constant: float) -> Callable[[Tensor, Tensor], Tensor]:
     return lambda scores, visible: scores.masked_fill(~visible, constant).softmax(-1)
+
+
+def _name_of_added(constant: float) -> str:
+    """A 1 more at the visible keys, as a mask in numbers gives it, is a 1 less at the others."""
+    return "mask-added" if constant == -1.0 else "mask-constant-too-small"
 
 
 def _added(constant: float) -> Callable[[Tensor, Tensor], Tensor]:
@@ -406,7 +412,7 @@ def _padding_models() -> Iterator[Model]:
             ),
         )
         yield _KeepsTriangle(
-            "mask-constant-too-small",
+            _name_of_added(constant),
             pad=lambda scores, keys, triangle, low=constant: masked_softmax(scores + low * ~keys, triangle),
         )
 

@@ -59,8 +59,8 @@ SENTENCES: dict[str, str] = {
     "to 1",
     "precision-lost": "numbers are rounded more coarsely inside than q's dtype does",
     "scale-other": "the scores are scaled by something else than 1/√head_dim",
-    "kernel-not-called": "the notebook's kernel is never called",
-    "kernel-unused": "the kernel is called, and its result has no effect on the output",
+    "kernel-not-called": "the notebook's kernel is not called, in one case at least",
+    "kernel-unused": "the kernel is called, and its result has no or next to no effect on the output",
     "kernel-in-part": "the output is not the kernel's result alone",
     "fused-kernel": "a fused kernel computes what this notebook asks you to compute step by step",
 }
@@ -227,8 +227,8 @@ def _is_right(variant: Variant, call: Call, outcome: Outcome) -> bool:
 
 def _of_numbers(variant: Variant, performed: Sequence[Performed]) -> str | None:
     """A mistake of numbers shows in every plain call without a mask that can show it, and must explain them all."""
-    if any(_cannot_be_read(*pair) for pair in performed):
-        return None
+    if any(_cannot_be_read(*pair) or pair[1].changed for pair in performed):
+        return None  # whoever writes into the inputs has numbers of any kind
     pairs = [pair for pair in performed if pair[0].setting in ("plain", "math") and pair[1].output is not None]
     if any(not bool(torch.isfinite(outcome.output).all()) for _, outcome in pairs):
         return None
@@ -333,7 +333,7 @@ def _of_kernel(problem: CheckFailed) -> str | None:
     for name, words in (
         ("fused-kernel", "comes from a fused"),
         ("kernel-not-called", "never called"),
-        ("kernel-unused", "has no effect"),
+        ("kernel-unused", "next to no effect"),
         ("kernel-in-part", "not its result alone"),
     ):
         if words in problem.problem or words in problem.detail:

@@ -156,7 +156,7 @@ def fused_kernel(
     used = "the kernel was never called on v"
     if drawn:
         unchanged = sum(abs(factor - 1) < FACTOR_TOLERANCE for factor in factors)
-        used = "the kernel was called, but its result has no effect on what you return"
+        used = "the kernel was called, but its result has no or next to no effect on what you return"
         if unchanged < 0.99 * len(factors):
             used = "the kernel was called, but what you return is not its result alone"
     raise CheckFailed(
