@@ -177,16 +177,27 @@ def watched(process: Process, limits: Limits) -> Iterator[list[str]]:
 
 
 _LOOKS_EVERY = 0.1  # seconds
+_STARTING = Limits(seconds=120)
 
 
 @contextlib.contextmanager
 def fresh_process(device: str) -> Iterator[Process]:
+    """A process of its own, with everything imported: what that takes is no part of the submission's time.
+
+    Raises:
+        WorkerFailed: It did not start.
+    """
     command = [sys.executable, "-P", "-m", "attention_grading.worker", "--once", "--device", device]
     popen = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=worker_environment(device))
     assert popen.stdin is not None
     assert popen.stdout is not None
     process = Process(popen.stdout, popen.stdin, popen.pid)
     try:
+        with watched(process, _STARTING) as hit:
+            ready = process.reader.readline() == b"ready\n"
+        if not ready:
+            why = hit[0] if hit else "ended; its own output, above, says why"
+            raise WorkerFailed(f"could not be judged: the process for it {why}")
         yield process
     finally:
         for stream in (process.writer, process.reader):

@@ -117,8 +117,8 @@ class Supervisor:
             with self._process() as process, watched(process, self._limits) as hit:
                 _converse(run, process, cells, function, calls, name)
             how = process.how_it_ended()
-        except (WorkerFailed, OSError):  # the next submission gets another warm process
-            run.ended = "took down the grader's warm process"
+        except (WorkerFailed, OSError) as reason:  # the next submission gets another process
+            run.ended = "took down the grader's warm process" if self._server is not None else str(reason)
         if run.ended:
             if hit:
                 run.ended = hit[0]

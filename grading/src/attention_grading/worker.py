@@ -45,6 +45,9 @@ def main(arguments: list[str] | None = None) -> None:
     if options.once:
         reader, writer = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
         silence()
+        torch.zeros(1, device=options.device)  # starting CUDA takes seconds
+        writer.write(b"ready\n")
+        writer.flush()
         serve_submission(reader, writer, options.device)
         return
     from attention_grading import fork_server  # needs a platform with fork
