@@ -15,7 +15,7 @@ mkdir -p "$OUT"
 export PYTHONPATH=$PWD/src:$PWD/grading/src${PYTHONPATH:+:$PYTHONPATH} PYTHONUNBUFFERED=1
 use_built() {
     if compgen -G "$BUILT/flash_attn_2_cuda*.so" >/dev/null; then
-        export PYTHONPATH=$BUILT:$PYTHONPATH FLASH_ATTN_BUILD=trimmed
+        export PYTHONPATH=$BUILT:$PYTHONPATH
     fi
 }
 require_flash_attn() {

@@ -12,10 +12,14 @@ from typing import Any
 import torch.utils.cpp_extension as extension
 
 SOURCES = Path("csrc/flash_attn/src")
-# forward: head_dim up to 32 in both dtypes (small tensors), 64 and 128 in bf16 (benchmarks); backward the same
-KEPT = re.compile(r"flash_(fwd|bwd)_hdim(32_(bf16|fp16)|(64|128)_bf16)(_causal)?_sm80")
-# what is asked of small tensors only, and what is asked of none
-UNUSED = {"32": ("ALIBI",), "64": ("ALIBI", "DROPOUT", "SOFTCAP"), "128": ("ALIBI", "DROPOUT", "SOFTCAP")}
+# head_dim up to 32 in both dtypes and up to 128 in bf16, forward and backward; what is asked forward only; the kernel
+# that splits the keys, for single queries with many of them
+KEPT = re.compile(
+    r"flash_((fwd|bwd)_hdim(32_(bf16|fp16)|(64|128)_bf16)(_causal)?|fwd_hdim(96|192|256)_bf16|fwd_split_hdim64_bf16)_sm80"
+)
+UNUSED = ("ALIBI", "DROPOUT", "SOFTCAP")
+# the options that small tensors are asked with
+USED = {"hdim32_": ("DROPOUT", "SOFTCAP"), "fwd_hdim64_bf16_sm80": ("ALIBI",)}
 LEFT_OUT = Path("left_out.cpp")
 
 
@@ -28,12 +32,12 @@ def main() -> None:
         kernels = [source for source in sources if source.suffix == ".cu"]
         kept = [source for source in kernels if KEPT.search(source.name)]
         left_out = [source for source in kernels if source not in kept]
-        assert len(kept) == 16, kept
+        assert len(kept) == 20, kept
         for source in kept:
             _narrow(source)
         _write(LEFT_OUT, _raising(left_out))
         # the largest first: they take longest
-        kept.sort(key=lambda source: ("bwd" not in source.name, "hdim128" not in source.name, source.name))
+        kept.sort(key=lambda source: ("bwd" not in source.name, -int(re.search(r"hdim(\d+)", source.name)[1])))
         rest = [source for source in sources if source.suffix != ".cu"]
         options["sources"] = [str(source) for source in (*kept, *rest, LEFT_OUT)]
         return make_extension(*args, **options)
@@ -45,8 +49,8 @@ def main() -> None:
 
 def _narrow(source: Path) -> None:
     """Take options out of a kernel, which are compiled as variants of it; each halves the work."""
-    head_dim = re.search(r"hdim(\d+)", source.name).group(1)
-    defines = "".join(f"#define FLASHATTENTION_DISABLE_{name}\n" for name in UNUSED[head_dim])
+    used = {option for name, options in USED.items() if name in source.name for option in options}
+    defines = "".join(f"#define FLASHATTENTION_DISABLE_{option}\n" for option in UNUSED if option not in used)
     text = source.read_text()
     if not text.startswith(defines):
         _write(source, defines + text)

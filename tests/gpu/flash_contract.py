@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -64,7 +63,6 @@ class Row:
         stand_in_error: Class of the stand-in's error, where it is stricter than the kernels.
         argument: Name that a refusal has to say.
         gradients: Whether gradients are compared too.
-        any_build: Whether a build of flash-attn that leaves kernels out can answer.
     """
 
     name: str
@@ -76,7 +74,6 @@ class Row:
     stand_in_error: type[Exception] | None = None
     argument: str = ""
     gradients: bool = False
-    any_build: bool = True
 
     def stated(self, route: str) -> str:
         """The stated outcome on a route."""
@@ -142,7 +139,7 @@ def call(
 
 def sized(name: str, *, more: dict[str, Any] | None = None, **sizes: Any) -> Row:
     """A row with other sizes, and with more arguments."""
-    row_fields = {key: sizes.pop(key) for key in ("gradients", "any_build", "varlen_attn", "argument") if key in sizes}
+    row_fields = {key: sizes.pop(key) for key in ("gradients", "varlen_attn", "argument") if key in sizes}
     return Row(name, lambda plain, other: call(**sizes, device=plain["q"].device.type) | (more or {}), **row_fields)
 
 
@@ -173,10 +170,8 @@ def _rows() -> Iterator[Row]:
             kind = "causal" if causal else "bidirectional"
             sizes = {"dtype": dtype, "head_dim": 32, "more": {"causal": causal}}
             yield sized(f"{word}, {kind}, with gradients", gradients=True, **sizes)
-    for head_dim in (1, 8, 20, 32, 33, 64, 100, 128):
+    for head_dim in (1, 8, 20, 32, 33, 64, 96, 100, 128, 192, 256):
         yield sized(f"head_dim {head_dim}", head_dim=head_dim)
-    for head_dim in (96, 192, 256):
-        yield sized(f"head_dim {head_dim}", head_dim=head_dim, any_build=False)
     for head_dim in (20, 64, 128):
         yield sized(f"head_dim {head_dim}, causal, with gradients", head_dim=head_dim, gradients=True, more=CAUSAL)
     yield rejected("head_dim 264", lambda plain, other: call(head_dim=264, device=plain["q"].device.type))
@@ -192,7 +187,8 @@ def _rows() -> Iterator[Row]:
     # grouped heads
     yield sized("4 heads, 2 kv heads, with gradients", kv_heads=2, head_dim=32, gradients=True, more=CAUSAL)
     yield sized("4 heads, 1 kv head", kv_heads=1)
-    yield sized("one query each, 4 heads, 2 kv heads", lengths=(1, 1), keys=(7, 9), kv_heads=2, any_build=False)
+    yield sized("one query each, 4 heads, 2 kv heads", lengths=(1, 1), keys=(7, 9), kv_heads=2)
+    yield sized("one query each, many keys, 4 heads, 2 kv heads", lengths=(1, 1), keys=(700, 900), kv_heads=2)
     yield rejected("4 heads, 3 kv heads", lambda plain, other: call(kv_heads=3, device=plain["q"].device.type))
     # queries and keys of different lengths: the triangle hangs at the end
     yield sized("fewer queries than keys, causal", lengths=(2, 5), keys=(5, 70), more=CAUSAL)
@@ -238,7 +234,7 @@ def _rows() -> Iterator[Row]:
             REJECTED,
             argument="dropout_p",
         )
-    yield Row("alibi_slopes", _with_slopes, SAME, REFUSED, REFUSED, argument="alibi_slopes", any_build=False)
+    yield Row("alibi_slopes", _with_slopes, SAME, REFUSED, REFUSED, argument="alibi_slopes")
     yield Row("block_table", _with_blocks, REJECTED, REFUSED, REFUSED, argument="block_table")
     # dtypes
     yield rejected("fp32", lambda plain, other: converted(plain, torch.float32))
@@ -451,12 +447,10 @@ def kernels() -> dict[str, Callable[..., Any] | str]:
 
 @cache
 def ask(route: str) -> dict[str, Result]:
-    """The results of all rows on a route, by the rows' names; rows that a build cannot answer are left out."""
+    """The results of all rows that can be asked on a route, by the rows' names."""
     kernel = kernels()[route]
     assert callable(kernel), kernel
-    trimmed = route == "flash-attn" and os.environ.get("FLASH_ATTN_BUILD") == "trimmed"
-    rows = [row for row in ROWS if row.any_build or not trimmed]
-    return {row.name: _ask(row, route, kernel) for row in rows if row.stated(route) != UNDEFINED}
+    return {row.name: _ask(row, route, kernel) for row in ROWS if row.stated(route) != UNDEFINED}
 
 
 def _ask(row: Row, route: str, kernel: Callable[..., Any]) -> Result:
@@ -561,7 +555,7 @@ def table(routes: Sequence[str], every_row: bool) -> Table:
         drawn.add_column(route, justify="left" if every_row else "right")
     if every_row:
         for row in ROWS:
-            drawn.add_row(row.name, *(_cell(ask(route).get(row.name), row.stated(route)) for route in routes))
+            drawn.add_row(row.name, *(_cell(ask(route).get(row.name)) for route in routes))
         return drawn
     results = {route: list(ask(route).values()) for route in routes}
     for outcome in (SAME, RANDOM, SHAPE, REJECTED, REFUSED, SILENT):
@@ -575,9 +569,9 @@ def table(routes: Sequence[str], every_row: bool) -> Table:
     return drawn
 
 
-def _cell(result: Result | None, stated: str) -> str:
+def _cell(result: Result | None) -> str:
     if result is None:
-        return UNDEFINED if stated == UNDEFINED else "not in this build"
+        return UNDEFINED
     text = result.got if result.got == result.stated else f"[red]{result.got}, stated: {result.stated}[/red]"
     errors = [f"{x:.1e}" for x in (result.error, result.gradient_error) if x is not None]
     return f"{text} {' '.join(errors)}"
