@@ -253,14 +253,15 @@ def test_memory_of_eager_attention_grows_with_the_square_of_the_length(folder):
 
 def test_costs_are_drawn_and_said():
     costs = {
-        "eager_causal": {64: Cost(1, 0.9, 1.2, 2), 128: Cost(4, 3.5, 5, 8)},
+        "eager_causal": {64: Cost(1, 0.9, 1.2, 2), 128: Cost(4, 3.5, 5, 8610.4)},
         "flash_causal": {64: Cost(2, 2, 2, 1)},
     }
     figure = cost_figure(costs, "this CPU")
     times, memory = figure.axes
     assert [tuple(line.get_ydata()) for line in times.lines] == [(1, 4), (2,)]
-    assert [tuple(line.get_ydata()) for line in memory.lines] == [(2, 8), (1,)]
+    assert [tuple(line.get_ydata()) for line in memory.lines] == [(2, 8610.4), (1,)]
     assert "At 128 tokens: eager causal 4 ms" in figure.caption
+    assert "Memory: eager causal 8,610 MB" in figure.caption
     with pytest.raises(ValueError, match="no function was measured"):
         cost_figure({}, "this CPU")
 

@@ -14,6 +14,7 @@ import sys
 import tarfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
 
 import nbformat
@@ -87,10 +88,12 @@ def main() -> int:
     )
     options = parser.parse_args()
     console = Console(highlight=False, width=160)
-    paths = [*sorted(ROOT.glob("source/0*/0*.ipynb")), *sorted(ROOT.glob("notebooks/07*.ipynb"))]
-    wrong = 0
+    tasks, timed = sorted(ROOT.glob("source/0*/0*.ipynb")), sorted(ROOT.glob("notebooks/07*.ipynb"))
+    paths, wrong = [*tasks, *timed], 0
     with tarfile.open(options.archive, "w:gz") as archive, ThreadPoolExecutor(8) as pool:
-        for path, (notebook, seconds) in zip(paths, pool.map(execute, paths), strict=True):
+        # what lesson 07 times, it times alone
+        executed = chain(pool.map(execute, tasks), map(execute, timed))
+        for path, (notebook, seconds) in zip(paths, executed, strict=True):
             found = problems(notebook, options.route)
             wrong += bool(found)
             files = [(f"{name}.png", data) for name, data in pictures(notebook)]
@@ -99,7 +102,7 @@ def main() -> int:
                 member = tarfile.TarInfo(f"{path.stem}/{name}")
                 member.size = len(data)
                 archive.addfile(member, io.BytesIO(data))
-    return 1 if wrong or len(paths) < 6 else 0
+    return 1 if wrong or len(paths) < 7 else 0
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from attention_lab.panels import LOOK
 from attention_lab.variants import VARIANTS
 
 CPU_LENGTHS = (32, 64, 128, 256, 512)
-GPU_LENGTHS = (256, 512, 1024, 2048, 4096)
+GPU_LENGTHS = (512, 1024, 2048, 4096, 8192, 16384)
 BATCH, HEADS, HEAD_DIM = 2, 4, 32
 NOTHING = "Nothing to time yet: finish a notebook, then run this cell again."
 _LEAST_RUNS, _MOST_RUNS, _SECONDS = 3, 20, 0.15  # of one function at one length
@@ -167,7 +167,14 @@ def _points(row: dict[int, Cost], field: str) -> list[Point]:
 
 
 def _listed(curves: Curves, unit: str) -> str:
-    return ", ".join(f"{name.replace('_', ' ')} {points[-1].y:.3g} {unit}" for name, points in curves.items())
+    return ", ".join(
+        f"{name.replace('_', ' ')} {_three_digits(points[-1].y)} {unit}" for name, points in curves.items()
+    )
+
+
+def _three_digits(x: float) -> str:
+    """``8610.4`` to ``8,610``: rounded, without an exponent."""
+    return f"{float(f'{x:.3g}'):,g}"
 
 
 def _peak(call: Callable[[], Any], device: str) -> float:

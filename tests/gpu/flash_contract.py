@@ -36,7 +36,7 @@ REFUSED = "refused by name"  # NotImplementedError that names the argument
 SILENT = "taken without a word"  # and numbers that are not what was meant
 UNDEFINED = "not called"  # it would read or write beyond the tensors
 
-# Largest |got - reference| / (1 + |reference|); beside it the worst over all rows that was measured on an H100 with
+# Largest |got - reference| / (1 + |reference|); beside it the worst over all rows that was measured on an H200 with
 # torch 2.11 and flash-attn 2.8.3: of flash-attn, varlen_attn and the stand-in
 TOLERANCES = {
     torch.bfloat16: 8e-3,  # 3.1e-3, 3.1e-3, 2.6e-3
