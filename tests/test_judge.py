@@ -254,3 +254,11 @@ def test_variants_have_the_contracts_names():
         "06_flash_causal",
     ]
     assert all(variant.function_name == f"{variant.stem[3:]}_attention" for variant in VARIANTS.values())
+
+
+def test_help_and_wrong_usage_import_neither_torch_nor_nbgrader():
+    code = (
+        "import sys; from attention_grading.cli import main\n"
+        "try:\n    main(['--help'])\nfinally:\n    assert not {'torch', 'nbgrader'} & set(sys.modules), sys.modules"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stderr == ""

@@ -53,7 +53,7 @@ def _positive(text: str) -> int:
     return number
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     """Grade; returns 0 when everything was graded, 1 when something was not, 2 when nothing could start.
 
     Interrupted by a signal, it returns 128 and the signal's number: 130 for Ctrl-C.

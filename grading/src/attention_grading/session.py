@@ -7,9 +7,9 @@ import warnings
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from attention_grading.cases import PUBLIC_SEED, flat_calls, plan
-from attention_grading.display import Display, OutputLimits, Shown
 from attention_grading.limits import Limits
 from attention_grading.processes import WorkerFailed
 from attention_grading.supervisor import EncodedCalls, Supervisor
@@ -17,6 +17,9 @@ from attention_grading.verdict import Verdict, judge_outcomes, missing_outcome, 
 from attention_grading.wire import NO_DATA
 from attention_lab.submission import NotJudgeable, Submission, read_submission
 from attention_lab.variants import Variant, get_variant
+
+if TYPE_CHECKING:
+    from attention_grading.display import Display, OutputLimits, Shown
 
 UNCONFINED = (
     "Learners' code runs WITHOUT CONFINEMENT: it can read, change and send away whatever this account may. "
@@ -95,6 +98,9 @@ class Session:
         Args:
             cells: Source of each.
         """
+        # here, since nbformat takes a second to import: who only judges does without
+        from attention_grading.display import Display, Shown
+
         if not hasattr(os, "fork"):
             return Shown([[] for _ in cells], "has no outputs: this platform cannot fork")
         self.start()

@@ -1,0 +1,58 @@
+"""``attention-grading judge``: judge files one by one."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from attention_grading.limits import Limits
+from attention_grading.processes import WorkerFailed
+from attention_grading.self_check import print_verdict
+from attention_grading.session import Session
+from attention_lab.variants import VARIANTS, get_variant
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``judge`` to its parser."""
+    parser.epilog = "Exit code 0: every file was judged, whatever its points (attention-lab check wants them all)."
+    parser.add_argument("variant", metavar="VARIANT", help=f"one of {', '.join(VARIANTS)}")
+    parser.add_argument("files", metavar="FILE", nargs="+", type=Path)
+    parser.add_argument("--json", action="store_true", help="one JSON object a line, in the order of the files")
+    parser.add_argument(
+        "--device", default="cpu", choices=("cpu", "cuda"), help="where the functions run (default: cpu)"
+    )
+    parser.add_argument(
+        "--allow-unconfined",
+        action="store_true",
+        help="run the files' code even where it cannot be confined: it can then do what this account can",
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=Limits.seconds, help="limit for one file (default: %(default)g)"
+    )
+
+
+def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    """Judge; returns 0 when every file was judged, 1 when none could be."""
+    try:
+        variant = get_variant(options.variant)
+    except ValueError as error:
+        parser.error(str(error))
+    console = Console(highlight=False, soft_wrap=True)
+    confined = None if options.allow_unconfined else True
+    with Session(limits=Limits(seconds=options.seconds), confined=confined, device=options.device) as session:
+        try:
+            session.start()
+        except WorkerFailed as reason:
+            print(f"attention-grading: nothing was judged. {reason}", file=sys.stderr)
+            return 1
+        for path in options.files:
+            verdict = session.judge_file(variant, path)
+            if options.json:
+                print(json.dumps(verdict.as_json()), flush=True)
+            else:
+                print_verdict(console, str(path), verdict)
+    return 0
