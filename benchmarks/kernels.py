@@ -362,9 +362,10 @@ def main() -> int:
     if options.record:
         from kernel_figures import write_all
 
+        kept = one_row_a_line(json.loads(options.record.read_text()))
+        write_all(json.loads(kept), Path(__file__).parent)
         RECORDED.parent.mkdir(exist_ok=True)
-        RECORDED.write_text(one_row_a_line(json.loads(options.record.read_text())))
-        write_all(json.loads(RECORDED.read_text()), Path(__file__).parent)  # with the digits that are kept
+        RECORDED.write_text(kept)
         return 0
     if not torch.cuda.is_available():
         console.print("There is no CUDA GPU here; draw recorded rows with --record.")

@@ -256,9 +256,12 @@ def test_variants_have_the_contracts_names():
     assert all(variant.function_name == f"{variant.stem[3:]}_attention" for variant in VARIANTS.values())
 
 
-def test_help_and_wrong_usage_import_neither_torch_nor_nbgrader():
+@pytest.mark.parametrize("arguments", [["--help"], [], ["no-such-command"]])
+def test_help_and_wrong_usage_import_neither_torch_nor_nbgrader(arguments):
     code = (
         "import sys; from attention_grading.cli import main\n"
-        "try:\n    main(['--help'])\nfinally:\n    assert not {'torch', 'nbgrader'} & set(sys.modules), sys.modules"
+        f"try:\n    main({arguments})\nfinally:\n    print({{'torch', 'nbgrader'}} & set(sys.modules))"
     )
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stderr == ""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert ended.stdout.splitlines()[-1] == "set()"
+    assert (ended.returncode, ended.stderr == "") == ((0, True) if arguments == ["--help"] else (2, False))

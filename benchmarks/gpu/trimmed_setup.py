@@ -36,8 +36,8 @@ def main() -> None:
         for source in kept:
             _narrow(source)
         _write(LEFT_OUT, _raising(left_out))
-        # the largest first: they take longest
-        kept.sort(key=lambda source: ("bwd" not in source.name, -int(re.search(r"hdim(\d+)", source.name)[1])))
+        # what takes longest first: the backward kernels and the one that splits
+        kept.sort(key=lambda source: "fwd_hdim" in source.name)
         rest = [source for source in sources if source.suffix != ".cu"]
         options["sources"] = [str(source) for source in (*kept, *rest, LEFT_OUT)]
         return make_extension(*args, **options)

@@ -155,10 +155,10 @@ def _setting(full: Sequence[Row], ragged: Sequence[Row], record: dict[str, Any])
 
 
 def _draw_ratios(axes: Axes, ratios: dict[str, float]) -> None:
-    places, box = range(len(ratios)), {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
+    places, box = range(len(ratios)), {"facecolor": "white", "edgecolor": "none", "pad": 0}
     axes.barh(places, list(ratios.values()), color=look("sdpa")["color"], height=0.7)
     for place, (name, ratio) in enumerate(ratios.items()):
-        axes.text(ratio + 0.06, place, f"{ratio:.2g}", va="center", fontsize=8, bbox=box)
+        axes.text(ratio, place, f" {ratio:.2g}", va="center", fontsize=8, bbox=box)
         axes.text(0, place, f"{name} ", va="center", ha="right", fontsize=7.5)
     axes.axvline(1, color=INK, lw=1, ls=":")
     axes.set(ylim=(len(ratios) - 0.4, -0.6), xlim=(0, max(ratios.values(), default=1) * 1.15), yticks=[])

@@ -197,7 +197,7 @@ def fresh_process(device: str) -> Iterator[Process]:
             ready = process.reader.readline() == b"ready\n"
         if not ready:
             why = hit[0] if hit else "ended; its own output, above, says why"
-            raise WorkerFailed(f"could not be judged: the process for it {why}")
+            raise WorkerFailed(f"the process for it {why}")
         yield process
     finally:
         for stream in (process.writer, process.reader):

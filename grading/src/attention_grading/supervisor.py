@@ -118,7 +118,7 @@ class Supervisor:
                 _converse(run, process, cells, function, calls, name)
             how = process.how_it_ended()
         except (WorkerFailed, OSError) as reason:  # the next submission gets another process
-            run.ended = "took down the grader's warm process" if self._server is not None else str(reason)
+            run.ended = "took down the grader's warm process" if self._server else f"could not be judged: {reason}"
         if run.ended:
             if hit:
                 run.ended = hit[0]
