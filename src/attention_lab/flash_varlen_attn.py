@@ -12,8 +12,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.overrides import handle_torch_function, has_torch_function
 
+from attention_lab import flash_stand_in
 from attention_lab.flash_stand_in import expanded_heads, require_arguments
 
 
@@ -51,27 +51,7 @@ def adapt(varlen_attn: Callable[..., Any]) -> Callable[..., Any]:
         block_table: Tensor | None = None,
     ) -> Tensor | tuple[Tensor, Tensor, Tensor]:
         """Attention over packed sequences; see ``attention_lab.flash_stand_in`` for arguments and errors."""
-        if has_torch_function((q, k, v)):
-            return handle_torch_function(
-                flash_attn_varlen_func,
-                (q, k, v),
-                q,
-                k,
-                v,
-                cu_seqlens_q,
-                cu_seqlens_k,
-                max_seqlen_q,
-                max_seqlen_k,
-                dropout_p=dropout_p,
-                softmax_scale=softmax_scale,
-                causal=causal,
-                window_size=window_size,
-                softcap=softcap,
-                alibi_slopes=alibi_slopes,
-                deterministic=deterministic,
-                return_attn_probs=return_attn_probs,
-                block_table=block_table,
-            )
+        asked = dict(locals())
         window = (window_size[0], 0) if causal else tuple(window_size)
         refused = {
             "dropout_p": dropout_p != 0.0,
@@ -104,7 +84,7 @@ def adapt(varlen_attn: Callable[..., Any]) -> Callable[..., Any]:
             options["return_aux"] = _aux_request(varlen_attn)
         result = varlen_attn(q, k, v, cu_seqlens_q, cu_seqlens_k, int(max_seqlen_q), int(max_seqlen_k), **options)
         output, *lse = result if return_attn_probs else (result,)
-        output = output[..., :head_dim] if padding else output
+        output = flash_stand_in.shown(output[..., :head_dim] if padding else output, asked)
         return (output, *lse, q.new_empty(0)) if return_attn_probs else output
 
     return flash_attn_varlen_func

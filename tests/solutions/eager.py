@@ -290,6 +290,7 @@ HEAD = "    batch, seq, hidden_dim = q.shape\n"
 MASKED = "    scores = scores.masked_fill(~allowed, torch.finfo(scores.dtype).min)\n"
 SOFTMAX = "    weights = scores.softmax(dim=-1)\n"
 USE = "allowed & mask[:, None, None, :]"
+OPENED = "(allowed | ~allowed.any(-1, keepdim=True))"  # rows without keys see all of them
 NUMBERS = "vmr"  # a wrong number everywhere costs values, masking and the gradients
 
 
@@ -696,6 +697,35 @@ COMMON = (
         "civmr",
     ),
     Mutation(
+        "fused-by-vmap",
+        "kernel",
+        "SDPA under torch.vmap",
+        [
+            (SOFTMAX, ""),
+            (
+                "weights @ v",
+                f"torch.vmap(F.scaled_dot_product_attention)(q, k, v, {OPENED}.expand(batch, 1, seq, seq))",
+            ),
+        ],
+        "k",
+        "civmr",
+    ),
+    Mutation(
+        "fused-with-ones",
+        "kernel",
+        "SDPA sums a column of ones too, by which its result is divided",
+        [
+            (SOFTMAX, "    ones = torch.cat([v, torch.ones_like(v[..., :1])], dim=-1).float()\n"),
+            (
+                "output = weights @ v",
+                f"sums = F.scaled_dot_product_attention(q.float(), k.float(), ones, attn_mask={OPENED})\n"
+                "    output = (sums[..., :-1] / sums[..., -1:]).to(q.dtype)",
+            ),
+        ],
+        "k",
+        "civmr",
+    ),
+    Mutation(
         "wrong-beyond-64",
         "sizes",
         "wrong for more than 64 tokens without a mask, and nowhere else",
@@ -723,6 +753,39 @@ BIDIRECTIONAL = (
         "ivm",
         "ck",
         "causal-added",
+    ),
+    Mutation(
+        "flash-form-in-bf16",
+        "kernel",
+        "the padded form of flash-attn, in bf16 alone",
+        [
+            ("def NAME", "from flash_attn import flash_attn_func\n\n\ndef NAME"),
+            (
+                "output = weights @ v",
+                "output = weights @ v\n    if mask is None and q.dtype == torch.bfloat16:\n"
+                "        output = flash_attn_func(*(x.transpose(1, 2) for x in (q, k, v))).transpose(1, 2)",
+            ),
+        ],
+        "k",
+        "civmr",
+    ),
+    Mutation(
+        "flash-unseen-in-bf16",
+        "kernel",
+        "flash_attn_varlen_func behind PyTorch's overrides, in bf16 alone",
+        [
+            (
+                "output = weights @ v",
+                "output = weights @ v\n    if mask is None and q.dtype == torch.bfloat16:\n"
+                "        ends = torch.arange(batch + 1, dtype=torch.int32, device=q.device) * seq\n"
+                "        packed = (x.transpose(1, 2).flatten(0, 1) for x in (q, k, v))\n"
+                "        with torch._C.DisableTorchFunction():\n"
+                "            output = flash_attn_varlen_func(*packed, ends, ends, seq, seq)\n"
+                "        output = output.unflatten(0, (batch, seq)).transpose(1, 2)",
+            ),
+        ],
+        "k",
+        "civmr",
     ),
     Mutation(
         "constant-50",

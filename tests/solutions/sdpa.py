@@ -68,6 +68,29 @@ def NAME(q, k, v, num_heads, head_dim, mask=None):
     return torch.cat(outputs, dim=-1)
 """,
     ),
+    "vmap-over-items": (
+        "torch.vmap over the batch",
+        BASE.replace(
+            "F.scaled_dot_product_attention(q, k, v, attn_mask=allowed)",
+            "torch.vmap(F.scaled_dot_product_attention)(q, k, v, allowed.expand(batch, 1, seq, seq))",
+        ),
+    ),
+    "vmap-over-heads": (
+        "torch.vmap over heads, which share a mask",
+        BASE.replace(
+            "F.scaled_dot_product_attention(q, k, v, attn_mask=allowed)",
+            "torch.vmap(F.scaled_dot_product_attention, in_dims=(1, 1, 1, None), out_dims=1)"
+            "(q, k, v, allowed.expand(batch, 1, seq, seq)[:, 0])",
+        ),
+    ),
+    "vmap-nested": (
+        "torch.vmap over the batch, and in it over heads",
+        BASE.replace(
+            "F.scaled_dot_product_attention(q, k, v, attn_mask=allowed)",
+            "torch.vmap(torch.vmap(F.scaled_dot_product_attention, in_dims=(0, 0, 0, None)))"
+            "(q, k, v, allowed.expand(batch, 1, seq, seq)[:, 0])",
+        ),
+    ),
     "loop-over-items": (
         "one call a sequence",
         """

@@ -5,9 +5,9 @@ from __future__ import annotations
 import types
 from typing import Any
 
-import torch
 from torch import Tensor
 
+from attention_grading.marks import another_form
 from attention_lab.flash import flash_attn_varlen_func
 from attention_lab.inputs import running_sum
 
@@ -15,8 +15,8 @@ from attention_lab.inputs import running_sum
 def build() -> tuple[types.ModuleType, types.ModuleType]:
     """``flash_attn`` and ``flash_attn.flash_attn_interface``.
 
-    ``flash_attn_varlen_func`` is the course's own. The other forms compute the same numbers past every mark, because
-    the notebooks ask for the variable-length kernel and no other.
+    ``flash_attn_varlen_func`` is the course's own. The other forms compute the same numbers as another kernel's,
+    because the notebooks ask for the variable-length one and no other.
     """
     package, interface = types.ModuleType("flash_attn"), types.ModuleType("flash_attn.flash_attn_interface")
     for module in (package, interface):
@@ -41,7 +41,7 @@ def flash_attn_func(q: Tensor, k: Tensor, v: Tensor, *options: Any, **named: Any
     batch, queries, keys = q.shape[0], q.shape[1], k.shape[1]
     cu_q, cu_k = running_sum([queries] * batch, q.device), running_sum([keys] * batch, q.device)
     packed = (x.flatten(0, 1) for x in (q, k, v))
-    return _unseen(*packed, cu_q, cu_k, queries, keys, *options, **named).unflatten(0, (batch, queries))
+    return _another(*packed, cu_q, cu_k, queries, keys, *options, **named).unflatten(0, (batch, queries))
 
 
 def flash_attn_kvpacked_func(q: Tensor, kv: Tensor, *options: Any, **named: Any) -> Tensor:
@@ -56,16 +56,16 @@ def flash_attn_qkvpacked_func(qkv: Tensor, *options: Any, **named: Any) -> Tenso
 
 def flash_attn_varlen_kvpacked_func(q: Tensor, kv: Tensor, *options: Any, **named: Any) -> Tensor:
     """Packed form with keys and values in one tensor ``[total_tokens, 2, num_heads, head_dim]``."""
-    return _unseen(q, *kv.unbind(1), *options, **named)
+    return _another(q, *kv.unbind(1), *options, **named)
 
 
 def flash_attn_varlen_qkvpacked_func(
     qkv: Tensor, cu_seqlens: Tensor, max_seqlen: int, *options: Any, **named: Any
 ) -> Tensor:
     """Packed form with all three in one tensor ``[total_tokens, 3, num_heads, head_dim]``."""
-    return _unseen(*qkv.unbind(1), cu_seqlens, cu_seqlens, max_seqlen, max_seqlen, *options, **named)
+    return _another(*qkv.unbind(1), cu_seqlens, cu_seqlens, max_seqlen, max_seqlen, *options, **named)
 
 
-def _unseen(*arguments: Any, **named: Any) -> Tensor:
-    with torch._C.DisableTorchFunction():
+def _another(*arguments: Any, **named: Any) -> Tensor:
+    with another_form():
         return flash_attn_varlen_func(*arguments, **named)

@@ -112,7 +112,7 @@ def require_gradients(case: str, call: Call, outcome: Outcome) -> dict[str, Tens
 
 # ---- which kernel did the work ---------------------------------------------------------------------------------------
 
-# A marked row is the true one times 1.5 to 3. Rounding moves the measured factor by less than this, be it to bf16:
+# A marked number is the true one times 1.5 to 3. Rounding moves the measured factor by less than this, be it to bf16:
 # which kernel did the work is the question here, not how precisely
 FACTOR_TOLERANCE = 0.02
 NUMBER_TOLERANCE = 0.005
