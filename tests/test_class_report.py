@@ -250,3 +250,16 @@ CONTRAST = """what => {
   const text = light(getComputedStyle(document.querySelector(what)).color);
   const back = light(getComputedStyle(document.body).backgroundColor);
   return (Math.max(text, back) + 0.05) / (Math.min(text, back) + 0.05) }"""
+
+
+def test_ids_that_a_terminal_or_a_sheet_would_obey_are_told(course, tmp_path, monkeypatch):
+    folder = Path(shutil.copytree(course, tmp_path / "course [2026]"))
+    monkeypatch.chdir(folder)
+    odd = ("=1+1", "a\x1b[31mb", "[b]ob")
+    for student in odd:
+        (folder / "submitted" / student / STEMS[0]).mkdir(parents=True)
+    problems = make_report(open_course(folder), STEMS[:1]).problems
+    for student, words in (("=1+1", "formula"), ("ab", "U+001B"), ("[b]ob", "'['")):
+        said = " ".join(one.words for one in problems if one.student == student)
+        assert "has not been graded" in said
+        assert words in said

@@ -330,19 +330,24 @@ def test_student_folder_settles_it(take, tmp_path):
     assert where("studentk") in placed(tmp_path)
 
 
-def test_stated_id_counts_only_where_the_path_says_nothing(take, tmp_path):
-    stated = json.loads(notebook())
-    cell = {
-        "cell_type": "markdown",
-        "id": "student",
-        "metadata": {},
-        "source": ["name: A. Student\n", "id: student-z\n"],
-    }
-    stated["cells"].append(cell)
-    lines = take({f"{STEM}.ipynb": json.dumps(stated).encode()}, "downloads")
-    assert "its author wrote into the notebook" in " ".join(lines[f"{STEM}.ipynb"].details)
-    take({f"student-a/{STEM}.ipynb": json.dumps(stated).encode()}, "more")
-    assert set(placed(tmp_path)) == {where("student-z"), where("student-a")}
+def test_a_notebook_that_names_another_student_is_filed_by_its_path_alone(take, tmp_path):
+    """Anybody can write anybody's id into a cell: it makes no owner, and nobody else's notebook is rejected for it."""
+    naming = json.loads(notebook())
+    naming["cells"].append(
+        {
+            "cell_type": "markdown",
+            "id": "student",
+            "metadata": {"nbgrader": {"grade_id": "student"}},
+            "source": ["id: student-z\n"],
+        }
+    )
+    data = json.dumps(naming).encode()
+    # folders of which none can be told to be the student's
+    lines = take({f"a/b/{STEM}.ipynb": data, f"c/d/{STEM}.ipynb": notebook()}, "odd")
+    assert lines[f"a/b/{STEM}.ipynb"].status == "rejected"
+    assert placed(tmp_path) == {}
+    take({f"student-a/{STEM}.ipynb": data, f"student-z/{STEM}.ipynb": notebook(mark="z")}, "more")
+    assert placed(tmp_path) == {where("student-a"): data, where("student-z"): notebook(mark="z")}
 
 
 def test_lms_name_in_a_students_folder_beside_plain_ones_is_rejected(take, tmp_path):

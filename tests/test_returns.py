@@ -304,3 +304,21 @@ def test_no_cell_of_a_sheet_is_a_formula(write):
         cells = list(csv.reader(io.StringIO(canvas_sheet(write("c.csv", text), STEM, None).text())))
         assert f"'{dangerous}" in [row[0] for row in cells]
     assert new_canvas_sheet(["=1"], STEM, 10).text().count("'=1") == 3
+
+
+@pytest.mark.parametrize("platform", ["canvas", "moodle"])
+def test_ids_that_a_sheet_or_a_terminal_would_obey_go_back_nowhere(course, capsys, platform):
+    odd = ["=2+5", "@x", "[101]", "a\x1b[2Jb"]
+    with Gradebook("sqlite:///gradebook.db") as gradebook:
+        for student in odd:
+            gradebook.add_student(student)
+            gradebook.add_submission(STEM, student)
+    sheet = ["--gradebook", "moodle.csv"] if platform == "moodle" else []
+    assert main(["return", STEM, "--lms", platform, "--download", f"{platform}.zip", *sheet]) == 1
+    said = capsys.readouterr().out
+    assert said.count("gets nothing back: the id") == len(odd)
+    assert "\x1b" not in said
+    text = (course / "returned" / STEM / "grades.csv").read_text()
+    assert "@x" not in text
+    assert "[101]" not in text
+    assert len([row for row in rows(course / "returned" / STEM / "grades.csv") if "10" in row]) >= 1

@@ -29,12 +29,21 @@ INSTRUCTOR_IDS = frozenset(
 
 # A notebook is some tens of kilobytes; pictures make it hundreds
 MAX_BYTES = 50 * 2**20
-MAX_CELLS = 2000
+MAX_CODE_CELLS = 2000
+MAX_CELLS = 100_000  # of every kind
+# Python takes 60 bytes and more for each list, object and text: 50 MB of "[]," would fill a gigabyte. A plot of 100 000
+# points has some hundred thousand of them
+MAX_LISTS = 1_000_000  # and objects
+MAX_VALUES = 5_000_000
 MAX_CODE = 500_000  # characters: whoever highlights more of it for a page takes minutes
 
 
 class NotJudgeable(Exception):
     """A file from which no function can be taken; the message says why, and what to do."""
+
+
+class TooManyCells(NotJudgeable):
+    """A notebook with more code cells than are read."""
 
 
 @dataclass(frozen=True)
@@ -90,12 +99,18 @@ def read_text(path: Path) -> str:
         raise NotJudgeable("the file is no UTF-8 text; save it again as .ipynb or .py") from error
 
 
-def parse_notebook(text: str) -> dict[str, Any]:
+def parse_notebook(text: str, code_cells: int | None = MAX_CODE_CELLS) -> dict[str, Any]:
     """The notebook's JSON as an object with a list of cells; notebooks of format 3 are flattened.
 
+    Args:
+        text: The file's text.
+        code_cells: How many code cells it may have; ``None`` for no limit.
+
     Raises:
-        NotJudgeable: The text is no notebook.
+        NotJudgeable: The text is no notebook, or a notebook that would fill the memory.
+        TooManyCells: It has more code cells than that.
     """
+    _require_small(text)
     try:
         notebook = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -112,7 +127,40 @@ def parse_notebook(text: str) -> dict[str, Any]:
     if len(cells) > MAX_CELLS:
         raise NotJudgeable(f"the notebook has {len(cells)} cells; more than {MAX_CELLS} are not read")
     notebook["cells"] = [cell for cell in cells if isinstance(cell, dict)]
+    of_code = count_code_cells(notebook)
+    if code_cells is not None and of_code > code_cells:
+        raise TooManyCells(
+            f"the notebook has {of_code} code cells; more than {code_cells} are not read. Delete those that your "
+            "function does not need"
+        )
     return notebook
+
+
+def count_code_cells(notebook: dict[str, Any]) -> int:
+    """How many of a notebook's cells are code; the notebook is one from ``parse_notebook``."""
+    return sum(cell.get("cell_type") == "code" for cell in notebook["cells"])
+
+
+def _require_small(text: str) -> None:
+    """Refuse what would be many times as large once it is read."""
+    lists, values = _count_parts(text)
+    if lists > MAX_LISTS or values > MAX_VALUES:  # brackets and commas inside of texts cost nothing
+        lists, values = _count_parts(_TEXTS.sub("", text))
+    for number, limit, what in ((lists, MAX_LISTS, "lists and objects"), (values, MAX_VALUES, "values")):
+        if number > limit:
+            raise NotJudgeable(
+                f"the notebook has {number} {what}; more than {limit} are not read. Clear its outputs, save it and "
+                "hand it in again"
+            )
+
+
+def _count_parts(text: str) -> tuple[int, int]:
+    lists = text.count("[") + text.count("{")
+    return lists, lists + text.count(",") + text.count(":")
+
+
+# to its closing quote, or to the end of a broken file
+_TEXTS = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\Z)', re.DOTALL)
 
 
 def notebook_submission(notebook: dict[str, Any], variant: Variant, master: dict[str, Any] | None = None) -> Submission:
@@ -159,8 +207,21 @@ def _require_readable(characters: int) -> None:
 def _as_released(source: str, master: dict[str, Any]) -> bool:
     """Whether the text is the instructor's setup cell, whose placeholders a release fills."""
     setup = next((source_of(cell) for cell in master["cells"] if grade_id_of(cell) == SETUP_ID), "")
-    parts = map(re.escape, re.split(r"\{\{[^{}]*\}\}", setup.strip()))
-    return re.fullmatch(".*?".join(parts), source.strip().replace("\r\n", "\n"), re.DOTALL) is not None
+    first, *others = re.split(r"\{\{[^{}]*\}\}", setup.strip())
+    text = source.strip().replace("\r\n", "\n")
+    if not others:
+        return text == first
+    *between, last = others
+    if not text.startswith(first):
+        return False
+    # each part at the first place where it fits: a pattern with as many gaps tries all places of all parts
+    place = len(first)
+    for part in between:
+        found = text.find(part, place)
+        if found < 0:
+            return False
+        place = found + len(part)
+    return text.endswith(last) and place + len(last) <= len(text)
 
 
 def grade_id_of(cell: dict[str, Any]) -> str:

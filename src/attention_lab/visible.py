@@ -7,6 +7,7 @@ from pathlib import Path
 
 from attention_lab.checks import VISIBLE_CHECKS, CheckFailed, check
 from attention_lab.loading import load
+from attention_lab.printable import printable
 from attention_lab.submission import NotJudgeable, read_submission
 from attention_lab.variants import get_variant
 
@@ -17,7 +18,7 @@ def main(variant_name: str, file: str) -> int:
     try:
         submission = read_submission(Path(file), variant)
     except NotJudgeable as reason:
-        print(f"  FAILED  {reason}")
+        print(f"  FAILED  {printable(reason)}")
         return 1
     notes, function = load(submission.cells, variant.function_name, "__main__")
     for note in notes:

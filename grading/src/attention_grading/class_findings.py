@@ -14,6 +14,7 @@ from attention_grading.class_marks import ClassMarks, course_folder
 from attention_grading.mistakes import SENTENCES
 from attention_grading.plain_text import plain
 from attention_grading.preprocessors import BROKEN
+from attention_grading.student_folders import ANYBODY, student_folders
 
 _DIAGNOSIS, _NOTE = "diagnosis: ", "note: "
 _BLANK = "your function is not implemented yet"  # the judge's own words about the untouched stub
@@ -49,10 +50,7 @@ def findings(coursedir: CourseDirectory, marks: ClassMarks) -> Iterator[Finding]
             if mark.needs_manual_grade:
                 found = Finding(**{**vars(found), "problems": (*found.problems, "is still to be graded by hand")})
             yield found
-        anybody = course_folder(coursedir, "submitted", "*", assignment)
-        root = Path(anybody.anchor)
-        for folder in sorted(root.glob(str(anybody.relative_to(root)))):
-            student = folder.parts[len(anybody.parts) - 1 - anybody.parts[::-1].index("*")]
+        for student, _ in student_folders(course_folder(coursedir, "submitted", ANYBODY, assignment)):
             if student not in graded and not student.startswith("."):
                 yield Finding(student, assignment, problems=("was handed in and has not been graded",))
 

@@ -18,6 +18,7 @@ from attention_grading.class_marks import ClassMarks, Mark, NoMarks, open_course
 from attention_grading.course import read_course
 from attention_grading.intake import keep_aside
 from attention_grading.mistakes import SENTENCES
+from attention_grading.plain_text import id_problem, plain
 from attention_grading.report_page import page
 
 TO_TEACH = 3
@@ -162,9 +163,18 @@ def make_report(coursedir: CourseDirectory, assignments: Sequence[str], *, anony
         ),
         mistakes=mistake_figures(found),
         unnamed=sum(len(one.unnamed) for one in found),
-        problems=tuple(Problem(one.student, one.assignment, words) for one in found for words in one.problems),
+        problems=tuple(
+            Problem(plain(one.student, 100), one.assignment, words)
+            for one in found
+            for words in (*one.problems, *_about_id(one.student))
+        ),
         anonymous=anonymous,
     )
+
+
+def _about_id(student: str) -> list[str]:
+    problem = id_problem(student)
+    return [f"its student's id {problem}: give the folder another name, and grade it again"] if problem else []
 
 
 def _title(root: Path) -> str:

@@ -8,6 +8,8 @@ from typing import Any
 from nbconvert.exporters import HTMLExporter
 from traitlets.config import Config
 
+from attention_grading.page_code import FILTERS
+
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -21,6 +23,7 @@ class FeedbackExporter(HTMLExporter):
         config = Config(config or {})
         config.FeedbackExporter.template_name = "feedback_page"
         config.FeedbackExporter.extra_template_basedirs = [str(TEMPLATES)]
+        config.FeedbackExporter.filters = FILTERS
         # nbgrader's own, where the template finds feedback/index.html.j2 and its style sheet
         config.FeedbackExporter.extra_template_paths = [
             *config.HTMLExporter.extra_template_paths,

@@ -23,6 +23,7 @@ from rich.console import Console
 
 from attention_grading.archives import Found, Reader, Refused, Slot, to_utc
 from attention_grading.intake_report import COLUMNS, Line, summary, table, write_csv
+from attention_grading.lookalikes import look_alikes, oddities
 from attention_grading.recognise import Recognised, looks_like_notebook, recognise
 from attention_grading.students import (
     Owner,
@@ -394,9 +395,6 @@ def _candidate(
 ) -> Candidate | Line:
     variant = recognised.variant
     notes = list(recognised.notes)
-    if isinstance(owner, Unknown) and recognised.student:
-        owner = Owner("stated", recognised.student, "the notebook itself", found.parts[-1])
-        notes.append("the id is the one that its author wrote into the notebook")
     try:
         if not isinstance(owner, Owner):
             raise owner
@@ -415,6 +413,7 @@ def _candidate(
     if mixed:
         notes.append("the download mixes an LMS's names with others: see --lms")
     student = folder_name(listed or owner.raw)
+    notes += oddities(listed or owner.raw)
     if student != (listed or owner.raw):
         notes.append(f"the id {listed or owner.raw!r} was changed into a folder's name")
     when, when_from = _time(found, owner, times)
@@ -441,7 +440,7 @@ def _time(found: Found, owner: Owner, times: Times) -> tuple[datetime | None, st
 
 
 def _apart(candidates: list[Candidate], into: Path) -> tuple[list[Candidate], list[Line]]:
-    """Leave out whoever would share a folder with somebody else."""
+    """Leave out whoever would share a folder with somebody else, and say who looks like somebody else."""
     people: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
     for each in candidates:
         people[same_folder(each.student)].add((each.student, each.known_by))
@@ -449,6 +448,7 @@ def _apart(candidates: list[Candidate], into: Path) -> tuple[list[Candidate], li
     if into.is_dir():
         for name in os.listdir(into):
             there[same_folder(name)].append(name)
+    alike = look_alikes([*(each.student for each in candidates), *(name for names in there.values() for name in names)])
     kept, lines = [], []
     for each in candidates:
         key = same_folder(each.student)
@@ -461,7 +461,9 @@ def _apart(candidates: list[Candidate], into: Path) -> tuple[list[Candidate], li
             reason = f"the folder of another id is there, {others[0]!r}, that some file systems take for the same"
             lines.append(_line("rejected", each, (reason,)))
         else:
-            kept.append(each)
+            like = alike.get(each.student, ())
+            note = f"the id looks like another: {', '.join(map(repr, like))}"
+            kept.append(replace(each, notes=(*each.notes, note)) if like else each)
     return kept, lines
 
 

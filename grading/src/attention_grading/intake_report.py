@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.markup import escape
 from rich.table import Table
 
-from attention_grading.plain_text import plain
+from attention_grading.plain_text import FORMULA_STARTS, plain
 
 STATUSES = {
     "taken": "green",
@@ -23,6 +23,9 @@ STATUSES = {
 }
 COLUMNS = ("status", "student", "assignment", "submitted_at", "time_from", "file", "student_from", "details")
 MAX_CHARACTERS = 500
+# Lines with the same details that the terminal shows, of what needs no attention and of what belongs to nobody
+FEW = {"already there": 5, "earlier attempt": 5, "ignored": 5}
+FEW_REJECTED = 20
 
 
 @dataclass(frozen=True)
@@ -56,17 +59,37 @@ class Line:
 
 
 def table(lines: Sequence[Line], title: str) -> Table:
-    """The report for the terminal."""
+    """The report for the terminal; of many lines that say the same, the first few and how many more there are."""
     shown = Table(title=title)
     for name in ("status", "student", "assignment", "file", "details"):
         shown.add_column(name, overflow="fold")
-    for line in lines:
+    kept, left_out = _without_repeats(lines)
+    for line in kept:
         cells = dict(zip(COLUMNS, line.cells(), strict=True))
         shown.add_row(
             f"[{STATUSES[line.status]}]{line.status}[/]",
             *(escape(cells[name]) for name in ("student", "assignment", "file", "details")),
         )
+    for (status, details), count in left_out.items():
+        said = escape(plain("; ".join(details), MAX_CHARACTERS))
+        shown.add_row(f"[{STATUSES[status]}]{status}[/]", "", "", f"and {count} more (--report lists them)", said)
     return shown
+
+
+def _without_repeats(lines: Sequence[Line]) -> tuple[list[Line], Counter[tuple[str, tuple[str, ...]]]]:
+    """The lines to show, and by status and details how many are left out."""
+    seen: Counter[tuple[str, tuple[str, ...]]] = Counter()
+    kept, left_out = [], Counter()
+    for line in lines:
+        kind = (line.status, line.details)
+        seen[kind] += 1
+        # whoever has a student's name and needs attention is shown, however many there are
+        few = FEW_REJECTED if line.status == "rejected" and not line.student else FEW.get(line.status)
+        if few is None or seen[kind] <= few:
+            kept.append(line)
+        else:
+            left_out[kind] += 1
+    return kept, left_out
 
 
 def summary(lines: Sequence[Line]) -> str:
@@ -85,4 +108,4 @@ def write_csv(path: Path, lines: Sequence[Line]) -> None:
 
 def harmless(cell: str) -> str:
     """The text, with an apostrophe before what a spreadsheet would take for a formula."""
-    return f"'{cell}" if cell.lstrip()[:1] in ("=", "+", "-", "@") and cell.strip() else cell
+    return f"'{cell}" if cell.startswith(("\t", "\r", "\n")) or cell.lstrip().startswith(FORMULA_STARTS) else cell

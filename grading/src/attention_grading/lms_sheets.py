@@ -28,7 +28,7 @@ _CANVAS_NUMBER = re.compile(r"\(\d+\)\s*$")
 # right after the points
 _MOODLE_GRADE, _MOODLE_FULL_NAME = "grade", "full name"
 _MOODLE_IDS = ("id number", "username", "email address", "email")
-_MOODLE_NUMBER = re.compile(r"(\d+)\s*$")
+_MOODLE_NUMBER = re.compile(r"(?<!\d)(\d+)\s*$")
 
 
 class SheetProblem(ValueError):
@@ -110,7 +110,7 @@ class Sheet:
 
 
 def _cell(cell: str) -> str:
-    number_or_nothing = re.fullmatch(r"\s*-?(?:\d+(?:[.,]\d+)?)?\s*", cell)
+    number_or_nothing = re.fullmatch(r"-?(?:\d+(?:[.,]\d+)?)?", cell.strip())
     return cell if number_or_nothing else harmless(cell)
 
 

@@ -30,6 +30,32 @@ def plain(text: object, limit: int, lines: bool = False) -> str:
     return kept + (f" … (cut after {limit} characters)" if cut else "")
 
 
+def id_problem(student: str) -> str | None:
+    """Why no command works with a student's id, in words that follow "the id"; ``None`` where each does.
+
+    Ids end in spreadsheets, file names, patterns of names and terminals. ``intake`` makes of any id one that is fine.
+    """
+    if not student.strip():
+        return "is empty"
+    if student.lstrip().startswith(FORMULA_STARTS):
+        return f"begins with {student.lstrip()[0]!r}, which a spreadsheet takes for a formula"
+    hidden = next((one for one in student if not _shows(one)), None)
+    if hidden is not None:
+        return f"holds a character that cannot be seen (U+{ord(hidden):04X})"
+    special = next((one for one in student if one in "[]*?/\\"), None)
+    return f"holds {special!r}, which has a meaning of its own in names of files" if special else None
+
+
+# What a spreadsheet runs: see OWASP, CSV injection; the last four are the wide forms of the first
+FORMULA_STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
+
+
+def _shows(character: str) -> bool:
+    # C: control, format, surrogate, private, unassigned; Zl and Zp: ends of lines and paragraphs
+    category = unicodedata.category(character)
+    return not category.startswith("C") and category not in ("Zl", "Zp")
+
+
 def _harmless(character: str) -> bool:
     # C: control, format (the direction of writing), surrogate, private, unassigned
     return character in "\n\t" or not unicodedata.category(character).startswith("C")

@@ -11,8 +11,10 @@ from typing import Any
 import nbformat
 
 from attention_lab.submission import (
+    MAX_CODE_CELLS,
     SOLUTION_ID,
     NotJudgeable,
+    count_code_cells,
     defines,
     grade_id_of,
     parse_notebook,
@@ -24,12 +26,6 @@ _IN_NAME = re.compile(r"(eager|sdpa|flash)[\W_]*(bidirectional|causal)", re.IGNO
 _IN_CHECK = re.compile(r"\b(?:check|judge)\(\s*\\?[\"'](\w+)\\?[\"']\s*,\s*\\?[\"']\w+\\?[\"']")
 _IN_TASK = re.compile(r"Your task: `(\w+)_attention`")
 _IN_BROKEN = re.compile(r"\bdef (\w+)_attention\b")
-
-# The cell in which a release may let learners state who they are, as a line "id: …"; see ``stated_student``
-STUDENT_CELL = "student"
-_STATED_ID = re.compile(
-    r"^[^\w\n]*(?:student[ _-]?)?id\b[^\w\n:=]*[:=][ \t]*[\"']?([^\"'\n]+)", re.IGNORECASE | re.MULTILINE
-)
 
 
 @dataclass(frozen=True)
@@ -43,7 +39,6 @@ class Recognised:
         repairs: What was repaired, in words.
         notes: What an instructor should know, in words.
         broken: Why the grader will not be able to read it; ``None`` where it will.
-        student: Who the notebook itself says it is by; a learner can write anything there.
     """
 
     variant: Variant | None
@@ -52,7 +47,6 @@ class Recognised:
     repairs: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     broken: str | None = None
-    student: str | None = None
 
 
 def recognise(data: bytes, names: Sequence[str]) -> Recognised:
@@ -67,13 +61,15 @@ def recognise(data: bytes, names: Sequence[str]) -> Recognised:
     if text is None:
         return Recognised(named, data, "name", broken="it is no text")
     try:
-        notebook = parse_notebook(text)
+        notebook = parse_notebook(text, code_cells=None)  # the limit is the course's affair, when it grades
     except NotJudgeable as reason:
         spoken = next(filter(None, (_only(mark.findall(text)) for mark in (_IN_CHECK, _IN_TASK, _IN_BROKEN))), None)
         return Recognised(named or spoken, data, "name" if named else "text", broken=str(reason))
     variant, by, notes = _by_content(notebook, named)
     if variant is not None and named not in (None, variant):
         notes = (*notes, f"its name says {named.stem}, its content is {variant.stem}")
+    if (number := count_code_cells(notebook)) > MAX_CODE_CELLS:
+        notes = (*notes, f"has {number} code cells: see c.JudgingRules.code_cells")
     if _is_old(notebook):
         text, converted = _to_format_4(text)
         repairs += converted
@@ -83,7 +79,6 @@ def recognise(data: bytes, names: Sequence[str]) -> Recognised:
         by if variant else "name",
         repairs,
         notes if variant else ("nothing in it says which of the six it is",),
-        student=stated_student(notebook),
     )
 
 
@@ -115,14 +110,6 @@ def decode(data: bytes) -> tuple[str | None, tuple[str, ...]]:
         return data.decode("cp1252"), ("was no UTF-8, read as Windows-1252",)
     except UnicodeDecodeError:
         return None, ()
-
-
-def stated_student(notebook: dict[str, Any]) -> str | None:
-    """The id in the cell with the ``grade_id`` ``student``, from a line such as ``id: s1234``."""
-    for cell in notebook["cells"]:
-        if grade_id_of(cell) == STUDENT_CELL and (match := _STATED_ID.search(source_of(cell)[:5000])):
-            return match.group(1).strip() or None
-    return None
 
 
 def _by_content(notebook: dict[str, Any], named: Variant | None) -> tuple[Variant | None, str, tuple[str, ...]]:

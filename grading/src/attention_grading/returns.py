@@ -22,7 +22,7 @@ from attention_grading.class_marks import ClassMarks, Mark, NoMarks, course_fold
 from attention_grading.feedback_notebook import feedback_notebook
 from attention_grading.intake import Candidate, counted, keep_aside
 from attention_grading.lms_sheets import Sheet, SheetProblem, canvas_sheet, known_as, moodle_sheet, new_canvas_sheet
-from attention_grading.plain_text import plain
+from attention_grading.plain_text import id_problem, plain
 from attention_grading.students import Roster, read_roster
 
 DESCRIPTION = """\
@@ -137,6 +137,12 @@ def _return(
     graded = marks.marks[assignment]
     max_score = marks.max_scores[assignment]
     done = Returned(assignment, len(graded))
+    odd = {student: problem for student in graded if (problem := id_problem(student))}
+    graded = {student: mark for student, mark in graded.items() if student not in odd}
+    done.problems += [
+        f"{student!r} gets nothing back: the id {problem}. Rename the folder in submitted, and grade it again"
+        for student, problem in sorted(odd.items())
+    ]
     sheet = _sheet(assignment, sorted(graded), max_score, options)
     if sheet is None:
         done.problems.append("no grades.csv: --gradebook with Moodle's grading worksheet is what points go into")

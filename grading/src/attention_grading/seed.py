@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from attention_grading.cases import PUBLIC_SEED
 
 
 class SeedMissing(RuntimeError):
-    """The seed's file is gone although submissions have been graded with it, or cannot be read."""
+    """The seed's file is gone although submissions have been graded with it, or cannot be read or written."""
 
 
 def course_seed(path: Path | None, graded: Iterator[Path]) -> str:
@@ -25,7 +27,8 @@ def course_seed(path: Path | None, graded: Iterator[Path]) -> str:
         The seed.
 
     Raises:
-        SeedMissing: There is no file although there are graded notebooks, or it is empty or unreadable.
+        SeedMissing: There is no file although there are graded notebooks, it is empty or unreadable, or it cannot be
+            written.
     """
     if path is None:
         return PUBLIC_SEED
@@ -47,8 +50,31 @@ def _draw(path: Path, graded: Path | None) -> str:
             "a new seed would judge the rest of the class on other inputs. Restore the file from your backup, or move "
             "the graded notebooks away to grade everybody anew"
         )
-    seed = secrets.token_hex(32)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(seed + "\n")
-    return seed
+    try:
+        _write_once(path, f"{secrets.token_hex(32)}\n".encode())
+    except OSError as error:
+        raise SeedMissing(f"the course's seed cannot be written to {path}: {error.strerror or error}") from error
+    return path.read_text(encoding="utf-8").strip()
+
+
+def _write_once(path: Path, data: bytes) -> None:
+    """Write a file unless it is there: on a full disk there is none rather than an empty one.
+
+    Of two processes that write at once, one does; both find the same file there.
+    """
+    descriptor, part = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)  # readable for the owner alone
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            os.link(part, path)
+    finally:
+        os.unlink(part)
+    if hasattr(os, "O_DIRECTORY"):  # the name, too, outlives a power cut
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)

@@ -26,10 +26,14 @@ import dateutil.parser
 from attention_grading.recognise import variant_in_name
 from attention_lab.variants import VARIANTS
 
+# Names are up to 1000 characters of anybody's choice: no pattern here may have two ways to match the same character,
+# or it takes the square of the length, and worse.
+
 # A file's own number has three digits and more, so that dates in names are not taken for ids. Canvas leaves letters,
 # marks and digits of a name; Python's \w knows no marks, as many scripts write vowels
 _CANVAS = re.compile(
-    r"(?:(?P<late>LATE_)?anon_(?P<anonymous>[^\W_]+)|(?:\w|[^\x00-\x7f])+?_(?P<late_too>LATE_)?(?P<id>\d+))_(?P<file>\d{3,18})_(?P<rest>.+)",
+    r"(?:(?P<late>LATE_)?anon_(?P<anonymous>[^\W_]+)|[\w\x80-\U0010ffff]+?_(?P<late_too>LATE_)?(?P<id>\d+))"
+    r"_(?P<file>\d{3,18})_(?P<rest>.+)",
     re.DOTALL,
 )
 _MOODLE = re.compile(r".+?_(?P<id>\d+)_assignsubmission_[a-z]+(?:_(?P<rest>.*))?", re.DOTALL)
@@ -41,21 +45,22 @@ _BLACKBOARD_NAME = re.compile(r"\s*Name:[^\n]*\((?P<user>[^()\n]+)\)\s*$", re.MU
 _SCHEMES = {"moodle": _MOODLE, "blackboard": _BLACKBOARD, "canvas": _CANVAS}
 
 MAX_ID_BYTES = 100
+MAX_USER_PARTS = 20  # of Blackboard's user names, which may hold underscores
 # Windows gives these names to devices
 _RESERVED = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?", re.IGNORECASE)
 
 # Folders that say nothing about whose a file is
 _GENERAL = re.compile(
-    r"(?:submi\w+|downloads?|assignments?|notebooks?|my ?drive|drive|colab ?notebooks?|content|attention|gradebook\w*"
+    r"(?:submi\w++|downloads?|assignments?|notebooks?|my ?drive|drive|colab ?notebooks?|content|attention|gradebook\w*"
     r"|archive|all|class|course|homework|hw|exercises?|new ?folder|desktop|documents|files|data|tmp|zip|week|session"
-    r"|unit|section|lab|tutorial|module|part)[\W\d_]*",
+    r"|unit|section|lab|tutorial|module|part)[\W\d_]*+",
     re.IGNORECASE,
 )
 _COPY_OF = re.compile(r"^(?:copy of|kopie von|copie de|copia de)[\s_]+", re.IGNORECASE)
-_COPY_NUMBER = re.compile(r"(?:\s*\((\d{1,3})\)|[\s_-]copy(?:[\s_-](\d{1,2}))?)\s*$", re.IGNORECASE)
+_COPY_NUMBER = re.compile(r"(?:\((\d{1,3})\)|[\s_-]copy(?:[\s_-](\d{1,2}))?)$", re.IGNORECASE)
 # Canvas's number of a further attempt; after anything else than the assignment it may be part of an id
-_ATTEMPT_NUMBER = re.compile(r"(?<=l)-(\d{1,2})\s*$")
-_EXTENSIONS = re.compile(r"(?:\.(?:ipynb|json|txt|zip))+$", re.IGNORECASE)
+_ATTEMPT_NUMBER = re.compile(r"(?<=l)-(\d{1,2})$")
+_EXTENSIONS = (".ipynb", ".json", ".txt", ".zip")
 # The number goes with the name only if it is that assignment's own: another one may be the end of an id
 _ASSIGNMENT = re.compile(
     "|".join(
@@ -79,7 +84,7 @@ class Owner:
     """What a path says.
 
     Attributes:
-        kind: ``canvas``, ``moodle``, ``blackboard``, ``plain``, ``stated`` or ``roster``.
+        kind: ``canvas``, ``moodle``, ``blackboard``, ``plain`` or ``roster``.
         raw: The id as it stands there.
         how: Where it stands, in words.
         rest: The learner's own file name, where the scheme keeps it.
@@ -154,7 +159,7 @@ def read_roster(paths: Iterable[Path]) -> Roster:
             for name in _ALIAS_COLUMNS:
                 if row.get(name):
                     ids[_key(row[name])].add(student)
-            number = re.search(r"\d+$", row.get("identifier", ""))
+            number = re.search(r"(?<!\d)\d+$", row.get("identifier", ""))
             if number:  # "Participant 4711", in the language of the site
                 ids[number.group()].add(student)
                 if (when := _parse_time(row.get(_TIME_COLUMN, ""))) is not None:
@@ -233,7 +238,8 @@ def _blackboard_user(prefix: str, roster: Roster) -> str:
         for title in (variant.stem, variant.name):
             if prefix.casefold().startswith(f"{title}_"):
                 return prefix[len(title) + 1 :]
-    ends = [prefix[index + 1 :] for index, character in enumerate(prefix) if character == "_"]
+    places = [index for index, character in enumerate(prefix) if character == "_"]
+    ends = [prefix[index + 1 :] for index in places[-MAX_USER_PARTS:]]
     known = [end for end in ends if _key(end) in roster.ids]
     if len(known) == 1 or len(ends) == 1:
         return (known or ends)[0]
@@ -296,8 +302,7 @@ def id_in_name(name: str) -> str:
 
 def split_copy(name: str) -> tuple[str, int]:
     """A file's name without extensions, ``Copy of`` and copy number, and that number (0 where there is none)."""
-    base, number = _EXTENSIONS.sub("", name).strip(), 0
-    base = _COPY_OF.sub("", base)
+    base, number = _COPY_OF.sub("", _without_extensions(name).strip()), 0
     if match := _COPY_NUMBER.search(base):
         base, number = base[: match.start()], int(next((digits for digits in match.groups() if digits), 1))
     elif (match := _ATTEMPT_NUMBER.search(base)) and _ASSIGNMENT.fullmatch(base[: match.start()]):
@@ -308,12 +313,12 @@ def split_copy(name: str) -> tuple[str, int]:
 def folder_name(raw: str) -> str:
     """A folder's name for a student's id: letters, digits and ``. _ - @``, which nbgrader and shells take.
 
+    It begins with a letter, a digit or ``_``: a spreadsheet would run what begins with ``@`` or ``-``.
     An id that had to be changed for that ends in a few characters of its checksum, so that two ids never become one.
     """
     normal = unicodedata.normalize("NFC", raw.strip())
-    kept = re.sub(r"[^\w.@-]+", "-", normal).strip(".-")
-    while len(kept.encode("utf-8", "replace")) > MAX_ID_BYTES:
-        kept = kept[:-1]
+    kept = re.sub(r"[^\w.@-]+", "-", normal).lstrip("@.-").rstrip(".-")
+    kept = kept.encode("utf-8", "replace")[:MAX_ID_BYTES].decode("utf-8", "ignore")
     if kept and kept == normal and not _RESERVED.fullmatch(kept):
         return kept
     checksum = hashlib.blake2b(normal.encode("utf-8", "surrogatepass"), digest_size=3).hexdigest()
@@ -339,7 +344,7 @@ def _owner_at(path: tuple[str, ...], level: int) -> Owner | Unknown:
         return Owner("plain", name, "file name", path[-1]) if name else Unknown("its name holds no id")
     if level >= len(path):
         return Unknown(f"it lies in {len(path) - 1} folders, and --student-folder says {level}")
-    return Owner("plain", _EXTENSIONS.sub("", path[level - 1]), f"folder {level}", path[-1])
+    return Owner("plain", _without_extensions(path[level - 1]), f"folder {level}", path[-1])
 
 
 def _owner_of_loose(source: str, path: tuple[str, ...]) -> Owner | Unknown:
@@ -347,7 +352,7 @@ def _owner_of_loose(source: str, path: tuple[str, ...]) -> Owner | Unknown:
     if name and variant_in_name(path[-1]):
         return Owner("plain", name, "id in the file's name", path[-1])
     if source.casefold().endswith(".zip") and _telling((source,)):
-        return Owner("plain", _EXTENSIONS.sub("", source), "name of the archive", path[-1])
+        return Owner("plain", _without_extensions(source), "name of the archive", path[-1])
     return Unknown(
         "nothing in its path says whose it is: put it into a folder named after the student, "
         "or the student's id before the name of the notebook"
@@ -356,8 +361,14 @@ def _owner_of_loose(source: str, path: tuple[str, ...]) -> Owner | Unknown:
 
 def _telling(names: Sequence[str]) -> tuple[str, ...]:
     """Folders that may be a student's: none of the six, no general word."""
-    bare = [_EXTENSIONS.sub("", name).strip() for name in names]
+    bare = [_without_extensions(name).strip() for name in names]
     return tuple(name for name in bare if name and not _GENERAL.fullmatch(name) and not variant_in_name(name))
+
+
+def _without_extensions(name: str) -> str:
+    while name.casefold().endswith(_EXTENSIONS):
+        name = name.rpartition(".")[0]
+    return name
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
