@@ -21,6 +21,7 @@ from nbgrader.preprocessors import (
 )
 
 from attention_grading.feedback_page import FeedbackExporter
+from attention_grading.page_code import FILTERS
 from attention_grading.preprocessors import FillPlaceholders, ShowOutputs, SubmissionExporter, Transplant, WriteVerdict
 from attention_grading.submitted import prepare_submission
 
@@ -72,6 +73,7 @@ c.JudgingRules.seconds = 30  # wall-clock limit for judging one submission, and 
 c.JudgingRules.memory_mb = 2048
 c.JudgingRules.output_characters = 40_000
 c.JudgingRules.output_pictures = 30
+c.JudgingRules.code_cells = 2000  # a notebook with more code cells gets 0 points, and says why
 c.JudgingRules.seed_file = str(root / ".grading_seed")  # secret; drawn at the first grading, keep a backup
 c.JudgingRules.allow_unconfined = False  # True: grade where the platform cannot confine code (see SECURITY.md)
 c.LimitOutput.max_lines = 200
@@ -81,3 +83,4 @@ c.LimitOutput.max_traceback = 60
 # Stock feedback shows hidden tests twice; here they are cleared before the page is written
 c.GenerateFeedback.preprocessors = [FillPlaceholders, GetGrades, ClearHiddenTests, CSSHTMLHeaderPreprocessor]
 c.GenerateFeedback.exporter_class = FeedbackExporter  # names the checks, and fits a narrow window
+c.HTMLExporter.filters = FILTERS  # Formgrader's pages too colour no code that takes long

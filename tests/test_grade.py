@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -17,6 +18,7 @@ from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import nbformat
 import psutil
@@ -35,7 +37,7 @@ from attention_grading.judging_rules import Terms
 from attention_grading.limits import Limits
 from attention_grading.nbgrader_course import load_course
 from attention_grading.pipeline import Graded, GradingTerms, NotebookTask, grade_submission
-from attention_grading.processes import WorkerFailed
+from attention_grading.processes import Interrupted, WorkerFailed
 from attention_grading.run_report import Report, summary_table
 
 STEM = "02_eager_causal"
@@ -373,9 +375,98 @@ def test_process_that_dies_twice_costs_its_submission_alone(small, monkeypatch, 
     out = capsys.readouterr().out
     assert Deadly.tries == 4
     for student in ("bob", "dot"):
-        assert f"{student}, {STEM}: could not be graded: its process died twice" in out
+        assert f"{student}, {STEM}: could not be graded: its process died (twice, the second time alone)" in out
     assert points(small) == {"ann": 10, "cem": 0}
     monkeypatch.setattr("attention_grading.grade.LocalPool", InlineCrew)
+    assert run("--verdict-only") == 0
+    assert points(small) == RIGHT
+
+
+class Interrupting(InlineCrew):
+    """A crew in which somebody else ends the process of two submissions, a given number of times each."""
+
+    times = 1
+    order: ClassVar[list[str]] = []
+
+    def submit(self, tasks: Sequence[NotebookTask], terms: GradingTerms) -> Future[Graded]:
+        self.order.append(tasks[0].text)
+        if "the triangle is lost" in tasks[0].text and self.order.count(tasks[0].text) <= self.times:
+            future: Future[Graded] = Future()
+            future.set_exception(Interrupted("its process was killed from outside"))
+            return future
+        return super().submit(tasks, terms)
+
+
+def test_submission_that_others_ended_is_graded_again_when_the_rest_is_done(small, monkeypatch, capsys):
+    monkeypatch.setattr("attention_grading.grade.LocalPool", Interrupting)
+    monkeypatch.setattr(Interrupting, "order", [])
+    assert run("--verdict-only") == 0
+    assert points(small) == RIGHT
+    assert "the triangle is lost" in Interrupting.order[-1]
+    assert len(Interrupting.order) == len(RIGHT) + 1
+
+
+def test_submission_that_others_ended_twice_stays_ungraded(small, monkeypatch, capsys):
+    monkeypatch.setattr("attention_grading.grade.LocalPool", Interrupting)
+    monkeypatch.setattr(Interrupting, "order", [])
+    monkeypatch.setattr(Interrupting, "times", 3)  # two first tries, one second
+    assert run("--verdict-only") == 1
+    out = capsys.readouterr().out
+    assert "bob" not in points(small)
+    assert f"bob, {STEM}: could not be graded: its process was killed from outside (twice, the second" in out
+
+
+@pytest.mark.parametrize("student", ["=1+1", "a[red]b", "@sum"])
+def test_id_that_a_spreadsheet_or_a_terminal_would_run_is_not_graded(small, capsys, student):
+    hand_in(small, student, STEM, "all-right")
+    assert run("--verdict-only") == 1
+    assert f"{student}, {STEM}: could not be graded: the student's id" in capsys.readouterr().out
+    assert points(small) == RIGHT
+
+
+# ---- a gradebook that somebody else holds ----------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def locked(course: Path) -> Iterator[None]:
+    """Another program writes to the gradebook and does not finish."""
+    with contextlib.closing(sqlite3.connect(course / "gradebook.db")) as other:
+        other.execute("begin exclusive")
+        yield
+        other.rollback()
+
+
+def test_locked_gradebook_is_said_in_one_line(small, capsys, monkeypatch):
+    monkeypatch.setattr("attention_grading.grade.LocalPool", InlineCrew)
+    with locked(small):
+        assert run("--verdict-only") == 2
+    err = capsys.readouterr().err
+    assert "in use by another program" in err
+    assert len(err.splitlines()) == 1
+    assert run("--verdict-only") == 0
+    assert points(small) == RIGHT
+
+
+def test_gradebook_that_is_locked_during_a_run_ends_it_in_good_order(small, capsys, monkeypatch):
+    locks = contextlib.ExitStack()
+
+    class Locking(InlineCrew):
+        def submit(self, tasks: Sequence[NotebookTask], terms: GradingTerms) -> Future[Graded]:
+            graded = super().submit(tasks, terms)
+            if not Locking.held:
+                Locking.held = True
+                locks.enter_context(locked(small))
+            return graded
+
+        held = False
+
+    monkeypatch.setattr("attention_grading.grade.LocalPool", Locking)
+    with locks:
+        assert run("--verdict-only") == 1
+    out = capsys.readouterr().out
+    assert "Traceback" not in out
+    assert "in use by another program" in out
+    assert points(small) == {}
     assert run("--verdict-only") == 0
     assert points(small) == RIGHT
 

@@ -147,7 +147,8 @@ def test_unjudgeable_file_gets_zero_with_the_reason_and_the_next_is_judged(sessi
     [
         ("while True: pass", "did not finish within 2 s"),
         ("import os; os._exit(4)", "exited with status 4"),
-        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "killed by SIGKILL"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGTERM)", "killed by SIGTERM"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "PermissionError"),
         ("raise SystemExit(1)", "ends Python"),
         ("raise KeyboardInterrupt", "KeyboardInterrupt"),
         ("return None", "returned None"),

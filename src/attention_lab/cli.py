@@ -13,10 +13,12 @@ from typing import Any
 
 from attention_lab.doctor import doctor
 from attention_lab.packages import MissingPackage, explain
+from attention_lab.printable import printable
 from attention_lab.variants import VARIANTS, Variant, get_variant
 
 JUDGES = "attention_lab.judges"
 SECONDS = 60.0
+UNCONFINED = "The code in these files now runs unconfined, as your own account: check only files that you trust.\n"
 
 # A judge takes (variant, path) pairs and gives an object per pair: see attention_grading.self_check
 Judge = Callable[[list[tuple[Variant, Path]]], Any]
@@ -47,6 +49,7 @@ def _check(options: argparse.Namespace) -> int:
     for path in options.files:
         _require_file(path)
     pairs = [(_variant_of(path, options.variant), path) for path in options.files]
+    print(UNCONFINED, flush=True)
     judges = list(importlib.metadata.entry_points(group=JUDGES))
     if judges:
         return 0 if judges[0].load()(pairs) else 1
@@ -63,9 +66,9 @@ def _require_torch() -> None:
 
 def _require_file(path: Path) -> None:
     if path.is_dir():
-        raise ValueError(f"{path} is a folder; name the notebook in it")
+        raise ValueError(f"{printable(path)} is a folder; name the notebook in it")
     if not path.is_file():
-        raise ValueError(f"{path}: there is no such file")
+        raise ValueError(f"{printable(path)}: there is no such file")
 
 
 def _variant_of(path: Path, named: str | None) -> Variant:
@@ -74,12 +77,12 @@ def _variant_of(path: Path, named: str | None) -> Variant:
     for variant in VARIANTS.values():
         if variant.name in path.stem:
             return variant
-    raise ValueError(f"{path.name} names no variant; say which with --variant, one of {', '.join(VARIANTS)}")
+    raise ValueError(f"{printable(path.name)} names no variant; say which with --variant, one of {', '.join(VARIANTS)}")
 
 
 def _visible_checks(variant: Variant, path: Path) -> bool:
     """Run the visible checks in a process of their own, so that an endless loop ends."""
-    print(f"{path} ({variant.name})")
+    print(f"{printable(path)} ({variant.name})")
     command = [sys.executable, "-m", "attention_lab.visible", variant.name, os.fspath(path)]
     try:
         return subprocess.run(command, timeout=SECONDS, check=False).returncode == 0

@@ -438,7 +438,7 @@ def leaves_in_the_function(p: Place) -> None:
     p.solve(f"import os\ndef {p.function}(*a, **k): os._exit(3)\n")
 
 
-@submission("code", 0, says="SIGKILL")
+@submission("code", 0, shows="PermissionError|not permitted")
 def kills_itself(p: Place) -> None:
     p.solve(f"import os, signal\ndef {p.function}(*a, **k): os.kill(os.getpid(), signal.SIGKILL)\n")
 

@@ -246,3 +246,28 @@ def forges_and_pries_at_once(p: Place) -> None:
         f"attempt(lambda: open({str(p.world.course / 'gradebook.db')!r}, 'wb'))\n"
         "attempt(lambda: os.fork())\n"
     )
+
+
+@submission("outside", RIGHT)
+def leases_library_files(p: Place) -> None:
+    """A lease makes others wait who open the file to write; a lock, whoever locks it."""
+    path = "__import__('torch').__file__"
+    tries(
+        p,
+        f"__import__('fcntl').fcntl(os.open({path}, os.O_RDONLY), 1024, 0)",
+        f"__import__('fcntl').lockf(os.open({path}, os.O_RDONLY), 1)",
+        f"__import__('fcntl').fcntl(os.open({path}, os.O_RDONLY), 37, bytes(32))",
+        f"__import__('fcntl').fcntl(os.open(os.path.dirname({path}), os.O_RDONLY), 1026, 0x1f)",
+    )
+
+
+@submission("outside", RIGHT)
+def asks_for_the_machines_addresses(p: Place) -> None:
+    calls = [f"__import__('fcntl').ioctl(n, {0x8910 + k}, bytes(64))" for k in (0, 2, 5, 9, 23) for n in (1, "channel")]
+    tries(
+        p,
+        *(
+            each.replace("(channel,", "(next(n for n in range(3, 99) if os.path.exists(f'/proc/self/fd/{n}')),")
+            for each in calls
+        ),
+    )

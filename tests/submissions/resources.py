@@ -76,7 +76,7 @@ def starts_programs(p: Place) -> None:
     )
 
 
-@submission("resources", 0, says="more than 256 threads|can't start new thread", shows="threads?")
+@submission("resources", 0, says="more than 64 threads|can't start new thread", shows="threads?")
 def starts_threads_for_ever(p: Place) -> None:
     p.solve(p.right).before(
         "import threading, time\nthreading.stack_size(32768)\n"
@@ -158,3 +158,72 @@ def writes_thousands_of_files(p: Place) -> None:
 def is_a_program_of_forty_megabytes(p: Place) -> None:
     """Parsing it takes minutes and gigabytes, and so does a page that shows it."""
     p.solve(p.right + "\nx = (" + "1," * 20_000_000 + ")\n")
+
+
+@submission("resources", 0, says="did not finish|processor time|threads", shows="did not finish|processor time|threads")
+def spins_in_native_threads(p: Place) -> None:
+    """Sixty threads that hold no lock of Python's: the honest students before and after must not starve."""
+    p.solve(
+        "import threading\nbig = torch.rand(600, 600)\n"
+        "def burn():\n    while True: big @ big\n"
+        f"def {p.function}(*a, **k):\n    [threading.Thread(target=burn, daemon=True).start() for _ in range(60)]; burn()\n"
+    )
+
+
+@submission("resources", 0, shows="PermissionError|not permitted")
+def kills_itself_as_the_kernel_would(p: Place) -> None:
+    """SIGKILL without a limit that was hit means that somebody outside did it: nobody else may send it."""
+    p.solve(
+        "import ctypes, os, resource, signal, threading\nlibc = ctypes.CDLL(None)\n"
+        f"def {p.function}(*a, **k):\n"
+        "    for end in (lambda: os.kill(os.getpid(), 9), lambda: signal.raise_signal(9), lambda: signal.pthread_kill(threading.get_ident(), 9),\n"
+        "                lambda: os.killpg(0, 9), lambda: libc.syscall(200, os.getpid(), 9), lambda: libc.syscall(234, os.getpid(), os.getpid(), 9),\n"
+        "                lambda: libc.timer_create(0, b'\\0' * 8 + (9).to_bytes(4, 'little') + b'\\0' * 60, ctypes.create_string_buffer(8)) and 1 / 0,\n"
+        "                lambda: resource.setrlimit(resource.RLIMIT_CPU, (1, 1)), lambda: resource.prlimit(0, resource.RLIMIT_CPU, (1, 1))):\n"
+        "        try: end()\n        except (OSError, ValueError, ZeroDivisionError): pass\n"
+        "    os.kill(os.getpid(), 9)\n"
+    )
+
+
+# Writes a frame of its own to the channel, as the kernel hooks do
+ASKS = """
+import gc, io, json, os, sys
+def ask(kernel, arguments, tensors):
+    wire = sys.modules["attention_grading.wire"]
+    writer = next(x for x in gc.get_objects() if isinstance(x, io.BufferedWriter) and x.name > 2)
+    reader = next(x for x in gc.get_objects() if isinstance(x, io.BufferedReader) and x.name > 2)
+    wire.send(writer, {"type": "kernel", "kernel": kernel, "arguments": arguments}, tensors)
+    return wire.receive(reader)
+"""
+
+
+@submission("resources", RIGHT)
+def spends_the_judges_memory_by_an_empty_axis(p: Place) -> None:
+    p.solve(
+        p.right.replace(p.function, "right_one") + ASKS + "empty = torch.empty(10**8, 0, 8, dtype=torch.bfloat16)\n"
+        "borders = torch.tensor([0, 10**8], dtype=torch.int32)\n"
+        f"def {p.function}(*a, **k):\n"
+        "    ask('flash', {'max_seqlen_q': 10**8, 'max_seqlen_k': 10**8}, {'q': empty, 'k': empty, 'v': empty, 'cu_seqlens_q': borders, 'cu_seqlens_k': borders})\n"
+        "    return right_one(*a, **k)\n"
+    )
+
+
+@submission("resources", RIGHT)
+def spends_the_judges_memory_by_grouped_heads(p: Place) -> None:
+    p.solve(
+        p.right.replace(p.function, "right_one")
+        + ASKS
+        + "few, many = torch.zeros(1, 1, 2, 1), torch.zeros(10**7, 1, 1, 1)\n"
+        f"def {p.function}(*a, **k):\n"
+        "    ask('sdpa', {'enable_gqa': True}, {'query': few, 'key': many, 'value': many})\n"
+        "    return right_one(*a, **k)\n"
+    )
+
+
+@submission("resources", RIGHT)
+def asks_for_an_unknown_kernel(p: Place) -> None:
+    p.solve(
+        p.right.replace(p.function, "right_one") + ASKS + f"def {p.function}(*a, **k):\n"
+        "    ask('__class__', {}, {'output': torch.ones(3)}); ask('other', {}, {}); ask(['sdpa'], {'q': 1}, {})\n"
+        "    return right_one(*a, **k)\n"
+    )

@@ -13,18 +13,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pebble import ProcessExpired
+from sqlalchemy.exc import SQLAlchemyError
+
 from attention_grading.handed_in import HandedIn, fingerprint, read_master, read_tasks
 from attention_grading.nbgrader_course import Course
 from attention_grading.pipeline import Graded, NotebookTask, WrongVersion
-from attention_grading.plain_text import plain
+from attention_grading.plain_text import id_problem, plain
 from attention_grading.pool import Crew
-from attention_grading.processes import WorkerFailed
-from attention_grading.recording import Recorder, seconds_late
+from attention_grading.processes import Interrupted, WorkerFailed
+from attention_grading.recording import Recorder, gradebook_words, seconds_late
 from attention_grading.run_report import Report
 from attention_grading.run_screen import Screen
 
+
+class GradebookGone(RuntimeError):
+    """Nothing can be recorded; the message says why."""
+
+
 # What no other submission would fare better with
-_FATAL = (WorkerFailed, WrongVersion, ImportError, BrokenProcessPool, CancelledError)
+_FATAL = (WorkerFailed, WrongVersion, ImportError, BrokenProcessPool, CancelledError, GradebookGone)
+MAX_UNRECORDED = 3  # each waits for a locked gradebook for some seconds
 
 
 class Stop:
@@ -60,7 +69,7 @@ class _InWork:
     tasks: list[NotebookTask]
     print_: str
     lines: list[str]
-    tries: int = 1
+    is_second_try: bool = False
 
 
 def grade_class(
@@ -84,7 +93,17 @@ def grade_class(
         screen: Shows it.
     """
     left = deque(todo)
+    # what ended early for no fault of its own is graded once more when the others are done, one at a time
+    alone: deque[_InWork] = deque()
     working: dict[Future[Graded], _InWork] = {}
+
+    unrecorded = 0  # in a row, since the gradebook cannot be reached
+
+    def count(failed: Exception | None) -> None:
+        nonlocal unrecorded
+        unrecorded = unrecorded + 1 if isinstance(failed, SQLAlchemyError) else 0
+        if unrecorded == MAX_UNRECORDED:
+            raise GradebookGone(f"{gradebook_words(failed)}; {unrecorded} submissions in a row could not be recorded")
 
     def close(handed_in: HandedIn, lines: Sequence[str], graded: Graded | None) -> None:
         name = handed_in.assignment
@@ -114,6 +133,8 @@ def grade_class(
             else:
                 hand_out(work)
             report.seconds_serial += time.perf_counter() - begun
+        if alone and not left and not working and not stop.signal:
+            hand_out(alone.popleft())
 
     try:
         fill()
@@ -124,16 +145,17 @@ def grade_class(
                 fill()  # before the result is recorded, so that no worker waits for that
                 begun = time.perf_counter()
                 error = future.exception()
+                ended_by_others = isinstance(error, Interrupted) or (error is not None and crew.died(error))
                 if error is None:
-                    _record(recorder, work, future.result(), close)
-                elif crew.died(error) and work.tries == 1:
-                    work.tries += 1
+                    count(_record(recorder, work, future.result(), close))
+                elif ended_by_others and not work.is_second_try:
+                    work.is_second_try = True
                     report.retries += 1
-                    hand_out(work)
+                    alone.append(work)
                 elif isinstance(error, _FATAL):
                     raise error
                 else:
-                    why = "its process died twice" if crew.died(error) else _words(error)
+                    why = f"{_words(error)} (twice, the second time alone)" if ended_by_others else _words(error)
                     close(work.handed_in, [*work.lines, f"could not be graded: {why}"], None)
                 report.seconds_serial += time.perf_counter() - begun
                 if stop.signal:
@@ -150,7 +172,13 @@ def _prepare(course: Course, recorder: Recorder, handed_in: HandedIn) -> _InWork
     Returns:
         What to hand out, or the lines that say what keeps it from being graded.
     """
-    rows = recorder.assignment(handed_in.assignment)
+    if problem := id_problem(handed_in.student):
+        return f"could not be graded: the student's id {problem}; rename the folder {handed_in.folder.parent}"
+    try:
+        rows = recorder.assignment(handed_in.assignment)
+        known = recorder.known_submission(handed_in.assignment, handed_in.student)
+    except SQLAlchemyError as error:  # locked by somebody else, say: the next one may be read again
+        return f"could not be graded: {gradebook_words(error)}"
     converter = course.converter
     with course.hear() as said:
         converter.notebooks = sorted(str(path) for path in handed_in.folder.glob("*.ipynb"))
@@ -162,7 +190,6 @@ def _prepare(course: Course, recorder: Recorder, handed_in: HandedIn) -> _InWork
     if not notebooks:
         return "\n".join([*lines, "could not be graded: there is no notebook to grade"])
     try:
-        known = recorder.known_submission(handed_in.assignment, handed_in.student)
         late = seconds_late(course, rows, handed_in.folder, known)
         masters = [read_master(course, handed_in.assignment, notebook) for notebook in rows.notebooks]
         print_ = fingerprint(handed_in.folder, masters, course.terms, late)
@@ -171,17 +198,24 @@ def _prepare(course: Course, recorder: Recorder, handed_in: HandedIn) -> _InWork
         return "\n".join([*lines, f"could not be graded: {error}"])
 
 
-def _record(recorder: Recorder, work: _InWork, graded: Graded, close: Any) -> None:
+def _record(recorder: Recorder, work: _InWork, graded: Graded, close: Any) -> Exception | None:
+    """Record a result; returns what kept it from that."""
     said = [line for notebook in graded.notebooks for line in notebook.lines]
     try:
         lines = recorder.record(work.handed_in, graded, work.print_)
     except Exception as error:  # a full disk, a locked gradebook: the others may still be recorded
-        close(work.handed_in, [*work.lines, *said, f"could not be recorded: {_words(error)}"], None)
-    else:
-        close(work.handed_in, [*work.lines, *said, *lines], graded)
+        why = gradebook_words(error) if isinstance(error, SQLAlchemyError) else _words(error)
+        close(work.handed_in, [*work.lines, *said, f"could not be recorded: {why}"], None)
+        return error
+    close(work.handed_in, [*work.lines, *said, *lines], graded)
+    return None
 
 
 def _words(error: BaseException) -> str:
     if isinstance(error, TimeoutError):
         return "its process did not answer in time"
+    if isinstance(error, ProcessExpired):
+        return "its process died"
+    if isinstance(error, Interrupted):
+        return str(error)
     return f"{type(error).__name__}: {error}".splitlines()[0]

@@ -17,7 +17,6 @@ import os
 import platform
 import resource
 import signal
-import socket
 import struct
 import sys
 import sysconfig
@@ -75,8 +74,6 @@ class Confinement:
     Args:
         limits: Memory, time and files.
         readable: Files and folders that may be read; those of the Python installation by default.
-        listening: A folder in which the child may make sockets and be talked to, as a Jupyter kernel must be;
-            it can still connect to nobody. ``None``: no sockets at all.
 
     Attributes:
         descriptor: File descriptor of the ruleset; a child must have it open until it applies it.
@@ -85,14 +82,11 @@ class Confinement:
         ConfinementUnavailable: The platform cannot confine.
     """
 
-    def __init__(self, limits: Limits, readable: Iterable[Path] | None = None, listening: Path | None = None):
+    def __init__(self, limits: Limits, readable: Iterable[Path] | None = None):
         require_available()
         self._limits = limits
         self._libc = _libc()
-        self._listens = listening is not None
         self.descriptor = _make_ruleset(self._libc, tuple(readable_paths() if readable is None else readable))
-        if listening is not None:
-            _allow(self._libc, self.descriptor, listening, _FS_MAKE_SOCKET)
 
     def apply(self) -> None:
         """Confine this process for good. Call it right after the fork.
@@ -111,7 +105,7 @@ class Confinement:
         _drop_capabilities(self._libc)
         _check(self._libc.syscall(_LANDLOCK_RESTRICT_SELF, self.descriptor, ctypes.c_uint32(0)))
         os.close(self.descriptor)
-        _install_filter(self._libc, self._listens)
+        _install_filter(self._libc)
 
 
 # ---- what may be read ------------------------------------------------------------------------------------------------
@@ -172,7 +166,7 @@ def _entries(folder: Path) -> list[Path]:
 
 _LANDLOCK_CREATE_RULESET, _LANDLOCK_ADD_RULE, _LANDLOCK_RESTRICT_SELF = 444, 445, 446
 _LANDLOCK_RULE_PATH_BENEATH = 1
-_FS_READ_FILE, _FS_READ_DIR, _FS_WRITE_FILE, _FS_MAKE_SOCKET = 1 << 2, 1 << 3, 1 << 1, 1 << 9
+_FS_READ_FILE, _FS_READ_DIR, _FS_WRITE_FILE = 1 << 2, 1 << 3, 1 << 1
 # number of file-system rights by version; all that the kernel knows are taken away
 _FS_RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}
 _NET_RIGHTS = 0b11  # bind and connect TCP, since version 4
@@ -280,6 +274,9 @@ _REFUSED: dict[str, tuple[int, int]] = {
     "move_pages": (279, 239),
     "migrate_pages": (256, 238),
     "setpgid": (109, 154),
+    # ends that look as if somebody else had brought them: a timer can send SIGKILL, and so can a limit of one's own
+    "timer_create": (222, 107),
+    "setrlimit": (160, 164),
     "process_mrelease": (448, 448),
     # sockets; a message can carry descriptors, and one in flight keeps a channel open after its sender's end
     "sendmsg": (46, 211),
@@ -382,23 +379,28 @@ _REFUSED: dict[str, tuple[int, int]] = {
     "setresgid": (119, 149),
     "setgroups": (116, 159),
 }
-# allowed for this process itself alone: the first argument must be 0 or its own pid
-_SELF_ONLY: dict[str, tuple[int, int]] = {
-    "kill": (62, 129),
-    "tgkill": (234, 131),
-    "prlimit64": (302, 261),
-    "sched_setaffinity": (203, 122),
-    "sched_setscheduler": (144, 119),
-    "sched_setparam": (142, 118),
-    "sched_setattr": (314, 274),
-}
-# refused with these values of the given argument (0 is the first)
-_REFUSED_VALUES: dict[str, tuple[int, tuple[int, ...]]] = {
-    # outliving the warm process, or lying about which one it is to those who look
-    "prctl": (0, (1, 4)),  # PR_SET_PDEATHSIG, PR_SET_DUMPABLE
-    # a file can be told to send its owner a signal; only Landlock 6 and later would stop it
-    "fcntl": (1, (8, 10, 15)),  # F_SETOWN, F_SETSIG, F_SETOWN_EX
-    "ioctl": (1, (0x8901, 0x8902, 0x5412, 0x540E)),  # FIOSETOWN, SIOCSPGRP, TIOCSTI, TIOCSCTTY
+# Allowed where each of these holds: a word of the arguments (two each, the lower half first) is one of the values, or
+# is none of them. _OWN stands for the process's own number
+_OWN = -1
+_Condition = tuple[int, str, tuple[int, ...]]
+_CONDITIONS: dict[str, tuple[_Condition, ...]] = {
+    # this process alone, and never by SIGKILL: where no limit was hit, that says that somebody outside did it
+    "kill": ((0, "is", (_OWN,)), (2, "is not", (9,))),
+    "tgkill": ((0, "is", (_OWN, 0)), (4, "is not", (9,))),
+    "sched_setaffinity": ((0, "is", (_OWN, 0)),),
+    "sched_setscheduler": ((0, "is", (_OWN, 0)),),
+    "sched_setparam": ((0, "is", (_OWN, 0)),),
+    "sched_setattr": ((0, "is", (_OWN, 0)),),
+    # to ask, not to set: the pointer to new limits must be null
+    "prlimit64": ((0, "is", (_OWN, 0)), (4, "is", (0,)), (5, "is", (0,))),
+    # outliving the warm process, or lying about which one it is to those who look: PR_SET_PDEATHSIG, PR_SET_DUMPABLE
+    "prctl": ((0, "is not", (1, 4)),),
+    # What Python itself asks of its own files. The rest of both calls sends signals to owners of files, leases and
+    # locks other people's files, and reads the machine's network
+    # F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC
+    "fcntl": ((2, "is", (0, 1, 2, 3, 4, 1030)),),
+    # TCGETS, TIOCGWINSZ (is it a terminal?), FIONREAD, FIONBIO, FIONCLEX, FIOCLEX
+    "ioctl": ((2, "is", (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)),),
 }
 _OTHERS: dict[str, tuple[int, int]] = {
     "clone": (56, 220),
@@ -407,30 +409,31 @@ _OTHERS: dict[str, tuple[int, int]] = {
     "prctl": (157, 167),
     "fcntl": (72, 25),
     "ioctl": (16, 29),
+    "kill": (62, 129),
+    "tgkill": (234, 131),
+    "prlimit64": (302, 261),
+    "sched_setaffinity": (203, 122),
+    "sched_setscheduler": (144, 119),
+    "sched_setparam": (142, 118),
+    "sched_setattr": (314, 274),
 }
-_NUMBERS = _REFUSED | _SELF_ONLY | _OTHERS
+_NUMBERS = _REFUSED | _OTHERS
 
 _CLONE_THREAD = 0x00010000
-_LOAD, _AND, _JUMP_EQUAL, _JUMP_SET, _JUMP_GREATER_EQUAL, _RETURN = 0x20, 0x54, 0x15, 0x45, 0x35, 0x06
+_LOAD, _JUMP, _JUMP_EQUAL, _JUMP_SET, _JUMP_GREATER_EQUAL, _RETURN = 0x20, 0x05, 0x15, 0x45, 0x35, 0x06
 _ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
-_OFFSET_NUMBER, _OFFSET_ARCHITECTURE, _OFFSET_FIRST_ARGUMENT, _OFFSET_SECOND_ARGUMENT = 0, 4, 16, 24
+_OFFSET_NUMBER, _OFFSET_ARCHITECTURE, _OFFSET_ARGUMENTS = 0, 4, 16
 _X32 = 0x40000000  # x86_64's second way to call the kernel
 
 
-# What a process that listens may call all the same, for UNIX streams alone: it never calls anybody. A stream cannot
-# send to an address; a datagram could, without a connection
-_LISTENING = ("socket", "socketpair", "bind", "listen", "accept", "accept4", "sendmsg", "recvmsg")
-_STREAM_FLAGS = 0o2004000  # SOCK_CLOEXEC and SOCK_NONBLOCK
-
-
-def _install_filter(libc: ctypes.CDLL, listens: bool) -> None:
-    program = b"".join(_filter_program(_ARCHITECTURES[platform.machine()], os.getpid(), listens))
+def _install_filter(libc: ctypes.CDLL) -> None:
+    program = b"".join(_filter_program(_ARCHITECTURES[platform.machine()], os.getpid()))
     buffer = ctypes.create_string_buffer(program, len(program))
     described = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(buffer))
     _check(libc.prctl(_PR_SET_SECCOMP, 2, described, 0, 0))
 
 
-def _filter_program(architecture: _Architecture, pid: int, listens: bool) -> Iterator[bytes]:
+def _filter_program(architecture: _Architecture, pid: int) -> Iterator[bytes]:
     """Classic BPF: everything is allowed but what is named."""
 
     def instruction(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
@@ -439,6 +442,15 @@ def _filter_program(architecture: _Architecture, pid: int, listens: bool) -> Ite
     def refuse(number: int) -> bytes:
         return instruction(_RETURN, _ERRNO | number)
 
+    def tested(word: int, relation: str, values: tuple[int, ...]) -> Iterator[bytes]:
+        """Refuse where the condition does not hold, else run into what follows."""
+        yield instruction(_LOAD, _OFFSET_ARGUMENTS + 4 * word)
+        for place, value in enumerate(values):
+            yield instruction(_JUMP_EQUAL, pid if value == _OWN else value, len(values) - place, 0)
+        if relation == "is not":  # what is equal jumps to the refusal behind this
+            yield instruction(_JUMP, 1)
+        yield refuse(errno.EPERM)
+
     yield instruction(_LOAD, _OFFSET_ARCHITECTURE)
     yield instruction(_JUMP_EQUAL, architecture.audit, 1, 0)
     yield instruction(_RETURN, _KILL)
@@ -446,18 +458,7 @@ def _filter_program(architecture: _Architecture, pid: int, listens: bool) -> Ite
     if architecture.column == 0:
         yield instruction(_JUMP_GREATER_EQUAL, _X32, 0, 1)
         yield instruction(_RETURN, _KILL)
-    for name in _LISTENING[:2] if listens else ():
-        yield instruction(_JUMP_EQUAL, architecture.number(name), 0, 7)
-        yield instruction(_LOAD, _OFFSET_FIRST_ARGUMENT)
-        yield instruction(_JUMP_EQUAL, socket.AF_UNIX, 0, 4)
-        yield instruction(_LOAD, _OFFSET_SECOND_ARGUMENT)
-        yield instruction(_AND, 0xFFFFFFFF ^ _STREAM_FLAGS)
-        yield instruction(_JUMP_EQUAL, socket.SOCK_STREAM, 0, 1)
-        yield instruction(_RETURN, _ALLOW)
-        yield refuse(errno.EOPNOTSUPP)
     for name in _REFUSED:
-        if listens and name in _LISTENING:
-            continue
         if (number := architecture.number(name)) >= 0:
             yield instruction(_JUMP_EQUAL, number, 0, 1)
             # a socket that is not supported is handled by programs; one that is forbidden aborts some
@@ -465,30 +466,14 @@ def _filter_program(architecture: _Architecture, pid: int, listens: bool) -> Ite
     yield instruction(_JUMP_EQUAL, architecture.number("clone3"), 0, 1)
     yield refuse(errno.ENOSYS)  # glibc then falls back to clone, whose flags can be read here
     yield instruction(_JUMP_EQUAL, architecture.number("clone"), 0, 4)
-    yield instruction(_LOAD, _OFFSET_FIRST_ARGUMENT)
+    yield instruction(_LOAD, _OFFSET_ARGUMENTS)
     yield instruction(_JUMP_SET, _CLONE_THREAD, 0, 1)
     yield instruction(_RETURN, _ALLOW)
     yield refuse(errno.EPERM)
-    if listens:  # libzmq sets the ordinary scheduler for each of its threads, by the thread's own number
-        yield instruction(_JUMP_EQUAL, architecture.number("sched_setscheduler"), 0, 4)
-        yield instruction(_LOAD, _OFFSET_SECOND_ARGUMENT)
-        yield instruction(_JUMP_EQUAL, os.SCHED_OTHER, 0, 1)
-        yield instruction(_RETURN, _ALLOW)
-        yield refuse(errno.EPERM)
-    for name, (argument, values) in _REFUSED_VALUES.items():
-        yield instruction(_JUMP_EQUAL, architecture.number(name), 0, len(values) + 3)
-        yield instruction(_LOAD, _OFFSET_FIRST_ARGUMENT + 8 * argument)
-        for place, value in enumerate(values):
-            yield instruction(_JUMP_EQUAL, value, len(values) - place, 0)
-        yield instruction(_RETURN, _ALLOW)
-        yield refuse(errno.EPERM)
-    for name in _SELF_ONLY:
-        own_or_zero = (pid,) if name == "kill" else (pid, 0)  # kill(0) reaches the whole group
-        yield instruction(_JUMP_EQUAL, architecture.number(name), 0, len(own_or_zero) + 3)
-        yield instruction(_LOAD, _OFFSET_FIRST_ARGUMENT)
-        for place, value in enumerate(own_or_zero):
-            yield instruction(_JUMP_EQUAL, value, len(own_or_zero) - place, 0)
-        yield refuse(errno.EPERM)
+    for name, conditions in _CONDITIONS.items():
+        block = [part for condition in conditions for part in tested(*condition)]
+        yield instruction(_JUMP_EQUAL, architecture.number(name), 0, len(block) + 1)
+        yield from block
         yield instruction(_RETURN, _ALLOW)
     yield instruction(_RETURN, _ALLOW)
 

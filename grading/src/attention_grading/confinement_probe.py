@@ -51,6 +51,7 @@ def forbidden_attempts() -> dict[str, Callable[[], object]]:
     reference = importlib.util.find_spec("attention_grading.reference").origin
     outside = Path(tempfile.gettempdir()) / f"confinement-probe-{os.getpid()}"
     libc = ctypes.CDLL(None, use_errno=True)
+    own_file = os.open(os.__file__, os.O_RDONLY)
 
     def connect(family: int, kind: int, address: object) -> None:
         with socket.socket(family, kind) as probe:
@@ -93,6 +94,8 @@ def forbidden_attempts() -> dict[str, Callable[[], object]]:
         "take a terabyte of memory": memory,
         "outlive the warm process": outlive,
         "let a file send signals to others": lambda: fcntl.fcntl(0, fcntl.F_SETOWN, os.getppid()),
+        "take a lease on a file": lambda: fcntl.fcntl(own_file, fcntl.F_SETLEASE, fcntl.F_RDLCK),
+        "ask for the machine's addresses": lambda: fcntl.ioctl(0, 0x8912, bytes(16)),  # SIOCGIFCONF
     }
 
 

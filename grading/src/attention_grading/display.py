@@ -14,9 +14,9 @@ from nbformat.v4 import new_output
 from torch import Tensor
 
 from attention_grading import wire
-from attention_grading.limits import Limits
+from attention_grading.limits import Limits, memory_ceiling
 from attention_grading.plain_text import plain
-from attention_grading.processes import WarmServer, WorkerFailed, watched
+from attention_grading.processes import WarmServer, Watch, WorkerFailed, watched
 
 
 @dataclass(frozen=True)
@@ -75,10 +75,10 @@ class Display:
         self._server.start()
         shown = Shown([[] for _ in cells])
         keeper = _Keeper(self._output_limits)
-        hit: list[str] = []
         number, room, how = 0, self._room, ""
+        seen = Watch()
         try:
-            with self._server.child() as process, watched(process, self._limits) as hit:
+            with self._server.child() as process, memory_ceiling(), watched(process, self._limits) as seen:
                 wire.send(process.writer, {"cells": list(cells)})
                 for number in range(len(cells)):
                     header, pictures = wire.receive(process.reader, room)
@@ -87,13 +87,13 @@ class Display:
                         kept for output in header["outputs"] for kept in keeper.keep(output, pictures)
                     ]
         except EOFError:
-            how = process.how_it_ended()
+            how = process.how_it_ended(self._limits)
         except (WorkerFailed, OSError):
-            how = "took down the grader's warm process"
+            how = "lost the grader's warm process"
         except Exception as error:  # whatever it sent, the judge goes on
             how = plain(f"sent the grader something that is no output ({type(error).__name__}: {error})", 200)
         if how and cells:
-            shown.ended = hit[0] if hit else how
+            shown.ended = seen.hit or how
             shown.outputs[number] = [_note(f"This cell's process {shown.ended}; the cells below it did not run.\n")]
         return shown
 

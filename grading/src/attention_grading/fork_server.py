@@ -1,8 +1,9 @@
 """A warm process that forks a child for each request and confines it before it runs anything.
 
 It talks with the judge over one socket, in commands of one byte: ``f`` with a file descriptor forks a child that serves
-that channel (answer: its pid), ``r`` and a pid ends and reaps it (answer: its wait status). At the start it says
-``ready``, or in one line why it will not serve.
+that channel (answer: its pid), ``r`` and a pid ends and reaps it (answer: how it had ended by itself, as a wait status,
+or ``-`` where it still ran; and the processor time that it took, in seconds). At the start it says ``ready``, or in one
+line why it will not serve.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import random
 import signal
 import socket
 from collections.abc import Callable
+from pathlib import Path
 from typing import BinaryIO
 
 import torch
@@ -61,18 +63,37 @@ def serve(control: socket.socket, handler: Handler, limits: Limits | None) -> No
             else:
                 pid = int(message[1:])
                 running.discard(pid)
-                control.sendall(b"%d\n" % end(pid))
+                status, seconds = end(pid)
+                control.sendall(f"{'-' if status is None else status} {seconds}\n".encode())
     finally:
         for pid in running:  # the judge is gone, or this process goes: nobody waits for their answers
             end(pid)
 
 
-def end(pid: int) -> int:
-    """Kill a child with everything that it started, and return its wait status."""
+def end(pid: int) -> tuple[int | None, float]:
+    """Kill a child with everything that it started.
+
+    Returns:
+        Its wait status, ``None`` where it had not ended by itself; and its processor time in seconds.
+    """
+    ended = _has_ended(pid)
     for kill in (os.killpg, os.kill):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             kill(pid, signal.SIGKILL)
-    return os.waitpid(pid, 0)[1]
+    _, status, used = os.wait4(pid, 0)
+    return status if ended else None, used.ru_utime + used.ru_stime
+
+
+def _has_ended(pid: int) -> bool:
+    """Whether a child is on its way out, be it that its parent cannot wait for it yet: its channel closes before."""
+    try:
+        flags = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[6])
+    except OSError:  # no Linux
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    return bool(flags & _PF_EXITING)
+
+
+_PF_EXITING = 0x4  # linux/sched.h
 
 
 def _become_child(channel: int, handler: Handler, confinement: Confinement | None) -> None:

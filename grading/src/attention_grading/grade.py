@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
+from sqlalchemy.exc import SQLAlchemyError
 
 from attention_grading.class_run import grade_class, stopping
 from attention_grading.cluster import Cluster
@@ -18,7 +19,7 @@ from attention_grading.confinement import ConfinementUnavailable, require_availa
 from attention_grading.handed_in import HandedIn, find_handed_in, fingerprint, read_master, stamp_of
 from attention_grading.nbgrader_course import Course, CourseProblem, load_course
 from attention_grading.pool import LocalPool, usable_cores
-from attention_grading.recording import Known, Recorder, seconds_late
+from attention_grading.recording import Known, Recorder, gradebook_words, seconds_late
 from attention_grading.run_report import Report, conclude, plan_table, summary_table
 from attention_grading.run_screen import Screen, progress_bar
 from attention_grading.seed import SeedMissing
@@ -74,6 +75,8 @@ def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
         return _run(course, recorder, options, console)
     except CourseProblem as reason:
         return _refuse(reason)
+    except SQLAlchemyError as error:
+        return _refuse(gradebook_words(error))
     finally:
         recorder.close()
 
@@ -97,7 +100,10 @@ def _run(course: Course, recorder: Recorder, options: argparse.Namespace, consol
             finally:
                 crew.close()
     report.seconds = time.perf_counter() - begun
-    report.marks = {name: recorder.marks(name) for name in names}
+    try:
+        report.marks = {name: recorder.marks(name) for name in names}
+    except SQLAlchemyError as error:
+        console.print(f"The class's marks could not be read: {escape(gradebook_words(error))}")
     console.print(summary_table(report))
     conclude(report, console)
     if options.report:
@@ -107,7 +113,7 @@ def _run(course: Course, recorder: Recorder, options: argparse.Namespace, consol
     return 1 if report.ungraded or report.stopped else 0
 
 
-def _refuse(reason: Exception) -> int:
+def _refuse(reason: Exception | str) -> int:
     print(f"attention-grading: nothing was graded. {reason}", file=sys.stderr)
     return 2
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import attention_lab
 from attention_grading.nbgrader_course import Course, CourseProblem
 from attention_grading.pipeline import GradingTerms, NotebookTask
+from attention_grading.student_folders import ANYBODY, student_folders
 from attention_lab.submission import NotJudgeable, read_text
 
 # Beside the graded notebook; the name's dot keeps it out of feedback (c.CourseDirectory.ignore)
@@ -46,9 +47,7 @@ def find_handed_in(course: Course, assignment: str) -> Iterator[HandedIn]:
         )
     )
     excluded = set(course.coursedir.student_id_exclude.split(","))
-    anywhere = course.folder("submitted", "*", assignment)
-    root = Path(anywhere.anchor)
-    for folder in sorted(root.glob(str(anywhere.relative_to(root)))):
+    for _, folder in student_folders(course.folder("submitted", ANYBODY, assignment)):
         match = pattern.fullmatch(str(folder))
         if match is None or match["student"] in excluded or match["student"].startswith("."):
             continue
@@ -103,7 +102,7 @@ def fingerprint(folder: Path, masters: Iterable[str], terms: GradingTerms, late:
     """
     known = {
         "seed": _hash(terms.judging.seed.encode()),
-        "limits": repr((terms.judging.limits, terms.judging.output_limits)),
+        "limits": repr((terms.judging.limits, terms.judging.output_limits, terms.judging.code_cells)),
         "shown": repr((terms.verdict_only, terms.max_lines, terms.max_traceback)),
         "versions": [terms.version, attention_lab.__version__],
         "masters": [_hash(master.encode()) for master in masters],

@@ -5,14 +5,18 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from attention_grading.limits import Limits
-from attention_grading.processes import WorkerFailed
+from attention_grading.plain_text import plain
+from attention_grading.processes import Interrupted, WorkerFailed
 from attention_grading.self_check import print_verdict
-from attention_grading.session import Session
+from attention_grading.session import Session, once_more
+from attention_grading.verdict import Verdict, not_judged
 from attention_lab.variants import VARIANTS, get_variant
 
 
@@ -36,7 +40,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
-    """Judge; returns 0 when every file was judged, 1 when none could be."""
+    """Judge; returns 0 when every file was judged, 1 when one could not be, for no fault of its own."""
     try:
         variant = get_variant(options.variant)
     except ValueError as error:
@@ -49,10 +53,24 @@ def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
         except WorkerFailed as reason:
             print(f"attention-grading: nothing was judged. {reason}", file=sys.stderr)
             return 1
+        left_out = 0
         for path in options.files:
-            verdict = session.judge_file(variant, path)
+            try:
+                verdict = once_more(partial(session.judge_file, variant, path))
+            except Interrupted as reason:
+                left_out += 1
+                if options.json:
+                    print(json.dumps(without_points(not_judged(variant, str(reason)))), flush=True)
+                print(f"attention-grading: {plain(path, 300)} was not judged. {reason}", file=sys.stderr)
+                continue
             if options.json:
                 print(json.dumps(verdict.as_json()), flush=True)
             else:
                 print_verdict(console, str(path), verdict)
-    return 0
+    return 1 if left_out else 0
+
+
+def without_points(verdict: Verdict) -> dict[str, Any]:
+    """A verdict's JSON where nothing was judged, for no fault of the file's: ``null`` for points, never 0."""
+    fields = verdict.as_json()
+    return fields | {"score": None, "checks": [check | {"earned": None, "passed": None} for check in fields["checks"]]}

@@ -16,6 +16,7 @@ from attention_grading.display import OutputLimits
 from attention_grading.limits import Limits
 from attention_grading.seed import course_seed
 from attention_grading.session import UNCONFINED, Session
+from attention_lab.submission import MAX_CODE_CELLS
 
 
 @dataclass(frozen=True)
@@ -27,12 +28,14 @@ class Terms:
         limits: What running one submission may use.
         output_limits: How much of a notebook's outputs is kept.
         confined: As in ``Session``.
+        code_cells: How many code cells a notebook may have.
     """
 
     seed: str = field(repr=False)
     limits: Limits
     output_limits: OutputLimits
     confined: bool | None
+    code_cells: int = MAX_CODE_CELLS
 
     def session(self) -> Session:
         """A session under these terms."""
@@ -48,6 +51,9 @@ class JudgingRules(SingletonConfigurable):
     memory_mb = Integer(2048, help="Megabytes that one submission may use").tag(config=True)
     output_characters = Integer(40_000, help="Characters of output that one graded notebook keeps").tag(config=True)
     output_pictures = Integer(30, help="Pictures that one graded notebook keeps").tag(config=True)
+    code_cells = Integer(
+        MAX_CODE_CELLS, min=1, help="Code cells that a notebook may have; one with more gets 0 points"
+    ).tag(config=True)
     seed_file = Unicode(
         "",
         help="File with the course's secret seed, drawn at the first grading; empty: the documented public seed",
@@ -75,6 +81,7 @@ class JudgingRules(SingletonConfigurable):
             limits=Limits(seconds=self.seconds, memory_bytes=self.memory_mb * 2**20),
             output_limits=OutputLimits(self.output_characters, self.output_pictures),
             confined=None if self.allow_unconfined else True,
+            code_cells=self.code_cells,
         )
 
     def session(self, coursedir: Any) -> Session:

@@ -122,6 +122,7 @@ def grade_submission(tasks: Sequence[NotebookTask], terms: GradingTerms) -> Grad
     Raises:
         WorkerFailed: Confinement is not available here, or failed its self-test.
         WrongVersion: This is not the version that the run was started with.
+        Interrupted: Something else than the submission ended its process.
     """
     if terms.version != __version__:
         raise WrongVersion(f"a worker has attention-grading {__version__}, the run was started with {terms.version}")
@@ -136,7 +137,7 @@ def grade_notebook(task: NotebookTask, terms: GradingTerms, session: Session) ->
     """Grade one notebook in a given session."""
     variant = get_variant(task.notebook)
     master = _parsed(task.master)
-    notebook, lines = transplant(_handed_in(task), variant, master)
+    notebook, lines = transplant(_handed_in(task, terms.judging.code_cells), variant, master)
     if not terms.verdict_only:
         lines += show_outputs(notebook, session)
     verdict = judge_notebook(notebook, variant, master, session)
@@ -152,11 +153,11 @@ def grade_notebook(task: NotebookTask, terms: GradingTerms, session: Session) ->
     )
 
 
-def _handed_in(task: NotebookTask) -> NotebookNode:
+def _handed_in(task: NotebookTask, code_cells: int) -> NotebookNode:
     if task.text is None:
         return broken_notebook(task.reason)
     try:
-        return notebook_of(task.text)
+        return notebook_of(task.text, code_cells)
     except NotJudgeable as reason:
         return broken_notebook(str(reason))
 

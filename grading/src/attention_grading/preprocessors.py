@@ -23,14 +23,17 @@ from nbgrader.utils import is_grade
 
 from attention_grading.course import fill_placeholders, read_course
 from attention_grading.judging_rules import JudgingRules
-from attention_grading.session import Session
+from attention_grading.plain_text import plain
+from attention_grading.session import Session, once_more
 from attention_grading.verdict import CheckResult, Verdict, not_judged
 from attention_lab.submission import (
     GRADED_IDS,
     HAND_IN_ID,
+    MAX_CODE_CELLS,
     SOLUTION_ID,
     NotJudgeable,
     Submission,
+    TooManyCells,
     grade_id_of,
     notebook_submission,
     parse_notebook,
@@ -68,20 +71,20 @@ class SubmissionExporter(NotebookExporter):
             notebook = nbformat.read(path, as_version=4)
         else:
             try:
-                notebook = read_leniently(path)
+                notebook = read_leniently(path, JudgingRules.instance(config=self.config).code_cells)
             except NotJudgeable as reason:
                 notebook = broken_notebook(str(reason))
         resources = {**(resources or {}), "metadata": {"name": path.stem, "path": str(path.parent)}}
         return self.from_notebook_node(notebook, resources=resources, **options)
 
 
-def read_leniently(path: Path) -> NotebookNode:
+def read_leniently(path: Path, code_cells: int = MAX_CODE_CELLS) -> NotebookNode:
     """A notebook from any file with cells, see ``notebook_of``.
 
     Raises:
         NotJudgeable: The file cannot be read or is no notebook.
     """
-    return notebook_of(read_text(path))
+    return notebook_of(read_text(path), code_cells)
 
 
 def broken_notebook(reason: str) -> NotebookNode:
@@ -89,19 +92,27 @@ def broken_notebook(reason: str) -> NotebookNode:
     return new_notebook(metadata={BROKEN: reason})
 
 
-def notebook_of(text: str) -> NotebookNode:
+def notebook_of(text: str, code_cells: int = MAX_CODE_CELLS) -> NotebookNode:
     """A notebook from any JSON with cells, reduced to their ids and texts: nothing else of it is ever used.
 
+    Args:
+        text: The file's text.
+        code_cells: How many code cells it may have.
+
     Raises:
-        NotJudgeable: The text is no notebook.
+        NotJudgeable: The text is no notebook, or has more code cells than that.
     """
+    try:
+        notebook = parse_notebook(text, code_cells)
+    except TooManyCells as reason:
+        raise NotJudgeable(f"{reason}, or ask your instructor to raise c.JudgingRules.code_cells") from reason
     cells = [
         {
             "cell_type": "code" if cell.get("cell_type") == "code" else "markdown",
             "metadata": {"nbgrader": {"grade_id": grade_id_of(cell)}},
             "source": source_of(cell),
         }
-        for cell in parse_notebook(text)["cells"]
+        for cell in notebook["cells"]
     ]
     return nbformat.from_dict({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": cells})
 
@@ -114,7 +125,7 @@ class Transplant(NbGraderPreprocessor):
         master = read_master(self.parent.parent.coursedir, names["assignment"], names["notebook"])
         rebuilt, notes = transplant(nb, get_variant(names["notebook"]), master)
         for note in notes:
-            self.log.warning("%s, %s: %s", names["student"], names["notebook"], note)
+            self.log.warning("%s, %s: %s", plain(names["student"], 100), names["notebook"], note)
         return rebuilt, resources
 
 
@@ -187,7 +198,7 @@ class ShowOutputs(NbGraderPreprocessor):
         session = JudgingRules.instance(config=self.config).session(self.parent.parent.coursedir)
         names = resources["nbgrader"]
         for note in show_outputs(nb, session):
-            self.log.warning("%s, %s: %s", names["student"], names["notebook"], note)
+            self.log.warning("%s, %s: %s", plain(names["student"], 100), names["notebook"], note)
         return nb, resources
 
 
@@ -216,15 +227,19 @@ class WriteVerdict(NbGraderPreprocessor):
         variant = get_variant(names["notebook"])
         master = read_master(self.parent.parent.coursedir, names["assignment"], variant.stem)
         session = JudgingRules.instance(config=self.config).session(self.parent.parent.coursedir)
-        verdict = judge_notebook(nb, variant, master, session)
+        verdict = once_more(lambda: judge_notebook(nb, variant, master, session))
         for note in verdict.notes:
-            self.log.warning("%s, %s: %s", names["student"], variant.stem, note)
+            self.log.warning("%s, %s: %s", plain(names["student"], 100), variant.stem, note)
         write_verdict(nb, verdict)
         return nb, resources
 
 
 def judge_notebook(nb: NotebookNode, variant: Variant, master: NotebookNode, session: Session) -> Verdict:
-    """Judge the function in a rebuilt notebook; whatever is wrong with it ends in a verdict."""
+    """Judge the function in a rebuilt notebook; whatever is wrong with it ends in a verdict.
+
+    Raises:
+        Interrupted: As ``Session.judge``.
+    """
     reason = nb.metadata.get(BROKEN)
     if reason is not None:
         return not_judged(variant, reason)

@@ -22,15 +22,25 @@ class WorkerFailed(RuntimeError):
     """The warm process will not or cannot serve; the message says why, and what to do."""
 
 
+class Interrupted(RuntimeError):
+    """What ended a submission's process was not its own doing, so it gets another try and no points for this one."""
+
+
 @dataclass
 class Process:
-    """A process that runs one submission: its two streams, and how to end it."""
+    """A process that runs one submission: its two streams, and how to end it.
+
+    Attributes:
+        status: How it ended by itself, as ``os.waitpid`` gives it; ``None`` while it runs, or where it had to be ended.
+        processor_seconds: What it took of the processors, all threads together; known when it has ended.
+    """
 
     reader: BinaryIO
     writer: BinaryIO
     pid: int
     channel: socket.socket | None = None
-    status: int | None = None  # as os.waitpid gives it
+    status: int | None = None
+    processor_seconds: float = 0.0
 
     def kill(self) -> None:
         """End it, and with it every wait for it."""
@@ -47,19 +57,40 @@ class Process:
         except OSError:
             return 0
 
-    def how_it_ended(self) -> str:
+    def was_killed_from_outside(self, limits: Limits) -> bool:
+        """Whether somebody else killed it, as the kernel does where memory runs out; no limit of ours does it so."""
+        return self._signal() == _SIGKILL and self.processor_seconds < limits.seconds
+
+    def require_own_end(self, seen: Watch, limits: Limits) -> None:
+        """Raise where it was ended by others.
+
+        Raises:
+            Interrupted: It was killed from outside, or starved.
+        """
+        if seen.starved:
+            raise Interrupted(f"it got less than half a processor for {limits.seconds:g} s: others had them")
+        if not seen.hit and self.was_killed_from_outside(limits):
+            raise Interrupted("its process was killed from outside, as happens where the machine's memory runs out")
+
+    def how_it_ended(self, limits: Limits) -> str:
         """In words that follow "it"."""
         if self.status is None:
             return "ended before it answered"
-        if os.WIFSIGNALED(self.status):
-            number = os.WTERMSIG(self.status)
-            if number == getattr(signal, "SIGXCPU", None):
-                return "used up its processor time"
-            try:
-                return f"was killed by {signal.Signals(number).name}"
-            except ValueError:  # real-time signals have no names
-                return f"was killed by signal {number}"
-        return f"exited with status {os.WEXITSTATUS(self.status)} before it answered"
+        if self.was_killed_from_outside(limits):
+            return "was killed from outside"
+        number = self._signal()
+        if number == 0:
+            return f"exited with status {self.status >> 8} before it answered"
+        if number in (_SIGKILL, getattr(signal, "SIGXCPU", None)):
+            return "used up its processor time"
+        try:
+            return f"was killed by {signal.Signals(number).name}"
+        except ValueError:  # real-time signals have no names
+            return f"was killed by signal {number}"
+
+    def _signal(self) -> int:
+        """The signal that ended it; 0 where none did."""
+        return 0 if self.status is None else self.status & 0x7F
 
 
 class WarmServer:
@@ -121,7 +152,9 @@ class WarmServer:
                 with contextlib.suppress(OSError):
                     stream.close()
             self._control.sendall(b"r%d" % process.pid)
-            process.status = int(self._answer())
+            status, seconds = self._answer().split()
+            process.status = None if status == "-" else int(status)
+            process.processor_seconds = float(seconds)
 
     def close(self) -> None:
         """End the process, if it runs."""
@@ -146,38 +179,82 @@ class WarmServer:
         return answer.decode().strip()
 
 
+@dataclass
+class Watch:
+    """What was seen of a process while it ran.
+
+    Attributes:
+        hit: Which limit it hit, in words; empty where it hit none.
+        starved: Whether its time was over because others had the processors: it could have run most of the time, and
+            got less than half of one.
+    """
+
+    hit: str = ""
+    starved: bool = False
+
+
 @contextlib.contextmanager
-def watched(process: Process, limits: Limits) -> Iterator[list[str]]:
-    """Kill the process when its time is over, or when it has too many threads.
+def watched(process: Process, limits: Limits) -> Iterator[Watch]:
+    """Kill the process when its time is over, or when it has too many threads; after a while, let others go first.
 
     Yields:
-        A list that says in words, afterwards, which limit it hit; empty where it hit none.
+        What was seen, complete afterwards.
     """
-    hit: list[str] = []
+    seen = Watch()
     over = threading.Event()
-    deadline = time.monotonic() + limits.seconds
+    begun = time.monotonic()
 
     def watch() -> None:
-        while not over.wait(max(0.0, min(_LOOKS_EVERY, deadline - time.monotonic()))):
-            if time.monotonic() >= deadline:
-                hit.append(f"did not finish within {limits.seconds:g} s")
+        looks, ready = 0, 0
+        while not over.wait(max(0.0, min(_LOOKS_EVERY, begun + limits.seconds - time.monotonic()))):
+            state, processor_seconds = _standing(process.pid)
+            looks, ready = looks + 1, ready + (state in _READY)
+            passed = time.monotonic() - begun
+            if passed >= limits.seconds:
+                seen.hit = f"did not finish within {limits.seconds:g} s"
+                seen.starved = ready > looks / 2 and processor_seconds < limits.seconds / 2
             elif process.threads() > limits.threads:
-                hit.append(f"started more than {limits.threads} threads")
-            if hit:
+                seen.hit = f"started more than {limits.threads} threads"
+            elif passed >= limits.polite_after:
+                _let_others_go_first(process.pid)
+            if seen.hit:
                 process.kill()
                 return
 
     watchdog = threading.Thread(target=watch, daemon=True)
     watchdog.start()
     try:
-        yield hit
+        yield seen
     finally:
         over.set()
         watchdog.join()
 
 
+def _standing(pid: int) -> tuple[str, float]:
+    """State of a process's first thread, and processor seconds of all of them; "" and 0 where nobody tells."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            fields = file.read().rpartition(")")[2].split()
+    except OSError:
+        return "", 0.0
+    return fields[0], (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+_READY = ("R", "D")  # runs or could run; waits for the disk, as where memory is short
+
+
+def _let_others_go_first(pid: int) -> None:
+    """Move all threads to the scheduling class of what nobody waits for; new ones inherit it."""
+    with contextlib.suppress(OSError, AttributeError):  # ended meanwhile; no Linux
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            os.sched_setscheduler(int(thread), os.SCHED_IDLE, os.sched_param(0))
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/autogroup", "w") as file:
+        file.write("19")  # where sessions share the processors as groups, the class counts within a group alone
+
+
 _LOOKS_EVERY = 0.1  # seconds
-_STARTING = Limits(seconds=120)
+_STARTING = Limits(seconds=120, polite_after=120)
+_SIGKILL = 9  # Windows has no name for it
 
 
 @contextlib.contextmanager
@@ -193,23 +270,21 @@ def fresh_process(device: str) -> Iterator[Process]:
     assert popen.stdout is not None
     process = Process(popen.stdout, popen.stdin, popen.pid)
     try:
-        with watched(process, _STARTING) as hit:
+        with watched(process, _STARTING) as seen:
             ready = process.reader.readline() == b"ready\n"
         if not ready:
-            why = hit[0] if hit else "ended; its own output, above, says why"
-            raise WorkerFailed(f"the process for it {why}")
+            raise WorkerFailed(f"the process for it {seen.hit or 'ended; its own output, above, says why'}")
         yield process
     finally:
         for stream in (process.writer, process.reader):
             with contextlib.suppress(OSError):
                 stream.close()
         try:
-            popen.wait(timeout=5)
+            code = popen.wait(timeout=5)
+            process.status = -code if code < 0 else code << 8
         except subprocess.TimeoutExpired:
             popen.kill()
             popen.wait()
-        code = popen.returncode
-        process.status = -code if code < 0 else code << 8
 
 
 def worker_environment(device: str = "cpu") -> dict[str, str]:

@@ -79,7 +79,7 @@ class Recorder:
             self._gradebook = Gradebook(course.coursedir.db_url, course.coursedir.course_id)
         except Exception as error:  # every database has its own
             shown = url.render_as_string(hide_password=True)
-            raise CourseProblem(f"the gradebook {shown} cannot be opened: {error}") from error
+            raise CourseProblem(f"the gradebook {shown} cannot be opened: {gradebook_words(error)}") from error
         self._rows: dict[str, AssignmentRows] = {}
         self._penalties = AssignLatePenalties(parent=course.converter)
         self._penalties.init_plugin()
@@ -258,6 +258,14 @@ class Recorder:
             raise
         finally:
             db.remove()  # gives the connection back, and forgets the rows
+
+
+def gradebook_words(error: Exception) -> str:
+    """What a database says, in one line and without its SQL."""
+    text = str(getattr(error, "orig", None) or error).splitlines()[0]
+    if "locked" in text:
+        return f"the gradebook is in use by another program ({text}); close Formgrader, or wait until it is done"
+    return f"the gradebook says: {text}"
 
 
 def read_timestamp(course: Course, folder: Path) -> datetime | None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attention_grading.cases import PUBLIC_SEED, flat_calls, plan
 from attention_grading.limits import Limits
-from attention_grading.processes import WorkerFailed
+from attention_grading.processes import Interrupted, WorkerFailed
 from attention_grading.supervisor import EncodedCalls, Supervisor
 from attention_grading.verdict import Verdict, judge_outcomes, missing_outcome, not_judged
 from attention_grading.wire import NO_DATA
@@ -109,7 +109,11 @@ class Session:
         return self._display.run(cells)
 
     def judge_file(self, variant: str | Variant, path: Path) -> Verdict:
-        """Judge a ``.py`` file or a notebook; whatever is wrong with it ends in a verdict, never in an exception."""
+        """Judge a ``.py`` file or a notebook; whatever is wrong with it ends in a verdict.
+
+        Raises:
+            Interrupted: As ``judge``.
+        """
         variant = get_variant(variant)
         try:
             return self.judge(variant, read_submission(path, variant))
@@ -117,7 +121,11 @@ class Session:
             return not_judged(variant, str(reason))
 
     def judge(self, variant: Variant, submission: Submission) -> Verdict:
-        """Judge a learner's code."""
+        """Judge a learner's code.
+
+        Raises:
+            Interrupted: Something else than the code ended its process; the next try may go well (see ``once_more``).
+        """
         self.start()
         assert self._supervisor is not None
         calls = _encoded(variant.name, self._seed)
@@ -139,6 +147,18 @@ class Session:
         if any(outcome.returned == NO_DATA for outcome in outcomes):
             notes.append(f"the function's process said that it returned a tensor, and sent {NO_DATA}")
         return judge_outcomes(variant, self._seed, outcomes, notes)
+
+
+def once_more(judge: Callable[[], Verdict]) -> Verdict:
+    """Judge, and judge again where something else than the submission ended its process.
+
+    Raises:
+        Interrupted: That happened twice.
+    """
+    try:
+        return judge()
+    except Interrupted:
+        return judge()
 
 
 @lru_cache(maxsize=64)

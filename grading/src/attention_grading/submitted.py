@@ -39,7 +39,7 @@ def prepare_submission(*, notebooks: list[str], **names: Any) -> None:
     try:
         folder = Path(notebooks[0]).parent
         for line in set_aside(folder, Path(SET_ASIDE) / folder.parent.name / folder.name):
-            get_logger().warning("%s, %s: %s", folder.parent.name, folder.name, line)
+            get_logger().warning("%s, %s: %s", _student(folder), folder.name, line)
         if folder.name in _BY_STEM:
             notebooks[:] = [str(_the_notebook(folder, _BY_STEM[folder.name]))]
     except BaseException:
@@ -149,16 +149,20 @@ def _the_notebook(folder: Path, variant: Variant) -> Path:
         for other in others:
             log.warning(
                 "%s, %s: %s is not graded: %s is there too",
-                folder.parent.name,
+                _student(folder),
                 folder.name,
                 plain(other.name, 100),
                 wanted.name,
             )
     elif others:
         name = plain(others[-1].name, 100)
-        log.warning("%s, %s: %s is graded as %s", folder.parent.name, folder.name, name, wanted.name)
+        log.warning("%s, %s: %s is graded as %s", _student(folder), folder.name, name, wanted.name)
         wanted.write_bytes(others[-1].read_bytes())
     return wanted
+
+
+def _student(folder: Path) -> str:
+    return plain(folder.parent.name, 100)
 
 
 def _defines(path: Path, variant: Variant) -> bool:

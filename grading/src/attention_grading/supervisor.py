@@ -11,9 +11,9 @@ from typing import Any, BinaryIO
 
 from attention_grading import wire
 from attention_grading.kernel_service import MARKED_KERNELS, MarkedKernels
-from attention_grading.limits import Limits
+from attention_grading.limits import Limits, memory_ceiling
 from attention_grading.plain_text import plain
-from attention_grading.processes import Process, WarmServer, WorkerFailed, fresh_process, watched
+from attention_grading.processes import Interrupted, Process, WarmServer, WorkerFailed, fresh_process, watched
 from attention_grading.verdict import missing_outcome
 from attention_lab.calls import Call, Outcome
 from attention_lab.variants import Variant
@@ -108,22 +108,20 @@ class Supervisor:
             function: Name of the function to judge.
             calls: What to call it with.
             name: ``__name__`` for the code.
+
+        Raises:
+            Interrupted: Something else than the submission ended the run.
         """
         self.start()
         run = Run([None] * len(calls.calls))
-        hit: list[str] = []
-        how = "ended before it answered"
         try:
-            with self._process() as process, watched(process, self._limits) as hit:
+            with self._process() as process, memory_ceiling(), watched(process, self._limits) as seen:
                 _converse(run, process, cells, function, calls, name)
-            how = process.how_it_ended()
-        except (WorkerFailed, OSError) as reason:  # the next submission gets another process
-            run.ended = "took down the grader's warm process" if self._server else f"could not be judged: {reason}"
+        except (WorkerFailed, OSError) as reason:  # the next try gets another process
+            raise Interrupted(f"the grader's own process for it ended: {reason}") from reason
         if run.ended:
-            if hit:
-                run.ended = hit[0]
-            elif run.ended == _EARLY:
-                run.ended = how
+            process.require_own_end(seen, self._limits)
+            run.ended = seen.hit or (process.how_it_ended(self._limits) if run.ended == _EARLY else run.ended)
             run.outcomes = [outcome or missing_outcome(run.ended) for outcome in run.outcomes]
         self._tell_the_memory_limit(run)
         return run

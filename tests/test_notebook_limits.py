@@ -1,0 +1,125 @@
+"""What a notebook may hold: it is refused before it fills the memory, and honest large ones are read."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from dataclasses import replace
+
+import pytest
+from within import within
+
+from attention_grading.display import OutputLimits
+from attention_grading.handed_in import fingerprint
+from attention_grading.judging_rules import JudgingRules, Terms
+from attention_grading.limits import Limits
+from attention_grading.pipeline import GradingTerms, NotebookTask, _handed_in
+from attention_grading.preprocessors import BROKEN, SubmissionExporter, notebook_of
+from attention_grading.recognise import recognise
+from attention_lab import submission
+from attention_lab.submission import MAX_BYTES, MAX_CODE_CELLS, NotJudgeable, parse_notebook, read_submission
+from attention_lab.variants import VARIANTS
+
+STEM = "02_eager_causal"
+
+
+def notebook(outputs: list = (), code: int = 1, markdown: int = 0) -> str:
+    cells = [{"cell_type": "code", "metadata": {}, "source": "x = 1", "outputs": list(outputs)}] * code
+    cells += [{"cell_type": "markdown", "metadata": {}, "source": "words"}] * markdown
+    return json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
+
+
+@pytest.mark.parametrize(
+    ("start", "piece", "end"),
+    [
+        ('{"cells":[', "[],", "[]]}"),
+        ('{"cells":[', "{},", "{}]}"),
+        ("", "[", ""),
+        ("", '{"a":', ""),
+        ('{"cells":[', "1,", "1]}"),
+        ('{"cells":[],"x":{', '"a":0,', '"a":0}}'),
+    ],
+)
+def test_what_would_fill_the_memory_is_refused_before_it_is_read(start, piece, end, monkeypatch, tmp_path):
+    monkeypatch.setattr(submission.json, "loads", lambda _: pytest.fail("it was read"))
+    text = start + piece * (MAX_BYTES // 2 // len(piece)) + end
+    with within(30), pytest.raises(NotJudgeable, match=r"more than \d+ are not read"):
+        parse_notebook(text)
+    path = tmp_path / f"{STEM}.ipynb"
+    path.write_text(text)
+    with pytest.raises(NotJudgeable):
+        read_submission(path, VARIANTS["eager_causal"])
+    with pytest.raises(NotJudgeable):
+        notebook_of(text)
+    assert "are not read" in recognise(text.encode(), [path.name]).broken
+
+
+def test_honest_large_notebooks_are_read():
+    points = [[number * 0.1, number * 0.2, number * 0.3] for number in range(100_000)]
+    plot = {"data": [{"x": [p[0] for p in points], "y": [p[1] for p in points], "text": [str(p) for p in points]}] * 3}
+    rows = {"data": [{"z": points, "customdata": points}]}
+    for data in (
+        {"image/png": base64.b64encode(os.urandom(30_000_000)).decode()},
+        {"application/vnd.plotly.v1+json": plot},
+        {"application/vnd.plotly.v1+json": rows},
+        {"text/html": json.dumps(plot) * 2},
+        {"text/html": "function(){a[0]={};}" * 1_000_000},
+        {"text/plain": '\\"[' * 2_000_000},
+    ):
+        assert len(parse_notebook(notebook([{"output_type": "display_data", "data": data}]))["cells"]) == 1
+
+
+def test_broken_text_with_an_open_quote_is_refused_at_once():
+    with within(20), pytest.raises(NotJudgeable):
+        parse_notebook("[" * 2_000_000 + '"\\"' * 2_000_000)
+
+
+def test_only_code_cells_count():
+    assert len(parse_notebook(notebook(code=MAX_CODE_CELLS, markdown=500))["cells"]) == MAX_CODE_CELLS + 500
+    with pytest.raises(NotJudgeable, match=f"has {MAX_CODE_CELLS + 1} code cells; more than {MAX_CODE_CELLS} are not"):
+        parse_notebook(notebook(code=MAX_CODE_CELLS + 1))
+
+
+def test_very_many_other_cells_take_a_moment():
+    with within(30):
+        notebook_of(notebook(markdown=90_000))
+
+
+def terms(code_cells: int) -> GradingTerms:
+    return GradingTerms(Terms("seed", Limits(), OutputLimits(), True, code_cells))
+
+
+def test_the_limit_is_an_option_and_the_reason_names_it():
+    task = NotebookTask(STEM, "", notebook(code=30))
+    assert BROKEN not in _handed_in(task, 30).metadata
+    reason = _handed_in(task, 29).metadata[BROKEN]
+    assert "30 code cells" in reason
+    assert "more than 29" in reason
+    assert "c.JudgingRules.code_cells" in reason
+
+
+def test_nbgraders_own_command_obeys_the_option(tmp_path, monkeypatch):
+    path = tmp_path / f"{STEM}.ipynb"
+    path.write_text(notebook(code=30))
+    rules = JudgingRules(code_cells=29)
+    monkeypatch.setattr(JudgingRules, "instance", lambda **_: rules)
+    exporter = SubmissionExporter.__new__(SubmissionExporter)
+    super(SubmissionExporter, exporter).__init__()
+    text, _ = exporter.from_filename(str(path))
+    assert "more than 29" in json.loads(text)["metadata"][BROKEN]
+
+
+def test_another_limit_is_a_change_for_grading(tmp_path):
+    before, after = (fingerprint(tmp_path, [], terms(number), 0) for number in (2000, 3000))
+    assert before != after
+    assert before == fingerprint(tmp_path, [], replace(terms(2000)), 0)
+
+
+def test_intake_says_that_there_are_many_code_cells_and_takes_the_notebook():
+    cells = json.loads(notebook(code=MAX_CODE_CELLS + 31))
+    cells["cells"].append({"cell_type": "code", "metadata": {}, "source": "def eager_causal_attention(q): pass"})
+    found = recognise(json.dumps(cells).encode(), ["x.ipynb"])
+    assert found.broken is None
+    assert found.variant.stem == STEM
+    assert "c.JudgingRules.code_cells" in " ".join(found.notes)
