@@ -26,7 +26,7 @@ help:
 	@echo "make normalise       bring the notebooks in source/ and notebooks/ into their normal form"
 	@echo "make lab             JupyterLab in release/, as a student (LAB_OPTIONS=--no-browser and the like)"
 	@echo "make lab-instructor  JupyterLab in the course root, with Formgrader and Create Assignment"
-	@echo "make lint            ruff"
+	@echo "make lint            ruff, and whether imports keep to the rooms"
 	@echo "make clean           remove build/; .venv stays"
 
 # One stamp a set of packages: it is rebuilt when the declared dependencies change
@@ -43,7 +43,7 @@ $(VENV)/stamp-test: $(VENV)/stamp
 
 .PHONY: demo
 demo: $(VENV)/stamp
-	$(BIN)/python -m attention_grading.demo build/demo
+	$(BIN)/python -m attention_grading.authoring.demo build/demo
 
 .PHONY: test
 test: $(VENV)/stamp-test
@@ -53,10 +53,11 @@ test: $(VENV)/stamp-test
 lint: $(VENV)/stamp-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 
 .PHONY: release
 release: $(VENV)/stamp
-	$(BIN)/python -m attention_grading.release $(if $(FORCE),--force)
+	$(BIN)/python -m attention_grading.authoring.release $(if $(FORCE),--force)
 
 # build/lib would carry modules that are gone into the wheel
 .PHONY: wheel
@@ -67,15 +68,15 @@ wheel: $(VENV)/stamp
 
 .PHONY: normalise
 normalise: $(VENV)/stamp
-	$(BIN)/python -m attention_grading.normalise source notebooks
+	$(BIN)/python -m attention_grading.authoring.normalise source notebooks
 
 .PHONY: lab
 lab: $(VENV)/stamp
-	$(BIN)/python -m attention_grading.lab student $(LAB_OPTIONS)
+	$(BIN)/python -m attention_grading.authoring.lab student $(LAB_OPTIONS)
 
 .PHONY: lab-instructor
 lab-instructor: $(VENV)/stamp
-	$(BIN)/python -m attention_grading.lab instructor $(LAB_OPTIONS)
+	$(BIN)/python -m attention_grading.authoring.lab instructor $(LAB_OPTIONS)
 
 .PHONY: clean
 clean:

@@ -20,10 +20,16 @@ from nbgrader.preprocessors import (
     SaveCells,
 )
 
-from attention_grading.feedback_page import FeedbackExporter
-from attention_grading.page_code import FILTERS
-from attention_grading.preprocessors import FillPlaceholders, ShowOutputs, SubmissionExporter, Transplant, WriteVerdict
-from attention_grading.submitted import prepare_submission
+from attention_grading.nbgrader_plugin.clean_submission import prepare_submission
+from attention_grading.nbgrader_plugin.feedback_page import FeedbackExporter
+from attention_grading.nbgrader_plugin.page_code import FILTERS
+from attention_grading.nbgrader_plugin.preprocessors import (
+    FillPlaceholders,
+    ShowOutputs,
+    SubmissionExporter,
+    Transplant,
+    WriteVerdict,
+)
 
 c = get_config()  # noqa: F821 (traitlets provides it)
 

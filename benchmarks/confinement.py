@@ -17,13 +17,14 @@ from pathlib import Path
 
 import nbformat
 
-from attention_grading.cases import PUBLIC_SEED, flat_calls, plan
-from attention_grading.confinement import Confinement, landlock_abi
-from attention_grading.display import Display
-from attention_grading.limits import Limits
-from attention_grading.session import Session
-from attention_grading.supervisor import EncodedCalls, Supervisor
-from attention_lab.submission import grade_id_of, notebook_submission
+from attention_grading.execution.judge_runner import Supervisor
+from attention_grading.execution.notebook_runner import Display
+from attention_grading.judging.cases import flat_calls, plan
+from attention_grading.judging.seed import PUBLIC_SEED
+from attention_grading.judging.session import Session, encoded
+from attention_grading.sandbox.confinement import Confinement, landlock_abi
+from attention_grading.sandbox.limits import Limits
+from attention_lab.notebook.learner_cells import grade_id_of, notebook_submission
 from attention_lab.variants import get_variant
 
 ROOT = Path(__file__).parents[1]
@@ -38,7 +39,7 @@ def main() -> None:
     master = nbformat.read(ROOT / "source" / VARIANT.stem / f"{VARIANT.stem}.ipynb", as_version=4)
     submission = notebook_submission(master, VARIANT, master)
     cells = [cell.source for cell in master.cells if cell.cell_type == "code" and "test" not in grade_id_of(cell)]
-    calls = EncodedCalls.of(VARIANT, flat_calls(plan(VARIANT.name, PUBLIC_SEED)))
+    calls = encoded(VARIANT, flat_calls(plan(VARIANT.name, PUBLIC_SEED)))
     limits = Limits(seconds=120)
     print("| step | without | confined | confinement costs |")
     print("|---|---|---|---|")

@@ -36,10 +36,12 @@ import torch
 from nbgrader.api import Gradebook, SubmittedAssignment
 from rich.console import Console
 
-from attention_grading.demo import STUDENTS, nbgrader, prepare
-from attention_grading.pool import usable_cores
-from attention_grading.preprocessors import show_outputs, transplant
-from attention_grading.session import Session
+from attention_grading.authoring.course_root import nbgrader, prepare
+from attention_grading.authoring.demo_class import STUDENTS
+from attention_grading.classroom.local_pool import usable_cores
+from attention_grading.judging.session import Session
+from attention_grading.notebooks.grade import show_outputs
+from attention_grading.notebooks.transplant import transplant
 from attention_lab.variants import get_variant
 
 matplotlib.use("agg")

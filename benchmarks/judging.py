@@ -19,8 +19,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from solutions import CORPUS, Answer
 
-from attention_grading.session import Session
-from attention_lab.submission import Submission
+from attention_grading.judging.session import Session
+from attention_lab.notebook.learner_cells import Submission
 from attention_lab.variants import VARIANTS
 
 TICKS = os.sysconf("SC_CLK_TCK")

@@ -143,7 +143,7 @@ def flash(kernel: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 def functions() -> dict[str, Callable[..., Tensor] | str]:
     """The function behind each kernel's name, or why it cannot be timed here."""
-    from attention_lab import flash as routes
+    from attention_lab.flash import route as routes
 
     flash_attn = routes.working(routes._flash_attn)
     varlen_attn = routes.working(routes._varlen_attn, signature=routes._adapted)
@@ -248,7 +248,7 @@ def matrix_rate(size: int = 8192) -> float:
 
 def wrapper_cost(seq: int, rounds: int = 300) -> dict[str, float]:
     """``varlen_attn`` directly and behind flash-attn's signature, in turns: from call to result, nothing hidden."""
-    from attention_lab import flash as routes
+    from attention_lab.flash import route as routes
 
     direct = routes._varlen_attn()
     wrapped = routes._adapted(direct)

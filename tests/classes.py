@@ -14,8 +14,10 @@ import nbformat
 import sqlalchemy
 from nbgrader.api import Base, Comment, Course, Grade, Gradebook, Student, SubmittedAssignment, SubmittedNotebook
 
-from attention_grading.demo import STUDENTS, nbgrader, prepare
-from attention_grading.pipeline import Graded, GradingTerms, NotebookTask, grade_submission
+from attention_grading.authoring.course_root import nbgrader, prepare
+from attention_grading.authoring.demo_class import STUDENTS
+from attention_grading.classroom.task import Graded, grade_submission
+from attention_grading.notebooks.grade import GradingTerms, NotebookTask
 from attention_lab.variants import VARIANTS
 
 ROOT = Path(__file__).parents[1]

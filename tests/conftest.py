@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from attention_grading.session import Session
+from attention_grading.judging.session import Session
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
@@ -68,7 +68,7 @@ def course(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A course root after a whole round of the demo; tests read it and do not write to it."""
     folder = tmp_path_factory.mktemp("round") / "demo"
     done = subprocess.run(
-        [sys.executable, "-m", "attention_grading.demo", str(folder), "--course", str(ROOT)],
+        [sys.executable, "-m", "attention_grading.authoring.demo", str(folder), "--course", str(ROOT)],
         capture_output=True,
         text=True,
         check=False,

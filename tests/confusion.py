@@ -23,11 +23,11 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from solutions import CORPUS, Answer
 
-from attention_grading import verify
-from attention_grading.cases import PUBLIC_SEED
-from attention_grading.session import Session
-from attention_grading.verdict import Verdict
-from attention_lab.submission import Submission
+from attention_grading.judging import comparison
+from attention_grading.judging.seed import PUBLIC_SEED
+from attention_grading.judging.session import Session
+from attention_grading.judging.verdict import Verdict
+from attention_lab.notebook.learner_cells import Submission
 from attention_lab.variants import get_variant
 
 
@@ -116,18 +116,18 @@ def record_errors() -> dict[tuple[str, str, str], tuple[float, float]]:
         The worst error, and the largest share of its tolerance that any error took up; filled while answers are judged.
     """
     worst: dict[tuple[str, str, str], tuple[float, float]] = {}
-    require_close = verify._require_close
+    require_close = comparison._require_close
 
     def recording(variant, case, call, got, expected, what, hint, slack=1.0):
         dtype = str(call.arguments["q"].dtype).removeprefix("torch.")
         size = "a gradient" if "gradient" in what else "large scores" if "scores" in case else "output"
-        error = float(verify.relative_error(got, expected).max())
+        error = float(comparison.relative_error(got, expected).max())
         before = worst.get((variant.kernel, dtype, size), (0.0, 0.0))
-        share = error / (slack * verify.tolerance(variant, call))
+        share = error / (slack * comparison.tolerance(variant, call))
         worst[variant.kernel, dtype, size] = (max(before[0], error), max(before[1], share))
         require_close(variant, case, call, got, expected, what, hint, slack)
 
-    verify._require_close = recording
+    comparison._require_close = recording
     return worst
 
 

@@ -20,7 +20,7 @@ from rich.table import Table
 from submissions import CATALOGUE
 from unprivileged import ROOT, copy_for_nobody, is_root
 
-from attention_grading.confinement import ConfinementUnavailable, require_available
+from attention_grading.sandbox.confinement import ConfinementUnavailable, require_available
 
 Report = dict
 USERS = ("this account", "a user who owns nothing") if is_root() else ("this account",)

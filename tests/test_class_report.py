@@ -11,21 +11,21 @@ import nbformat
 import pytest
 from nbgrader.api import Gradebook
 
-from attention_grading.class_findings import Finding, read_notebook
-from attention_grading.class_marks import ClassMarks, Mark, open_course
-from attention_grading.class_report import (
+from attention_grading.authoring.demo_class import STUDENTS
+from attention_grading.cli import main
+from attention_grading.judging.verdict import CheckResult, Verdict, not_judged
+from attention_grading.nbgrader_plugin.configuration import open_course
+from attention_grading.nbgrader_plugin.gradebook_reader import ClassMarks, Mark
+from attention_grading.notebooks.verdict_cells import Finding, read_notebook, write_verdict
+from attention_grading.report.command import make_report
+from attention_grading.report.figures import (
     AssignmentFigures,
+    ClassReport,
     Problem,
-    Report,
     assignment_figures,
-    make_report,
     mistake_figures,
 )
-from attention_grading.cli import main
-from attention_grading.demo import STUDENTS
-from attention_grading.preprocessors import write_verdict
-from attention_grading.report_page import page
-from attention_grading.verdict import CheckResult, Verdict, not_judged
+from attention_grading.report.page import page
 from attention_lab.variants import VARIANTS
 
 ROOT = Path(__file__).parents[1]
@@ -187,7 +187,7 @@ def test_late_missing_and_fractions_are_counted():
     )
 
 
-def small_report(**changes: object) -> Report:
+def small_report(**changes: object) -> ClassReport:
     one = AssignmentFigures("a", 2, 0, 0, 0, 5.0, 5.0, 1, 10.0, (1, *[0] * 9, 1), {"values": (1, 2)})
     fields = {
         "title": "C",
@@ -198,7 +198,7 @@ def small_report(**changes: object) -> Report:
         "unnamed": 0,
         "problems": (Problem("person-7f3a", "a", "it said <script>alert(1)</script>"),),
     }
-    return Report(**(fields | changes))
+    return ClassReport(**(fields | changes))
 
 
 def test_names_stand_only_with_what_to_look_at_and_text_is_escaped():

@@ -16,13 +16,13 @@ from pathlib import Path
 import pytest
 from classes import database, grade, grade_command, graded_files, hand_in, make_course, rows, wide
 
-from attention_grading.cases import PUBLIC_SEED
-from attention_grading.cluster import Cluster
-from attention_grading.display import OutputLimits
-from attention_grading.judging_rules import Terms
-from attention_grading.limits import Limits
-from attention_grading.nbgrader_course import CourseProblem
-from attention_grading.pipeline import GradingTerms, NotebookTask
+from attention_grading.classroom.dask_cluster import Cluster
+from attention_grading.course_file import CourseProblem
+from attention_grading.execution.notebook_runner import OutputLimits
+from attention_grading.judging.seed import PUBLIC_SEED
+from attention_grading.judging.session import Terms
+from attention_grading.notebooks.grade import GradingTerms, NotebookTask
+from attention_grading.sandbox.limits import Limits
 
 STEM = "04_sdpa_causal"
 KINDS = ("all-right", "one-mistake", "blank", "syntax-error", "broken-file")
@@ -122,13 +122,13 @@ def test_worker_killed_in_the_middle_costs_a_retry_and_nothing_else(course, here
 
 
 def test_address_without_a_scheduler_and_scheduler_without_workers_say_so(tmp_path, monkeypatch):
-    monkeypatch.setattr("attention_grading.cluster.PATIENCE", 1)
+    monkeypatch.setattr("attention_grading.classroom.dask_cluster.PATIENCE", 1)
     port = free_port()
     with pytest.raises(CourseProblem, match="no Dask scheduler answers"):
         Cluster(f"tcp://127.0.0.1:{port}")
     place = ("--host", "127.0.0.1", "--port", str(port), "--no-dashboard")
     with process("distributed.cli.dask_scheduler", *place, cwd=tmp_path):
-        monkeypatch.setattr("attention_grading.cluster.PATIENCE", 10)
+        monkeypatch.setattr("attention_grading.classroom.dask_cluster.PATIENCE", 10)
         with pytest.raises(CourseProblem, match="has no workers; start some: dask worker"):
             Cluster(f"tcp://127.0.0.1:{port}")
 

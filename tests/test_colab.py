@@ -27,7 +27,7 @@ from jupyter_client.kernelspec import KernelSpecManager
 from nbclient import NotebookClient
 from packaging.requirements import Requirement
 
-from attention_lab.submission import SOLUTION_ID
+from attention_lab.notebook.learner_cells import SOLUTION_ID
 from attention_lab.variants import VARIANTS
 
 ROOT = Path(__file__).parents[1]

@@ -25,16 +25,20 @@ import torch
 from nbformat.v4 import new_code_cell, new_notebook
 from unprivileged import ROOT, copy_for_nobody, is_root
 
-from attention_grading import cli, confinement, confinement_probe, session
-from attention_grading.confinement import Confinement, ConfinementUnavailable, require_available
-from attention_grading.confinement_probe import ConfinementBroken, forbidden_attempts, probe
-from attention_grading.demo import HONEST
-from attention_grading.kernel_service import MarkedKernels
-from attention_grading.limits import Limits, memory_ceiling
-from attention_grading.processes import Interrupted, Process, WorkerFailed
-from attention_grading.seed import SeedMissing, course_seed
-from attention_grading.session import Session
-from attention_grading.submitted import set_aside
+import attention_grading
+from attention_grading import cli
+from attention_grading.authoring.demo_class import HONEST
+from attention_grading.judging import session
+from attention_grading.judging import verdict as judging_verdict
+from attention_grading.judging.kernel_factors import MarkedKernels
+from attention_grading.judging.seed import SeedMissing, course_seed
+from attention_grading.judging.session import Session
+from attention_grading.nbgrader_plugin.clean_submission import set_aside
+from attention_grading.sandbox import confinement, self_test
+from attention_grading.sandbox.confinement import Confinement, ConfinementUnavailable, require_available
+from attention_grading.sandbox.limits import Limits, memory_ceiling
+from attention_grading.sandbox.processes import Interrupted, Process, WorkerFailed
+from attention_grading.sandbox.self_test import ConfinementBroken, forbidden_attempts, probe
 from attention_lab.variants import VARIANTS
 
 try:
@@ -62,10 +66,10 @@ def quick() -> Session:
 
 
 @pytest.fixture
-def judge(quick: Session, tmp_path: Path) -> Callable[..., session.Verdict]:
+def judge(quick: Session, tmp_path: Path) -> Callable[..., judging_verdict.Verdict]:
     """Judge a notebook with these cells."""
 
-    def judge(*cells: str) -> session.Verdict:
+    def judge(*cells: str) -> judging_verdict.Verdict:
         path = tmp_path / "submission.ipynb"
         nbformat.write(new_notebook(cells=[new_code_cell(textwrap.dedent(cell)) for cell in cells]), path)
         return quick.judge_file("eager_causal", path)
@@ -115,12 +119,12 @@ def test_probe_notices_what_a_process_without_confinement_can_do(name, monkeypat
     """The counterpart: an attempt that always failed would prove nothing."""
     rules = Confinement(Limits())
     monkeypatch.setattr(rules, "apply", lambda: None)
-    monkeypatch.setattr(confinement_probe, "forbidden_attempts", lambda: {name: forbidden_attempts()[name]})
+    monkeypatch.setattr(self_test, "forbidden_attempts", lambda: {name: forbidden_attempts()[name]})
     with pytest.raises(ConfinementBroken, match=name):
         probe(rules)
 
 
-@pytest.mark.parametrize("step", ["_drop_capabilities", "_install_filter", "_set_limits"])
+@pytest.mark.parametrize("step", ["_drop_capabilities", "install_filter", "_set_limits"])
 def test_probe_stops_grading_where_a_step_of_confinement_does_nothing(step, monkeypatch):
     if step == "_drop_capabilities":
         monkeypatch.setattr(confinement, step, lambda *arguments: 1 / 0)
@@ -150,7 +154,8 @@ for entry in [*sys.path, {paths!r}[0].rpartition("/")[0]]:
     attempt(lambda: os.listdir(os.path.join(entry, "attention_grading")))
     attempt(lambda: [open(each).read() for each in glob.glob(entry + "/attention_grading/**", recursive=True)][0])
     attempt(lambda: [open(each, "rb").read() for each in glob.glob(entry + "/*attention_grading*")][0])
-for name in ("reference", "cases", "verify", "mistakes", "verdict", "hidden_cell", "kernel_service"):
+rooms = ("judging", "judging.cases", "judging.verdict", "judging.diagnosis.models", "judging.kernel_factors")
+for name in ("reference", *rooms):
     attempt(lambda: importlib.import_module("attention_grading." + name))
     attempt(lambda: sys.modules["attention_grading." + name])
 attempt(lambda: pkgutil.get_data("attention_grading", "reference.py"))
@@ -163,8 +168,8 @@ def reach_from_the_worker(python: Path, paths: list[str], cwd: Path) -> list[str
     text = """
 import json, sys
 from pathlib import Path
-from attention_grading.limits import Limits
-from attention_grading.session import Session
+from attention_grading.sandbox.limits import Limits
+from attention_grading.judging.session import Session
 with Session(limits=Limits(seconds=30)) as session:
     verdict = session.judge_file("eager_causal", Path(sys.argv[1]))
     print(json.dumps([verdict.score, *verdict.notes]))
@@ -181,7 +186,7 @@ with Session(limits=Limits(seconds=30)) as session:
 
 
 def test_worker_cannot_reach_the_reference_of_this_installation(tmp_path):
-    package = Path(confinement.__file__).parent
+    package = Path(attention_grading.__file__).parent
     paths = [str(path) for path in sorted(package.rglob("*.py*"))]
     score, *notes = reach_from_the_worker(Path(sys.executable), paths, tmp_path)
     assert score == 10
@@ -226,17 +231,16 @@ def test_worker_cannot_reach_the_reference_of_a_wheel(tmp_path):
 
 
 def test_warm_processes_hold_neither_reference_nor_cases():
-    for module in ("attention_grading.worker", "attention_grading.display_worker"):
+    for module in ("attention_grading.execution.judge_worker", "attention_grading.execution.notebook_worker"):
         text = f"import sys, {module}; print(*(name for name in sys.modules if name.startswith('attention_grading.')))"
         done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
-        forbidden = {"reference", "cases", "verify", "verdict", "mistakes", "kernel_service", "seed", "session"}
-        assert {name.rpartition(".")[2] for name in done.stdout.split()} & forbidden == set()
+        assert {name.split(".")[1] for name in done.stdout.split()} <= {"execution", "sandbox", "text"}
 
 
 def test_libraries_are_readable_without_the_packages_beneath_them():
     """/lib64 may lead to the folder that holds site-packages."""
     for path in confinement.readable_paths():
-        inside = Path(confinement.__file__).parent
+        inside = Path(attention_grading.__file__).parent
         assert not inside.is_relative_to(path.resolve() if path.exists() else path), path
 
 
@@ -293,7 +297,11 @@ def judging_child() -> psutil.Process:
     """The child that runs a submission now."""
     before: set[psutil.Process] = set()
     for _ in range(200):
-        warm = [each for each in psutil.Process().children() if "attention_grading.worker" in " ".join(each.cmdline())]
+        warm = [
+            each
+            for each in psutil.Process().children()
+            if "attention_grading.execution.judge_worker" in " ".join(each.cmdline())
+        ]
         now = {child for each in warm for child in each.children()}
         if before & now:  # the self-test's child is gone by then
             return (before & now).pop()
@@ -441,9 +449,9 @@ def test_judge_talks_with_a_submission_below_a_ceiling(quick, write, monkeypatch
 def test_children_end_with_the_warm_process_and_the_warm_process_with_the_judge(tmp_path):
     text = """
 import os, sys, time
-from attention_grading.limits import Limits
-from attention_grading.processes import WarmServer
-server = WarmServer("attention_grading.worker", Limits(seconds=100))
+from attention_grading.sandbox.limits import Limits
+from attention_grading.sandbox.processes import WarmServer
+server = WarmServer("attention_grading.execution.judge_worker", Limits(seconds=100))
 with server.child() as process:
     print(server._popen.pid, process.pid, flush=True)
     os.kill(os.getpid(), 9)
@@ -494,10 +502,10 @@ def test_modified_inputs_are_seen_by_the_judge_whatever_was_patched(judge):
         torch.Tensor.equal = torch.Tensor.__eq__ = lambda *a, **k: True
         frame = sys._getframe()
         while frame:
-            for name in ("_same", "perform"):
-                if name == "_same" and name in frame.f_globals: frame.f_globals[name] = lambda *a: True
+            for name in ("is_same", "perform"):
+                if name == "is_same" and name in frame.f_globals: frame.f_globals[name] = lambda *a: True
             frame = frame.f_back
-        sys.modules["attention_lab.calls"]._same = lambda *a: True
+        sys.modules["attention_lab.checks.calls"].is_same = lambda *a: True
     """
     assert judge(mutating).score == judge(patched, mutating).score < 10
 
@@ -514,7 +522,7 @@ def test_modified_inputs_are_seen_by_the_judge_whatever_was_patched(judge):
     ],
 )
 def test_unavailable_platform_is_refused_with_the_way_out(what, value, words, monkeypatch):
-    monkeypatch.setattr(f"attention_grading.confinement.{what}", value)
+    monkeypatch.setattr(f"attention_grading.sandbox.confinement.{what}", value)
     with pytest.raises(ConfinementUnavailable, match=words) as refused:
         require_available()
     assert "--allow-unconfined" in str(refused.value)
@@ -536,7 +544,7 @@ class Unavailable:
 
 
 def test_session_refuses_without_confinement_unless_told_otherwise(monkeypatch):
-    monkeypatch.setattr("attention_grading.supervisor.WarmServer", Unavailable)
+    monkeypatch.setattr("attention_grading.execution.judge_runner.WarmServer", Unavailable)
     with pytest.raises(WorkerFailed, match="needs Linux"), Session() as refused:
         refused.start()
     with pytest.warns(UserWarning, match=r"WITHOUT CONFINEMENT.*needs Linux"), Session(confined=None) as allowed:

@@ -9,7 +9,7 @@ from confusion import confusion_table, judge_corpus, misnamed_answers, naming_li
 from rich.console import Console
 from solutions import CORPUS
 
-from attention_grading.session import Session
+from attention_grading.judging.session import Session
 from attention_lab.variants import VARIANTS
 
 HIDDEN = ("values", "masking", "robustness", "kernel")

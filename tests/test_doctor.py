@@ -13,11 +13,11 @@ import pytest
 import torch
 
 import attention_lab
-from attention_lab import doctor, packages
-from attention_lab.flash import Found, choose
-from attention_lab.packages import MissingPackage, missing_package
+from attention_lab.environment import doctor, packages
+from attention_lab.environment.packages import MissingPackage, missing_package
+from attention_lab.environment.welcome import welcome
+from attention_lab.flash.route import Found, choose
 from attention_lab.variants import VARIANTS
-from attention_lab.welcome import welcome
 
 ROOT = Path(__file__).parents[1]
 

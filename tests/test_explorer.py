@@ -15,20 +15,21 @@ import pytest
 import torch
 from matplotlib.transforms import Bbox
 
-from attention_lab import explorer as explorer_module
-from attention_lab.explorer import EXAMPLES, ExplorerState, explore, explorer_figure, moved
-from attention_lab.explorer_figure import draw
-from attention_lab.explorer_state import (
+from attention_lab.explorer import widget as explorer_module
+from attention_lab.explorer.figure import draw, explorer_figure
+from attention_lab.explorer.state import (
     HEADS,
     TEMPERATURES,
+    ExplorerState,
     explained_table,
     packed_table,
     padded_tables,
     settled,
     vector,
 )
-from attention_lab.explorer_words import calculation, explain, sizes
-from attention_lab.masked import Reason
+from attention_lab.explorer.widget import EXAMPLES, explore, moved
+from attention_lab.explorer.words import calculation, explain, sizes
+from attention_lab.maps.masks import Reason
 
 START = ExplorerState()
 SETTINGS = [

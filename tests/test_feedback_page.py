@@ -12,9 +12,14 @@ from nbgrader.server_extensions.formgrader import handlers
 from traitlets.config import Config
 from within import within
 
-from attention_grading.feedback_page import FeedbackExporter
-from attention_grading.page_code import MAX_COLOURED_CELL, MAX_COLOURED_PAGE, PageCode, without_long_gaps
-from attention_lab.submission import MAX_CODE
+from attention_grading.nbgrader_plugin.feedback_page import FeedbackExporter
+from attention_grading.nbgrader_plugin.page_code import (
+    MAX_COLOURED_CELL,
+    MAX_COLOURED_PAGE,
+    PageCode,
+    without_long_gaps,
+)
+from attention_lab.notebook.learner_cells import MAX_CODE
 
 ROOT = Path(__file__).parents[1]
 STEM = "02_eager_causal"
@@ -35,7 +40,10 @@ def formgrader(*sources: str, text: str = "") -> str:
     config = Config()
     config.HTMLExporter.template_name = "formgrade"
     config.HTMLExporter.extra_template_basedirs = [handlers.template_path]
-    exec(next(line for line in _configuration() if line.startswith("from attention_grading.page_code")), names := {})
+    exec(
+        next(line for line in _configuration() if line.startswith("from attention_grading.nbgrader_plugin.page_code")),
+        names := {},
+    )
     exec(next(line for line in _configuration() if line.startswith("c.HTMLExporter.filters")), names | {"c": config})
     names = ("assignment_id", "notebook_id", "submission_id", "base_url", "student", "last_name", "first_name")
     resources = {**dict.fromkeys((*names, "notebook_path"), "x"), "index": 1, "total": 1}

@@ -11,14 +11,18 @@ from typing import NamedTuple
 import pytest
 import torch
 
-from attention_grading.cases import PUBLIC_SEED, flat_calls, plan
-from attention_grading.processes import WorkerFailed, worker_environment
-from attention_grading.session import Session
-from attention_grading.verdict import judge_outcomes, perform_here
-from attention_lab import compare, flash, flash_varlen_attn, measure
-from attention_lab.calls import Call, perform_on
-from attention_lab.flash import Found, choose, implementation, working
-from attention_lab.flash_stand_in import flash_attn_varlen_stand_in
+from attention_grading.judging.cases import flat_calls, plan
+from attention_grading.judging.in_kernel import perform_here
+from attention_grading.judging.seed import PUBLIC_SEED
+from attention_grading.judging.session import Session
+from attention_grading.judging.verdict import judge_outcomes
+from attention_grading.sandbox.processes import WorkerFailed, worker_environment
+from attention_lab import flash
+from attention_lab.checks.calls import Call, perform_on
+from attention_lab.compare import functions, measure
+from attention_lab.flash import varlen_attn as flash_varlen_attn
+from attention_lab.flash.route import Found, choose, implementation, working
+from attention_lab.flash.stand_in import flash_attn_varlen_stand_in
 from attention_lab.inputs import running_sum
 from attention_lab.variants import get_variant
 
@@ -84,7 +88,7 @@ def test_kernel_that_imports_is_tried_before_it_is_taken():
 
 
 def test_importing_the_kit_wakes_no_gpu():
-    code = "import attention_lab, attention_lab.flash as f; print(f._chosen.cache_info().currsize)"
+    code = "import attention_lab, attention_lab.flash.route as f; print(f._chosen.cache_info().currsize)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "0"
 
@@ -273,10 +277,10 @@ def test_lesson_07_gives_flash_functions_their_inputs_where_the_kernel_runs(monk
         asked.append(device)
         return perform_on("cpu", function, call)
 
-    for module in (compare, measure):
+    for module in (functions, measure):
         monkeypatch.setattr(module, "checked_on", lambda variant: "cuda" if variant.packed else "cpu")
-    monkeypatch.setattr(compare, "perform_on", perform_elsewhere)
-    loaded = compare.load_functions(source)
+    monkeypatch.setattr(functions, "perform_on", perform_elsewhere)
+    loaded = functions.load_functions(source)
     assert stem.removeprefix("06_") in loaded.functions
     assert asked == ["cpu"] * 4 + ["cuda"] * 2
     costs = measure.measure(loaded.functions, "cpu", lengths=(8,))

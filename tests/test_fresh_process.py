@@ -7,9 +7,11 @@ from collections.abc import Callable
 import pytest
 from solutions import CORPUS
 
-from attention_grading.cases import PUBLIC_SEED, flat_calls, plan
-from attention_grading.limits import Limits
-from attention_grading.supervisor import EncodedCalls, Run, Supervisor
+from attention_grading.execution.judge_runner import Run, Supervisor
+from attention_grading.judging.cases import flat_calls, plan
+from attention_grading.judging.seed import PUBLIC_SEED
+from attention_grading.judging.session import encoded
+from attention_grading.sandbox.limits import Limits
 from attention_lab.variants import get_variant
 
 SECONDS = 10
@@ -24,7 +26,7 @@ def run_with(tmp_path, monkeypatch) -> Callable[[str], Run]:
         monkeypatch.setenv("PYTHONPATH", str(tmp_path))
         variant = get_variant("eager_causal")
         answer = next(answer for answer in CORPUS if answer.right and answer.variant == variant.name)
-        calls = EncodedCalls.of(variant, flat_calls(plan(variant.name, PUBLIC_SEED))[:3])
+        calls = encoded(variant, flat_calls(plan(variant.name, PUBLIC_SEED))[:3])
         with Supervisor(Limits(seconds=SECONDS), confined=False, warm=False) as supervisor:
             return supervisor.run([{"id": "file", "source": answer.source}], variant.function_name, calls, "submission")
 

@@ -17,13 +17,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from unprivileged import ROOT
 
-from attention_grading import wire
-from attention_grading.preprocessors import broken_notebook, notebook_of, rebuild, transplant
-from attention_grading.session import Session
-from attention_grading.verify import values
-from attention_lab.calls import Call, Outcome
-from attention_lab.checks import CheckFailed
-from attention_lab.submission import (
+from attention_grading.execution import codec, frames
+from attention_grading.judging.comparison import values
+from attention_grading.judging.session import Session
+from attention_grading.notebooks.transplant import broken_notebook, notebook_of, rebuild, transplant
+from attention_lab.checks.calls import Call, Outcome
+from attention_lab.checks.case import CheckFailed
+from attention_lab.notebook.learner_cells import (
     GRADED_IDS,
     SOLUTION_ID,
     NotJudgeable,
@@ -183,10 +183,10 @@ def received(header: bytes, body: bytes) -> Outcome | None:
     """What the judge makes of a frame; nothing where it is broken."""
     frame = struct.pack("<IQ", len(header), len(body)) + header + body
     try:
-        fields, tensors = wire.receive(io.BytesIO(frame), 2**20)
-        outcome = wire.outcome_of(fields, tensors)
-        outcome.changed = wire.changed_arguments(CALL, tensors)
-    except (wire.BrokenFrame, EOFError):
+        fields, tensors = frames.receive(io.BytesIO(frame), 2**20)
+        outcome = codec.outcome_of(fields, tensors)
+        outcome.changed = codec.changed_arguments(CALL, tensors)
+    except (frames.BrokenFrame, EOFError):
         return None
     try:
         values(VARIANT, "fuzz", "hint", [CALL], [outcome])

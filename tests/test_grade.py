@@ -28,17 +28,19 @@ from nbgrader.api import Gradebook
 from nbgrader.utils import find_all_files
 from rich.console import Console
 
-from attention_grading import cli, pipeline, pool, recording
-from attention_grading.cases import PUBLIC_SEED
-from attention_grading.demo import nbgrader
-from attention_grading.display import OutputLimits
-from attention_grading.handed_in import STAMP, fingerprint, stamp_of
-from attention_grading.judging_rules import Terms
-from attention_grading.limits import Limits
-from attention_grading.nbgrader_course import load_course
-from attention_grading.pipeline import Graded, GradingTerms, NotebookTask, grade_submission
-from attention_grading.processes import Interrupted, WorkerFailed
-from attention_grading.run_report import Report, summary_table
+from attention_grading import cli
+from attention_grading.authoring.course_root import nbgrader
+from attention_grading.classroom import gradebook_writer, local_pool, task
+from attention_grading.classroom.fingerprint import STAMP, fingerprint, stamp_of
+from attention_grading.classroom.progress import RunSummary, summary_table
+from attention_grading.classroom.task import Graded, grade_submission
+from attention_grading.execution.notebook_runner import OutputLimits
+from attention_grading.judging.seed import PUBLIC_SEED
+from attention_grading.judging.session import Terms
+from attention_grading.nbgrader_plugin.course import load_course
+from attention_grading.notebooks.grade import GradingTerms, NotebookTask
+from attention_grading.sandbox.limits import Limits
+from attention_grading.sandbox.processes import Interrupted, WorkerFailed
 
 STEM = "02_eager_causal"
 OTHER = "05_flash_bidirectional"
@@ -142,7 +144,7 @@ def test_pictures_are_kept(both):
 @pytest.fixture(scope="module", autouse=True)
 def _one_session() -> Iterator[None]:
     yield
-    pipeline.close_session()
+    task.close_session()
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +159,7 @@ def small(blank_course: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     for student, kind in {"ann": "all-right", "bob": "one-mistake", "cem": "blank", "dot": "one-mistake"}.items():
         hand_in(folder, student, STEM, kind)
     monkeypatch.chdir(folder)
-    monkeypatch.setattr("attention_grading.grade.LocalPool", InlineCrew)
+    monkeypatch.setattr("attention_grading.classroom.command.LocalPool", InlineCrew)
     return folder
 
 
@@ -289,7 +291,7 @@ def test_crash_between_gradebook_and_folder_has_it_graded_again(small, monkeypat
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(recording, "_put_into_place", crash)
+        patch.setattr(gradebook_writer, "_put_into_place", crash)
         with pytest.raises(KeyboardInterrupt):
             run("--verdict-only")
     assert points(small) == RIGHT | {"bob": 10}
@@ -301,7 +303,7 @@ def test_crash_between_gradebook_and_folder_has_it_graded_again(small, monkeypat
 
 
 def test_gradebook_that_fails_leaves_the_submission_ungraded_and_the_others_graded(small, monkeypatch, capsys):
-    penalise = recording._write_grades
+    penalise = gradebook_writer._write_grades
 
     def fail(submitted: object, columns: object, graded: object) -> None:
         if submitted.assignment.student_id == "bob":
@@ -310,7 +312,7 @@ def test_gradebook_that_fails_leaves_the_submission_ungraded_and_the_others_grad
         penalise(submitted, columns, graded)
 
     with monkeypatch.context() as patch:
-        patch.setattr(recording, "_write_grades", fail)
+        patch.setattr(gradebook_writer, "_write_grades", fail)
         assert run("--verdict-only") == 1
     assert f"bob, {STEM}: could not be recorded: OSError: the disk is full" in capsys.readouterr().out
     assert points(small) == {student: score for student, score in RIGHT.items() if student != "bob"}
@@ -338,7 +340,7 @@ def test_only_as_many_are_in_work_as_there_is_room(small, monkeypatch):
 
     for number in range(6):
         hand_in(small, f"more-{number}", STEM, "blank")
-    monkeypatch.setattr("attention_grading.grade.LocalPool", Lazy)
+    monkeypatch.setattr("attention_grading.classroom.command.LocalPool", Lazy)
     assert run("--verdict-only") == 0
     assert len(points(small)) == 10
     assert Lazy.most == 3  # two in work, one that is being recorded
@@ -352,7 +354,7 @@ def test_what_would_fail_for_everybody_ends_the_run(small, monkeypatch, capsys, 
             future.set_exception(error)
             return future
 
-    monkeypatch.setattr("attention_grading.grade.LocalPool", Failing)
+    monkeypatch.setattr("attention_grading.classroom.command.LocalPool", Failing)
     assert run() == 1
     out = capsys.readouterr().out
     assert f"Stopped: {error}" in out
@@ -361,7 +363,7 @@ def test_what_would_fail_for_everybody_ends_the_run(small, monkeypatch, capsys, 
 
 
 def test_process_that_dies_twice_costs_its_submission_alone(small, monkeypatch, capsys):
-    class Deadly(pool.LocalPool):
+    class Deadly(local_pool.LocalPool):
         tries = 0
 
         def submit(self, tasks: Sequence[NotebookTask], terms: GradingTerms) -> Future[Graded]:
@@ -370,14 +372,14 @@ def test_process_that_dies_twice_costs_its_submission_alone(small, monkeypatch, 
                 return self._pool.schedule(os._exit, (9,))
             return super().submit(tasks, terms)
 
-    monkeypatch.setattr("attention_grading.grade.LocalPool", Deadly)
+    monkeypatch.setattr("attention_grading.classroom.command.LocalPool", Deadly)
     assert run("--verdict-only", "--workers", "1") == 1
     out = capsys.readouterr().out
     assert Deadly.tries == 4
     for student in ("bob", "dot"):
         assert f"{student}, {STEM}: could not be graded: its process died (twice, the second time alone)" in out
     assert points(small) == {"ann": 10, "cem": 0}
-    monkeypatch.setattr("attention_grading.grade.LocalPool", InlineCrew)
+    monkeypatch.setattr("attention_grading.classroom.command.LocalPool", InlineCrew)
     assert run("--verdict-only") == 0
     assert points(small) == RIGHT
 
@@ -398,7 +400,7 @@ class Interrupting(InlineCrew):
 
 
 def test_submission_that_others_ended_is_graded_again_when_the_rest_is_done(small, monkeypatch, capsys):
-    monkeypatch.setattr("attention_grading.grade.LocalPool", Interrupting)
+    monkeypatch.setattr("attention_grading.classroom.command.LocalPool", Interrupting)
     monkeypatch.setattr(Interrupting, "order", [])
     assert run("--verdict-only") == 0
     assert points(small) == RIGHT
@@ -407,7 +409,7 @@ def test_submission_that_others_ended_is_graded_again_when_the_rest_is_done(smal
 
 
 def test_submission_that_others_ended_twice_stays_ungraded(small, monkeypatch, capsys):
-    monkeypatch.setattr("attention_grading.grade.LocalPool", Interrupting)
+    monkeypatch.setattr("attention_grading.classroom.command.LocalPool", Interrupting)
     monkeypatch.setattr(Interrupting, "order", [])
     monkeypatch.setattr(Interrupting, "times", 3)  # two first tries, one second
     assert run("--verdict-only") == 1
@@ -437,7 +439,7 @@ def locked(course: Path) -> Iterator[None]:
 
 
 def test_locked_gradebook_is_said_in_one_line(small, capsys, monkeypatch):
-    monkeypatch.setattr("attention_grading.grade.LocalPool", InlineCrew)
+    monkeypatch.setattr("attention_grading.classroom.command.LocalPool", InlineCrew)
     with locked(small):
         assert run("--verdict-only") == 2
     err = capsys.readouterr().err
@@ -460,7 +462,7 @@ def test_gradebook_that_is_locked_during_a_run_ends_it_in_good_order(small, caps
 
         held = False
 
-    monkeypatch.setattr("attention_grading.grade.LocalPool", Locking)
+    monkeypatch.setattr("attention_grading.classroom.command.LocalPool", Locking)
     with locks:
         assert run("--verdict-only") == 1
     out = capsys.readouterr().out
@@ -481,7 +483,7 @@ def refused(capsys: pytest.CaptureFixture[str], *options: str) -> str:
 
 def test_summary_of_a_large_class_fits_in_80_columns():
     name = "01_eager_bidirectional"
-    report = Report(marks={name: [(10.0, 10.0)] * 1000}, worker_seconds=Counter({name: 119_940.0}))
+    report = RunSummary(marks={name: [(10.0, 10.0)] * 1000}, worker_seconds=Counter({name: 119_940.0}))
     for counter in (report.graded, report.unchanged, report.problems, report.ungraded):
         counter[name] = 1000
     console = Console(width=80, record=True, file=io.StringIO())
@@ -644,10 +646,10 @@ def test_damaged_stamp_counts_as_none(tmp_path, text):
 def test_workers_are_as_many_as_affinity_and_quota_allow(tmp_path, monkeypatch, quota, cores):
     (tmp_path / "cpu.max").write_text(quota)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
-    assert pool.usable_cores(tmp_path / "cpu.max") == cores
+    assert local_pool.usable_cores(tmp_path / "cpu.max") == cores
 
 
 def test_worker_of_another_version_refuses(tmp_path):
     terms = GradingTerms(Terms(PUBLIC_SEED, Limits(), OutputLimits(), True), version="0.0.0")
-    with pytest.raises(pipeline.WrongVersion, match="was started with"):
+    with pytest.raises(task.WrongVersion, match="was started with"):
         grade_submission([], terms)

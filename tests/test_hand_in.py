@@ -10,8 +10,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from attention_lab import check_hand_in, own_notebook
-from attention_lab.submission import GRADED_IDS, SOLUTION_ID
+from attention_lab import check_hand_in
+from attention_lab.notebook import running
+from attention_lab.notebook.learner_cells import GRADED_IDS, SOLUTION_ID
 from attention_lab.variants import VARIANTS
 
 ROOT = Path(__file__).parents[1]
@@ -34,7 +35,7 @@ def kernel(monkeypatch):
     """A kernel that has run the solution; nothing says where its notebook is."""
     monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
     shell = SimpleNamespace(user_ns={}, history_manager=SimpleNamespace(input_hist_raw=["import math", RIGHT]))
-    monkeypatch.setattr(own_notebook, "_shell", lambda: shell)
+    monkeypatch.setattr(running, "_shell", lambda: shell)
     return shell
 
 

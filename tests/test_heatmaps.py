@@ -21,17 +21,11 @@ from torch import Tensor
 
 from attention_grading.reference import attend
 from attention_lab import VARIANTS, PackedBatch, PaddedBatch, attention_map, get_variant, packed_batch, padded_batch
-from attention_lab.heatmaps import (
-    Leak,
-    NotebookFigure,
-    Reason,
-    attention_heatmap,
-    attention_leaks,
-    caption,
-    mask_heatmap,
-    masked_cells,
-)
-from attention_lab.panels import GREY, HATCH, INK, LEAK, SCORE_COLOURS, WEIGHT_COLOURS
+from attention_lab.maps.captions import Leak
+from attention_lab.maps.cells import GREY, HATCH, INK, LEAK, SCORE_COLOURS, WEIGHT_COLOURS
+from attention_lab.maps.figure import NotebookFigure
+from attention_lab.maps.heatmaps import attention_heatmap, attention_leaks, caption, mask_heatmap
+from attention_lab.maps.masks import Reason, masked_cells
 
 V, C, P, S = Reason.VISIBLE, Reason.CAUSAL, Reason.PADDING, Reason.OTHER_SEQUENCE
 WORDS = (("a", "b", "c"), ("d", "e"))

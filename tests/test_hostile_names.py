@@ -15,33 +15,30 @@ import pytest
 from rich.console import Console
 from within import within
 
-from attention_grading import archives, lms_sheets
-from attention_grading.intake import intake
-from attention_grading.intake_report import Line, harmless, summary, table, write_csv
-from attention_grading.lookalikes import look_alikes, oddities
-from attention_grading.plain_text import id_problem, plain
-from attention_grading.recognise import decode, looks_like_notebook, recognise, variant_in_name
-from attention_grading.returns import _MOODLE_FOLDER
-from attention_grading.self_check import print_verdict
-from attention_grading.student_folders import student_folders
-from attention_grading.students import (
-    Roster,
-    Unknown,
+from attention_grading.judging.command import print_verdict
+from attention_grading.judging.verdict import not_judged
+from attention_grading.lms import sheets, zip_reader
+from attention_grading.lms.intake import intake
+from attention_grading.lms.intake_table import Line, summary, table, write_csv
+from attention_grading.lms.lookalikes import look_alikes, oddities
+from attention_grading.lms.owners import (
     blackboard_key,
     blackboard_user,
-    folder_name,
     id_in_name,
     owner_by_lms,
     owners_by_path,
-    read_roster,
-    same_folder,
     split_copy,
 )
-from attention_grading.verdict import not_judged
-from attention_lab import cli, visible
+from attention_grading.lms.recognise import decode, looks_like_notebook, recognise, variant_in_name
+from attention_grading.lms.return_command import _MOODLE_FOLDER
+from attention_grading.lms.roster import Roster, Unknown, folder_name, read_roster, same_folder
+from attention_grading.nbgrader_plugin.student_folders import student_folders
+from attention_grading.text import harmless, id_problem, plain
+from attention_lab import cli
 from attention_lab.cli import main
-from attention_lab.loading import python_lines
-from attention_lab.submission import NotJudgeable, defines, notebook_submission, parse_notebook
+from attention_lab.notebook import visible_checks
+from attention_lab.notebook.learner_cells import NotJudgeable, defines, notebook_submission, parse_notebook
+from attention_lab.notebook.python_lines import python_lines
 from attention_lab.variants import VARIANTS, get_variant
 
 ROOT = Path(__file__).parents[1]
@@ -77,9 +74,9 @@ def ask_about(name: str) -> None:
     list(oddities(name))
     look_alikes([name, "a"])
     plain(name, 500)
-    archives.why_not(zipfile.ZipInfo(name))
-    archives.JUNK.fullmatch(name)
-    lms_sheets._cell(name)
+    zip_reader.why_not(zipfile.ZipInfo(name))
+    zip_reader.JUNK.fullmatch(name)
+    sheets._cell(name)
     _MOODLE_FOLDER.match(name)
 
 
@@ -102,12 +99,12 @@ def test_cyrillic_folder_is_told_at_once(tmp_path):
 def test_sheets_and_rosters_of_long_cells_are_read_at_once(tmp_path):
     for cell in ("1" * 50_000 + "x", " " * 50_000 + "x", "Participant " + "1 " * 20_000 + "x", "(1" * 20_000):
         with within(0.5):
-            lms_sheets._cell(cell)
+            sheets._cell(cell)
             path = tmp_path / "roster.csv"
             path.write_text(f"id,identifier\n1,{cell}\n2,\n")
             read_roster([path])
-            with pytest.raises(lms_sheets.SheetProblem):
-                lms_sheets.moodle_sheet(path, None)
+            with pytest.raises(sheets.SheetProblem):
+                sheets.moodle_sheet(path, None)
 
 
 MEGABYTES = 2_000_000
@@ -279,7 +276,7 @@ def test_escape_sequences_in_a_files_name_do_not_reach_the_learners_terminal(tmp
     assert main(["check", name]) == 2  # it names no variant
     other = name.replace(".ipynb", ".txt")
     os.rename(name, other)
-    visible.main("eager_causal", other)
+    visible_checks.main("eager_causal", other)
     monkeypatch.setattr(cli.subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 1))
     main(["check", "--variant", "eager_causal", other])
     said = capsys.readouterr()

@@ -22,13 +22,15 @@ from hypothesis import strategies as st
 from nbgrader.api import Gradebook
 from nbgrader.utils import parse_utc
 
-from attention_grading import archives
+from attention_grading.authoring.course_root import nbgrader, prepare
 from attention_grading.cli import main
-from attention_grading.demo import nbgrader, prepare
-from attention_grading.intake import Times, intake
-from attention_grading.intake_report import COLUMNS, Line, write_csv
-from attention_grading.recognise import recognise
-from attention_grading.students import Roster, folder_name, id_in_name, read_roster, same_folder
+from attention_grading.lms import zip_reader
+from attention_grading.lms.candidates import Times
+from attention_grading.lms.intake import intake
+from attention_grading.lms.intake_table import COLUMNS, Line, write_csv
+from attention_grading.lms.owners import id_in_name
+from attention_grading.lms.recognise import recognise
+from attention_grading.lms.roster import Roster, folder_name, read_roster, same_folder
 from attention_lab.variants import VARIANTS
 
 ROOT = Path(__file__).parents[1]
@@ -652,7 +654,7 @@ def test_archive_that_is_none_or_means_harm_is_refused_whole(take, tmp_path, mak
 
 @pytest.mark.parametrize(("limit", "value"), [("MAX_ENTRIES", 3), ("MAX_TOTAL_BYTES", 3 * len(notebook()))])
 def test_limits_of_the_run_stop_it_and_what_was_read_is_taken(take, tmp_path, monkeypatch, limit, value):
-    monkeypatch.setattr(archives, limit, value)
+    monkeypatch.setattr(zip_reader, limit, value)
     lines = take({f"student-{number}/{STEM}.ipynb": notebook(mark="x") for number in range(9)})
     assert "the rest was not read" in lines["submissions.zip"].details[0]
     assert 1 <= len(placed(tmp_path)) <= 3

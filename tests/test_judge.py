@@ -12,10 +12,11 @@ import pytest
 import torch
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from attention_grading.cases import POINTS, flat_calls, plan
-from attention_grading.kernel_service import MarkedKernels
-from attention_grading.limits import Limits
-from attention_grading.session import Session
+from attention_grading.judging.cases import flat_calls, plan
+from attention_grading.judging.kernel_factors import MarkedKernels
+from attention_grading.judging.session import Session
+from attention_grading.judging.verdict import POINTS
+from attention_grading.sandbox.limits import Limits
 from attention_lab.variants import VARIANTS
 
 RIGHT = """

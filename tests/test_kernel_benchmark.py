@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from attention_lab.flash_stand_in import flash_attn_varlen_stand_in
+from attention_lab.flash.stand_in import flash_attn_varlen_stand_in
 from attention_lab.inputs import pack, unpack
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))

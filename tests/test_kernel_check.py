@@ -12,11 +12,12 @@ import torch
 import torch.nn.functional as F
 from solutions import eager, sdpa
 
-from attention_grading import flash_package, kernel_service
-from attention_grading.cases import POINTS
-from attention_grading.kernel_service import MAX_SEQUENCES, MarkedKernels, true_flash, true_sdpa
-from attention_grading.marks import marked_kernels
-from attention_lab import flash_stand_in
+from attention_grading.execution import flash_package
+from attention_grading.execution.kernel_hooks import marked_kernels
+from attention_grading.judging import kernel_factors
+from attention_grading.judging.kernel_factors import MAX_SEQUENCES, MarkedKernels, true_flash, true_sdpa
+from attention_grading.judging.verdict import POINTS
+from attention_lab.flash import stand_in
 from attention_lab.inputs import running_sum
 
 # Eager answers whose numbers are right: ``attend(q, k, v, allowed)`` for [batch, num_heads, seq, head_dim]
@@ -91,7 +92,7 @@ def one(a, b, c):
         return pool.submit(flash_attn_varlen_func, a, b, c, *{BORDERS}, len(a), len(b)).result()
 {ITEM_BY_ITEM}""",
     "inside-of-the-stand-in": f"""
-from attention_lab.flash_stand_in import _attend
+from attention_lab.flash.stand_in import _attend
 
 def one(a, b, c):
     seen = torch.ones(len(a), len(b), dtype=torch.bool)
@@ -271,7 +272,7 @@ def packed() -> dict:
 
 def test_true_flash_is_the_stand_ins(packed):
     for options in ({}, {"causal": True}, {"window_size": (1, 0)}, {"softcap": 1.5, "softmax_scale": 0.3}):
-        expected = flash_stand_in.flash_attn_varlen_stand_in(**packed, **options).double()
+        expected = stand_in.flash_attn_varlen_stand_in(**packed, **options).double()
         torch.testing.assert_close(true_flash(**packed, **options), expected, atol=1e-2, rtol=1e-2)
 
 
@@ -322,7 +323,7 @@ def test_the_real_packages_other_forms_are_marked_as_others(monkeypatch, name):
 
 
 def test_each_number_of_an_eager_notebooks_kernel_has_its_own_factor():
-    service = MarkedKernels(kernel_service.MARKED_KERNELS["eager"])
+    service = MarkedKernels(kernel_factors.MARKED_KERNELS["eager"])
     x = normal(2, 6, 8)
     service.begin(True, [x])
     arguments = {"query": x, "key": x, "value": x}
@@ -402,7 +403,7 @@ def test_hostile_request_is_refused_before_anything_is_computed(monkeypatch, nam
         raise AssertionError("computed")
 
     for function in ("true_sdpa", "true_flash", "_made_of"):
-        monkeypatch.setattr(kernel_service, function, computed)
+        monkeypatch.setattr(kernel_factors, function, computed)
     service = MarkedKernels(("sdpa", "flash", "other"))
     service.begin(True, [normal(2, 8)])
     with pytest.raises(ValueError, match=r"too many|kernel|missing"):
@@ -444,7 +445,7 @@ LARGEST = (
 def test_largest_request_takes_no_more_than_150_mb_of_the_judge(request_):
     code = f"""
 import torch
-from attention_grading.kernel_service import MarkedKernels
+from attention_grading.judging.kernel_factors import MarkedKernels
 torch.set_num_threads(1)
 def peak():
     lines = open("/proc/self/status").read().splitlines()
@@ -462,7 +463,7 @@ print((peak() - before) // 1024)
 
 
 def test_marks_of_a_submission_are_bounded_over_all_its_calls(monkeypatch):
-    monkeypatch.setattr(kernel_service, "MAX_KEPT", 100)
+    monkeypatch.setattr(kernel_factors, "MAX_KEPT", 100)
     service, x = MarkedKernels(("sdpa",)), torch.randn(5, 8)
     for _ in range(2):
         service.begin(True, [x])

@@ -178,7 +178,7 @@ def test_heads_cut_across_tokens_are_found_under_their_own_name(name):
     ],
 )
 def test_what_the_flash_kernel_refuses_is_said_to_be_its_arguments(call):
-    from attention_lab.flash_stand_in import flash_attn_varlen_stand_in
+    from attention_lab.flash.stand_in import flash_attn_varlen_stand_in
 
     def wrong(q, k, v, num_heads, head_dim, cu_seqlens, max_seqlen):
         return call(flash_attn_varlen_stand_in, q.unflatten(-1, (num_heads, head_dim)), cu_seqlens, max_seqlen)
@@ -292,16 +292,13 @@ def test_kit_never_imports_the_grading_package():
 
 def test_worker_knows_neither_reference_nor_judge():
     code = (
-        "import sys, attention_grading.worker\n"
+        "import sys, attention_grading.execution.judge_worker\n"
         "print(sorted(name for name in sys.modules if name.startswith('attention_grading')))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(ast.literal_eval(done.stdout))
-    assert "attention_grading.worker" in loaded
-    assert loaded.isdisjoint(
-        f"attention_grading.{name}"
-        for name in ("reference", "cases", "verify", "verdict", "mistakes", "kernel_service")
-    )
+    assert "attention_grading.execution.judge_worker" in loaded
+    assert {name.split(".")[1] for name in loaded if "." in name} <= {"execution", "sandbox", "text"}
 
 
 def test_worker_survives_without_drawing_matplotlib():
@@ -339,7 +336,7 @@ def test_check_command_refuses_what_is_no_file(tmp_path, capsys, name, says):
 def test_check_without_a_judge_runs_the_visible_checks_alone(tmp_path):
     stem = VARIANTS["eager_causal"].stem
     path = ROOT / "source" / stem / f"{stem}.ipynb"
-    command = [sys.executable, "-m", "attention_lab.visible", "eager_causal", str(path)]
+    command = [sys.executable, "-m", "attention_lab.notebook.visible_checks", "eager_causal", str(path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
     assert "passed  invariants" in done.stdout

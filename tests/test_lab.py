@@ -13,8 +13,8 @@ import nbformat
 import pytest
 from browser.lab_server import LabServer, lab_server
 
-from attention_grading.demo import prepare
-from attention_grading.lab import INSTRUCTORS_PLUGINS, NEWS, VALIDATE_CAVEAT
+from attention_grading.authoring.course_root import prepare
+from attention_grading.authoring.lab import INSTRUCTORS_PLUGINS, NEWS, VALIDATE_CAVEAT
 from attention_lab.variants import VARIANTS
 
 ROOT = Path(__file__).parents[1]
@@ -72,7 +72,7 @@ def test_broken_course_configuration_leaves_no_formgrader_that_would_grade_by_ot
 
 
 def test_own_jupyter_configuration_stays_in_force_behind_the_courses(monkeypatch, tmp_path):
-    from attention_grading import lab
+    from attention_grading.authoring import lab
 
     seen = {}
 

@@ -15,12 +15,13 @@ import torch
 from nbclient import NotebookClient
 from solutions import CORPUS
 
-from attention_grading.course import read_course
-from attention_grading.lessons import pin_lessons
-from attention_lab import compare, measure, recorded, waste
-from attention_lab.curves import Point
-from attention_lab.measure import Cost, cost_figure, cost_of
-from attention_lab.table_figure import steps_figure
+from attention_grading.authoring.release import pin_lessons
+from attention_grading.course_file import read_course
+from attention_lab.compare import functions as compare_functions
+from attention_lab.compare import measure, recorded, waste
+from attention_lab.compare.curves import Point
+from attention_lab.compare.measure import Cost, cost_figure, cost_of
+from attention_lab.maps.steps import steps_figure
 from attention_lab.variants import VARIANTS
 
 ROOT = Path(__file__).parents[1]
@@ -185,31 +186,31 @@ def test_lesson_07_goes_on_with_what_is_finished_and_names_what_is_broken(folder
 
 def test_notebooks_are_found_in_folders_of_their_own_and_side_by_side(folder, tmp_path):
     places = folder(**RIGHT)
-    assert list(compare.load_functions(places).functions) == list(VARIANTS)
+    assert list(compare_functions.load_functions(places).functions) == list(VARIANTS)
     stem = VARIANTS["flash_causal"].stem
     (places / stem / f"{stem}.ipynb").rename(places / f"{stem}.ipynb")
-    assert "flash_causal" in compare.load_functions(places).functions
+    assert "flash_causal" in compare_functions.load_functions(places).functions
     (places / f"{stem}.ipynb").unlink()
-    assert compare.load_functions(places).left_out == {"flash_causal": f"{stem}.ipynb is not in {places}"}
+    assert compare_functions.load_functions(places).left_out == {"flash_causal": f"{stem}.ipynb is not in {places}"}
 
 
 def test_paired_batches_hold_the_same_numbers():
-    padded, packed = compare.paired_batches((2, 5, 0, 3))
+    padded, packed = compare_functions.paired_batches((2, 5, 0, 3))
     assert torch.equal(padded.q[padded.mask], packed.q.float())
     assert packed.cu_seqlens.tolist() == [0, 2, 7, 7, 10]
     assert (packed.max_seqlen, padded.seq) == (5, 5)
 
 
 def test_a_function_that_differs_by_more_than_rounding_is_named(folder):
-    functions = dict(compare.load_functions(folder(**RIGHT)).functions)
-    assert "All of it is rounding" in compare.agreement(functions)
+    functions = dict(compare_functions.load_functions(folder(**RIGHT)).functions)
+    assert "All of it is rounding" in compare_functions.agreement(functions)
     right = functions["sdpa_causal"]
     functions["sdpa_causal"] = lambda **arguments: 1.001 * right(**arguments)
-    words = compare.agreement(functions)
+    words = compare_functions.agreement(functions)
     assert words.endswith("Run their notebooks' checks.")
     assert "More than rounding: eager_causal and sdpa_causal" in words
     functions["sdpa_causal"] = lambda **arguments: torch.full_like(arguments["q"], torch.nan)
-    assert "eager_causal and sdpa_causal; sdpa_causal and flash_causal" in compare.agreement(functions)
+    assert "eager_causal and sdpa_causal; sdpa_causal and flash_causal" in compare_functions.agreement(functions)
 
 
 # ---- waste and costs -------------------------------------------------------------------------------------------------
@@ -243,7 +244,7 @@ def test_peak_memory_counts_what_lives_at_once():
 
 
 def test_memory_of_eager_attention_grows_with_the_square_of_the_length(folder):
-    functions = compare.load_functions(folder(**RIGHT)).functions
+    functions = compare_functions.load_functions(folder(**RIGHT)).functions
     costs = measure.measure({"eager_causal": functions["eager_causal"]}, lengths=(64, 256))["eager_causal"]
     scores = 2 * 4 * 256 * 256 * 4 / 1e6  # [batch, num_heads, seq, seq] in fp32
     assert costs[256].peak_mb > 2 * scores

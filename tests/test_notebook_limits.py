@@ -10,15 +10,23 @@ from dataclasses import replace
 import pytest
 from within import within
 
-from attention_grading.display import OutputLimits
-from attention_grading.handed_in import fingerprint
-from attention_grading.judging_rules import JudgingRules, Terms
-from attention_grading.limits import Limits
-from attention_grading.pipeline import GradingTerms, NotebookTask, _handed_in
-from attention_grading.preprocessors import BROKEN, SubmissionExporter, notebook_of
-from attention_grading.recognise import recognise
-from attention_lab import submission
-from attention_lab.submission import MAX_BYTES, MAX_CODE_CELLS, NotJudgeable, parse_notebook, read_submission
+from attention_grading.classroom.fingerprint import fingerprint
+from attention_grading.execution.notebook_runner import OutputLimits
+from attention_grading.judging.session import Terms
+from attention_grading.lms.recognise import recognise
+from attention_grading.nbgrader_plugin.preprocessors import SubmissionExporter
+from attention_grading.nbgrader_plugin.rules import JudgingRules
+from attention_grading.notebooks.grade import GradingTerms, NotebookTask, _handed_in
+from attention_grading.notebooks.transplant import BROKEN, notebook_of
+from attention_grading.sandbox.limits import Limits
+from attention_lab.notebook import learner_cells
+from attention_lab.notebook.learner_cells import (
+    MAX_BYTES,
+    MAX_CODE_CELLS,
+    NotJudgeable,
+    parse_notebook,
+    read_submission,
+)
 from attention_lab.variants import VARIANTS
 
 STEM = "02_eager_causal"
@@ -42,7 +50,7 @@ def notebook(outputs: list = (), code: int = 1, markdown: int = 0) -> str:
     ],
 )
 def test_what_would_fill_the_memory_is_refused_before_it_is_read(start, piece, end, monkeypatch, tmp_path):
-    monkeypatch.setattr(submission.json, "loads", lambda _: pytest.fail("it was read"))
+    monkeypatch.setattr(learner_cells.json, "loads", lambda _: pytest.fail("it was read"))
     text = start + piece * (MAX_BYTES // 2 // len(piece)) + end
     with within(30), pytest.raises(NotJudgeable, match=r"more than \d+ are not read"):
         parse_notebook(text)

@@ -16,12 +16,12 @@ import pytest
 import yaml
 from nbclient import NotebookClient
 
-from attention_grading.cases import POINTS
-from attention_grading.course import read_course
-from attention_grading.normalise import normal_text, notebooks_in
-from attention_grading.preprocessors import show_outputs
-from attention_grading.release import generate, pin_readme
-from attention_lab.submission import GRADED_IDS, HAND_IN_ID, INSTRUCTOR_IDS, SOLUTION_ID
+from attention_grading.authoring.normalise import normal_text, notebooks_in
+from attention_grading.authoring.release import generate, pin_readme
+from attention_grading.course_file import read_course
+from attention_grading.judging.verdict import POINTS
+from attention_grading.notebooks.grade import show_outputs
+from attention_lab.notebook.learner_cells import GRADED_IDS, HAND_IN_ID, INSTRUCTOR_IDS, SOLUTION_ID
 from attention_lab.variants import VARIANTS
 
 ROOT = Path(__file__).parents[1]
@@ -224,7 +224,11 @@ def test_release_refuses_to_overwrite_work(tmp_path):
         subprocess.run([*git, *command], cwd=repository, check=True)
     notebook.write_text('{"work": "of hours"}\n')
     done = subprocess.run(
-        [sys.executable, "-m", "attention_grading.release"], cwd=repository, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "attention_grading.authoring.release"],
+        cwd=repository,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 1
     assert "release/a/a.ipynb" in done.stderr

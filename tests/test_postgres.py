@@ -17,8 +17,9 @@ import pytest
 import sqlalchemy
 from classes import InlineCrew, database, hand_in, make_course, rows, scores
 
-from attention_grading import cli, pipeline
-from attention_grading.demo import nbgrader
+from attention_grading import cli
+from attention_grading.authoring.course_root import nbgrader
+from attention_grading.classroom import task
 
 STEM = "03_sdpa_bidirectional"
 STUDENTS = {"ann": "all-right", "bob": "one-mistake", "cem": "blank", "dot": "syntax-error", "eve": "broken-file"}
@@ -82,7 +83,7 @@ def courses(server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[t
         for student, kind in STUDENTS.items():
             hand_in(folder, student, STEM, kind)
     yield postgres, sqlite
-    pipeline.close_session()
+    task.close_session()
 
 
 class Reader(threading.Thread):
@@ -115,7 +116,7 @@ class Reader(threading.Thread):
 
 def test_postgresql_holds_what_sqlite_holds_and_readers_see_whole_submissions(server, courses, monkeypatch):
     postgres, sqlite = courses
-    monkeypatch.setattr("attention_grading.grade.LocalPool", InlineCrew)
+    monkeypatch.setattr("attention_grading.classroom.command.LocalPool", InlineCrew)
     monkeypatch.chdir(postgres)
     reader = Reader(server)
     reader.start()
@@ -134,7 +135,7 @@ def test_postgresql_holds_what_sqlite_holds_and_readers_see_whole_submissions(se
 
 def test_graded_class_in_postgresql_goes_on_and_is_exported(server, courses, monkeypatch, capsys):
     postgres, _ = courses
-    monkeypatch.setattr("attention_grading.grade.LocalPool", InlineCrew)
+    monkeypatch.setattr("attention_grading.classroom.command.LocalPool", InlineCrew)
     monkeypatch.chdir(postgres)
     assert cli.main(["grade", "--verdict-only"]) == 0
     before = rows(server)

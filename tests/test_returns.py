@@ -14,12 +14,13 @@ import nbformat
 import pytest
 from nbgrader.api import Gradebook
 
-from attention_grading.cases import POINTS
+from attention_grading.authoring.course_root import nbgrader, prepare
+from attention_grading.authoring.demo_class import blank, one_mistake, right
 from attention_grading.cli import main
-from attention_grading.demo import blank, nbgrader, one_mistake, prepare, right
-from attention_grading.intake import intake
-from attention_grading.lms_sheets import SheetProblem, canvas_sheet, moodle_sheet, new_canvas_sheet
-from attention_grading.students import Roster, read_roster
+from attention_grading.judging.verdict import POINTS
+from attention_grading.lms.intake import intake
+from attention_grading.lms.roster import Roster, read_roster
+from attention_grading.lms.sheets import SheetProblem, canvas_sheet, moodle_sheet, new_canvas_sheet
 from attention_lab.variants import VARIANTS
 
 ROOT = Path(__file__).parents[1]

@@ -11,7 +11,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from attention_grading.demo import MISTAKES, STUDENTS
+from attention_grading.authoring.demo_class import MISTAKES, STUDENTS
 from attention_lab.variants import VARIANTS
 
 ROOT = Path(__file__).parents[1]
@@ -71,7 +71,7 @@ def test_feedback_and_release_show_no_hidden_code(course):
     for page in pages:
         text = page.read_text()
         assert "{{course}}" not in text, page  # nor any other placeholder
-        for hidden in ("HIDDEN TESTS", "attention_grading", "grading/src/attention_grading/cases"):
+        for hidden in ("HIDDEN TESTS", "attention_grading", "grading/src/attention_grading/judging"):
             where = text.replace("grading/src/attention_grading/reference.py", "")  # the public link to the reference
             where = where.replace('<span class="s2">"attention_grading.reference"', "")  # what a hostile learner wrote
             assert hidden not in where, (page, hidden)
@@ -84,7 +84,7 @@ def test_feedback_of_stock_configuration_would_leak(course, tmp_path):
 
 
 def test_canary_in_a_hidden_cell_reaches_neither_release_nor_feedback(tmp_path):
-    from attention_grading.demo import nbgrader, prepare
+    from attention_grading.authoring.course_root import nbgrader, prepare
 
     folder, stem, canary = tmp_path / "course", STEMS[0], "CANARY-7f3a"
     prepare(ROOT, folder)

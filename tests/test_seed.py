@@ -9,8 +9,8 @@ from threading import Barrier
 
 import pytest
 
-from attention_grading import seed
-from attention_grading.seed import SeedMissing, course_seed
+from attention_grading.judging import seed
+from attention_grading.judging.seed import SeedMissing, course_seed
 
 
 @pytest.mark.parametrize("failing", ["fsync", "link"])

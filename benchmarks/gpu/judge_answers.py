@@ -53,11 +53,12 @@ def judge_variant(variant_name: str, seeds: Sequence[str], device: str) -> Judge
     from confusion import record_errors
     from solutions import CORPUS
 
-    from attention_grading.cases import flat_calls, plan
-    from attention_grading.verdict import judge_outcomes, perform_here
-    from attention_grading.worker import provide_flash_attn
+    from attention_grading.execution.judge_worker import provide_flash_attn
+    from attention_grading.judging.cases import flat_calls, plan
+    from attention_grading.judging.in_kernel import perform_here
+    from attention_grading.judging.verdict import judge_outcomes
     from attention_lab.flash import flash_route
-    from attention_lab.loading import load
+    from attention_lab.notebook.run_cells import load
     from attention_lab.variants import get_variant
 
     begin, variant = time.perf_counter(), get_variant(variant_name)
@@ -82,8 +83,8 @@ def judge_in_a_session(variant_name: str, device: str) -> str:
     """Judge one right answer in a process apart; empty where it gets full marks, else what was said."""
     from solutions import CORPUS
 
-    from attention_grading.limits import Limits
-    from attention_grading.session import Session
+    from attention_grading.judging.session import Session
+    from attention_grading.sandbox.limits import Limits
 
     answer = next(answer for answer in CORPUS if answer.right and answer.variant == variant_name)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
@@ -104,7 +105,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=1, help="judge each answer on the inputs of so many seeds")
     parser.add_argument("--json", type=Path, help="write the results there too")
     options = parser.parse_args()
-    from attention_grading.cases import PUBLIC_SEED
+    from attention_grading.judging.seed import PUBLIC_SEED
     from attention_lab.variants import VARIANTS
 
     names = options.variant or list(VARIANTS)

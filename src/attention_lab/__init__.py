@@ -5,9 +5,9 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from attention_lab.packages import MissingPackage, missing_package
+from attention_lab.environment.packages import MissingPackage, missing_package
+from attention_lab.environment.welcome import welcome
 from attention_lab.variants import VARIANTS, Variant, get_variant
-from attention_lab.welcome import welcome
 
 # without torch, the kit still says what to do about it: `attention-lab doctor`, and __getattr__ below
 try:
@@ -16,14 +16,15 @@ except ImportError as error:
     _NO_TORCH: ImportError | None = error
 else:
     _NO_TORCH = None
-    from attention_lab.attention_map import attention_map
-    from attention_lab.checks import CheckFailed, check
+    from attention_lab.checks.case import CheckFailed
+    from attention_lab.checks.run import check
     from attention_lab.flash import flash_route
-    from attention_lab.hand_in import check_hand_in
     from attention_lab.inputs import SENTENCES, PackedBatch, PaddedBatch, pack, packed_batch, padded_batch, unpack
+    from attention_lab.maps.attention_map import attention_map
+    from attention_lab.notebook.hand_in import check_hand_in
 
 if TYPE_CHECKING:
-    from attention_lab.heatmaps import attention_heatmap, mask_heatmap
+    from attention_lab.maps.heatmaps import attention_heatmap, mask_heatmap
 
 __version__ = "0.1.0"
 
@@ -50,7 +51,7 @@ __all__ = [
 ]
 
 # matplotlib costs a second to import; whoever draws nothing does not pay for it
-_LAZY = {"attention_heatmap": "attention_lab.heatmaps", "mask_heatmap": "attention_lab.heatmaps"}
+_LAZY = {"attention_heatmap": "attention_lab.maps.heatmaps", "mask_heatmap": "attention_lab.maps.heatmaps"}
 
 
 def __getattr__(name: str) -> Any:

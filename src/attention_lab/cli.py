@@ -11,16 +11,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from attention_lab.doctor import doctor
-from attention_lab.packages import MissingPackage, explain
-from attention_lab.printable import printable
+from attention_lab.environment.doctor import doctor
+from attention_lab.environment.packages import MissingPackage, explain
+from attention_lab.environment.printable import printable
 from attention_lab.variants import VARIANTS, Variant, get_variant
 
 JUDGES = "attention_lab.judges"
 SECONDS = 60.0
 UNCONFINED = "The code in these files now runs unconfined, as your own account: check only files that you trust.\n"
 
-# A judge takes (variant, path) pairs and gives an object per pair: see attention_grading.self_check
+# A judge takes (variant, path) pairs and gives an object per pair: see attention_grading.judging.command
 Judge = Callable[[list[tuple[Variant, Path]]], Any]
 
 
@@ -83,7 +83,7 @@ def _variant_of(path: Path, named: str | None) -> Variant:
 def _visible_checks(variant: Variant, path: Path) -> bool:
     """Run the visible checks in a process of their own, so that an endless loop ends."""
     print(f"{printable(path)} ({variant.name})")
-    command = [sys.executable, "-m", "attention_lab.visible", variant.name, os.fspath(path)]
+    command = [sys.executable, "-m", "attention_lab.notebook.visible_checks", variant.name, os.fspath(path)]
     try:
         return subprocess.run(command, timeout=SECONDS, check=False).returncode == 0
     except subprocess.TimeoutExpired:

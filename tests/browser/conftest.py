@@ -12,7 +12,7 @@ from lab_page import SECONDS, LabPage, visiting
 from lab_server import LabServer
 from playwright.sync_api import Browser, expect, sync_playwright
 
-from attention_grading.demo import prepare
+from attention_grading.authoring.course_root import prepare
 
 ROOT = Path(__file__).parents[2]
 SHOTS = ROOT / "build" / "screenshots"  # for people to look at

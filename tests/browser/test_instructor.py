@@ -11,8 +11,8 @@ from lab_page import LabPage
 from lab_server import LabServer, lab_server
 from playwright.sync_api import FrameLocator, expect
 
-from attention_grading.demo import MISTAKES
-from attention_lab.submission import SOLUTION_ID
+from attention_grading.authoring.demo_class import MISTAKES
+from attention_lab.notebook.learner_cells import SOLUTION_ID
 
 pytestmark = pytest.mark.needs("chromium")
 

@@ -21,9 +21,9 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from attention_lab import flash
-from attention_lab.flash_stand_in import flash_attn_varlen_stand_in
-from attention_lab.flash_varlen_attn import adapt
+from attention_lab.flash import route as flash_route
+from attention_lab.flash.stand_in import flash_attn_varlen_stand_in
+from attention_lab.flash.varlen_attn import adapt
 from attention_lab.inputs import running_sum
 
 ROUTES = ("flash-attn", "varlen_attn", "stand-in")
@@ -438,9 +438,9 @@ def kernels() -> dict[str, Callable[..., Any] | str]:
     answers: dict[str, Callable[..., Any] | str] = {"stand-in": flash_attn_varlen_stand_in}
     if not torch.cuda.is_available():
         return answers | dict.fromkeys(ROUTES[:2], "needs a GPU")
-    flash_attn = flash.working(flash._flash_attn)
+    flash_attn = flash_route.working(flash_route._flash_attn)
     answers["flash-attn"] = flash_attn if callable(flash_attn) else f"does not run on this GPU: {flash_attn}"
-    varlen_attn = flash.working(flash._varlen_attn, signature=adapt)
+    varlen_attn = flash_route.working(flash_route._varlen_attn, signature=adapt)
     answers["varlen_attn"] = adapt(varlen_attn) if callable(varlen_attn) else f"not on this GPU: {varlen_attn}"
     return answers
 

@@ -39,10 +39,11 @@ def patches_builtins(p: Place) -> None:
 @submission("code", WRONG)
 def patches_the_kit(p: Place) -> None:
     p.solve(p.wrong).before(
-        "import attention_lab, attention_lab.checks as checks, attention_lab.calls as calls\n"
-        "for name in dir(checks):\n"
-        "    if callable(getattr(checks, name)): setattr(checks, name, lambda *a, **k: None)\n"
-        "calls._same = calls.failure_of = lambda *a: True\n"
+        "import sys, attention_lab, attention_lab.checks.calls as calls\n"
+        "for checks in [m for name, m in sys.modules.items() if name.startswith('attention_lab.checks.run') and m is not calls]:\n"
+        "    for name in dir(checks):\n"
+        "        if callable(getattr(checks, name)): setattr(checks, name, lambda *a, **k: None)\n"
+        "calls.is_same = calls.failure_of = lambda *a: True\n"
     )
 
 
@@ -64,7 +65,7 @@ def puts_a_judge_of_its_own_into_sys_modules(p: Place) -> None:
         "import sys, types\n"
         "fake = types.ModuleType('attention_grading')\n"
         "fake.judge = lambda *a, **k: 2.0\n"
-        "sys.modules['attention_grading'] = sys.modules['attention_grading.hidden_cell'] = fake\n"
+        "sys.modules['attention_grading'] = sys.modules['attention_grading.judging.in_kernel'] = fake\n"
     )
 
 

@@ -85,9 +85,9 @@ def reads_the_hidden_tests_and_the_reference(p: Place) -> None:
         f"open({str(source)!r}).read()",
         f"open({str(p.world.reference)!r}).read()",
         "__import__('attention_grading.reference').reference",
-        "__import__('attention_grading.cases').cases",
-        "__import__('importlib').import_module('attention_grading.mistakes')",
-        "__import__('inspect').getsource(__import__('attention_grading.verify').verify)",
+        "__import__('attention_grading.judging.cases').judging.cases",
+        "__import__('importlib').import_module('attention_grading.judging.diagnosis.explain')",
+        "__import__('inspect').getsource(__import__('attention_grading.judging.comparison').judging.comparison)",
         "__import__('importlib.metadata').metadata.files('attention-grading')[0].read_text()",
         "__import__('pkgutil').get_data('attention_grading', 'reference.py')",
     )

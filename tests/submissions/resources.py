@@ -189,11 +189,11 @@ def kills_itself_as_the_kernel_would(p: Place) -> None:
 ASKS = """
 import gc, io, json, os, sys
 def ask(kernel, arguments, tensors):
-    wire = sys.modules["attention_grading.wire"]
+    frames = sys.modules["attention_grading.execution.frames"]
     writer = next(x for x in gc.get_objects() if isinstance(x, io.BufferedWriter) and x.name > 2)
     reader = next(x for x in gc.get_objects() if isinstance(x, io.BufferedReader) and x.name > 2)
-    wire.send(writer, {"type": "kernel", "kernel": kernel, "arguments": arguments}, tensors)
-    return wire.receive(reader)
+    frames.send(writer, {"type": "kernel", "kernel": kernel, "arguments": arguments}, tensors)
+    return frames.receive(reader)
 """
 
 

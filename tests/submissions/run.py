@@ -28,8 +28,8 @@ import psutil
 from bs4 import BeautifulSoup
 
 import attention_grading
-from attention_grading.demo import prepare
-from attention_lab.submission import grade_id_of, source_of
+from attention_grading.authoring.course_root import prepare
+from attention_lab.notebook.learner_cells import grade_id_of, source_of
 from attention_lab.variants import VARIANTS
 from submissions import CATALOGUE, Entry, Place, World
 

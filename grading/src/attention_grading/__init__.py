@@ -14,7 +14,7 @@ __all__ = ["judge"]
 
 def __getattr__(name: str) -> Any:
     if name == "judge":
-        from attention_grading.hidden_cell import judge
+        from attention_grading.judging.in_kernel import judge
 
         return judge
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

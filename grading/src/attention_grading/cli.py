@@ -9,11 +9,11 @@ import sys
 # Module of each command, with ``add_options(parser)`` and ``run(options, parser)``. Only the one that is asked for is
 # imported: nbgrader and torch take seconds.
 COMMANDS = {
-    "judge": ("judge_command", "judge .py files or notebooks"),
-    "grade": ("grade", "autograde a class in parallel, in the course root"),
-    "intake": ("intake", "bring downloads from an LMS to where nbgrader wants them"),
-    "return": ("returns", "write points and feedback in the form that Canvas and Moodle import"),
-    "report": ("class_report", "how the class did, and what to teach again, on one page"),
+    "judge": ("judging.command", "judge .py files or notebooks"),
+    "grade": ("classroom.command", "autograde a class in parallel, in the course root"),
+    "intake": ("lms.intake_command", "bring downloads from an LMS to where nbgrader wants them"),
+    "return": ("lms.return_command", "write points and feedback in the form that Canvas and Moodle import"),
+    "report": ("report.command", "how the class did, and what to teach again, on one page"),
 }
 
 

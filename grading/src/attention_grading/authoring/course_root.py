@@ -1,0 +1,45 @@
+"""A course root of its own, for a demo, a release or a test: nbgrader runs there."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from attention_grading.judging.seed import PUBLIC_SEED
+
+DEMO_SECONDS = 10
+COPIED = ("source", "course.toml", "nbgrader_config.py")
+
+
+def prepare(course: Path, folder: Path) -> None:
+    """Wipe the folder and give it what a course root needs.
+
+    Raises:
+        ValueError: The folder holds the course itself.
+    """
+    if course.is_relative_to(folder):
+        raise ValueError(f"{folder} holds the course itself; the demo wipes its folder, so choose another")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for name in COPIED:
+        copy = shutil.copytree if (course / name).is_dir() else shutil.copy
+        copy(course / name, folder / name)
+    (folder / ".grading_seed").write_text(PUBLIC_SEED + "\n")  # so that everybody sees the same
+    with (folder / "nbgrader_config.py").open("a") as config:
+        config.write(f"\nc.JudgingRules.seconds = {DEMO_SECONDS}  # the demo has an endless loop in its class\n")
+
+
+def nbgrader(folder: Path, command: str, *options: str) -> None:
+    """Run an nbgrader command as an instructor would, in the course root; its log goes to ``nbgrader.log``.
+
+    Raises:
+        RuntimeError: The command failed; the message holds the end of its log.
+    """
+    run = [sys.executable, "-m", "nbgrader", command, *options]
+    done = subprocess.run(run, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    with (folder / "nbgrader.log").open("a") as log:
+        log.write(f"$ nbgrader {command} {' '.join(options)}\n{done.stdout}\n")
+    if done.returncode != 0:
+        raise RuntimeError(f"nbgrader {command} failed:\n{done.stdout[-3000:]}")

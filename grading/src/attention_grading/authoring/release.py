@@ -1,0 +1,106 @@
+"""``make release``: generate the six releases from ``source/`` into ``release/``.
+
+The only command that writes ``release/``. Where a notebook there differs from git's, somebody has worked in it: the
+command refuses and names it, unless forced.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from attention_grading.authoring.course_root import nbgrader, prepare
+from attention_grading.course_file import read_course
+from attention_lab.variants import VARIANTS
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write the releases; returns 0, or 1 where a changed notebook stood in the way."""
+    parser = argparse.ArgumentParser(prog="python -m attention_grading.authoring.release", description=__doc__)
+    parser.add_argument("--force", action="store_true", help="overwrite notebooks that differ from git's")
+    options = parser.parse_args(arguments)
+    course = Path.cwd()
+    changed = changed_notebooks(course)
+    if changed and not options.force:
+        print("These notebooks in release/ differ from git's; someone may have worked in them:", file=sys.stderr)
+        print("\n".join(f"  {name}" for name in changed), file=sys.stderr)
+        print("Move them elsewhere, or run `make release FORCE=1` to overwrite them.", file=sys.stderr)
+        return 1
+    with tempfile.TemporaryDirectory() as temporary:
+        for path in generate(course, Path(temporary) / "course"):
+            target = course / "release" / path.parent.name / path.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, target)
+            print(f"wrote {target.relative_to(course)}")
+    for path in pin_lessons(course):
+        print(f"wrote the course's address into {path.relative_to(course)}")
+    if pin_readme(course):
+        print("wrote the course's address into README.md")
+    return 0
+
+
+def generate(course: Path, folder: Path) -> list[Path]:
+    """Generate the six releases in a folder of their own; returns their paths."""
+    prepare(course, folder)
+    nbgrader(folder, "generate_assignment", "--assignment=*")
+    return [folder / "release" / variant.stem / f"{variant.stem}.ipynb" for variant in VARIANTS.values()]
+
+
+def pin_readme(course: Path) -> bool:
+    """Write the address of ``course.toml`` into the README's links to Colab; returns whether they held another."""
+    path = course / "README.md"
+    before = path.read_text(encoding="utf-8")
+    after = _COLAB.sub(read_course(course).colab, before)
+    if after != before:
+        path.write_text(after, encoding="utf-8")
+    return after != before
+
+
+# owner, name, blob, tag
+_COLAB = re.compile(r"https://colab\.research\.google\.com/github(?:/[^/\s)]+){4}/")
+
+
+def changed_notebooks(course: Path) -> list[str]:
+    """Notebooks in ``release/`` that differ from git's, new ones included; without git, all that are there."""
+    status = subprocess.run(
+        ["git", "status", "--porcelain", "--untracked-files=all", "--", "release"],
+        cwd=course,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if status.returncode != 0:
+        return [str(path.relative_to(course)) for path in sorted((course / "release").rglob("*.ipynb"))]
+    names = [line[3:].strip('"') for line in status.stdout.splitlines()]
+    return [name for name in names if name.endswith(".ipynb") and ".ipynb_checkpoints" not in name]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
+
+_ADDRESS = re.compile(r"attention-lab @ git\+https://[^\\\"\s]+")
+
+
+def pin_lessons(course: Path) -> list[Path]:
+    """Write the address of ``course.toml`` into the lessons.
+
+    Args:
+        course: The course root.
+
+    Returns:
+        The lessons that held another address.
+    """
+    kit = read_course(course).kit
+    changed = []
+    for path in sorted((course / "notebooks").glob("*.ipynb")):
+        before = path.read_text(encoding="utf-8")
+        after = _ADDRESS.sub(lambda _: kit, before)
+        if after != before:
+            path.write_text(after, encoding="utf-8")
+            changed.append(path)
+    return changed

@@ -1,0 +1,66 @@
+"""What students handed in: find it, and read it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from attention_grading.nbgrader_plugin.course import NbgraderCourse
+from attention_grading.nbgrader_plugin.student_folders import ANYBODY, student_folders
+from attention_grading.notebooks.grade import NotebookTask
+from attention_grading.notebooks.master import read_master
+from attention_lab.notebook.learner_cells import NotJudgeable, read_text
+
+
+@dataclass(frozen=True)
+class HandedIn:
+    """A submission's place.
+
+    Attributes:
+        student: Student's id.
+        assignment: Name of the assignment.
+        folder: ``submitted/STUDENT/ASSIGNMENT``.
+    """
+
+    student: str
+    assignment: str
+    folder: Path
+
+    def __str__(self) -> str:
+        return f"{self.student}, {self.assignment}"
+
+
+def find_handed_in(course: NbgraderCourse, assignment: str) -> Iterator[HandedIn]:
+    """All submissions of an assignment that hold a notebook, by student."""
+    pattern = re.compile(
+        course.coursedir.format_path(
+            course.coursedir.submitted_directory, "(?P<student>[^/]+)", re.escape(assignment), escape=True
+        )
+    )
+    excluded = set(course.coursedir.student_id_exclude.split(","))
+    for _, folder in student_folders(course.folder("submitted", ANYBODY, assignment)):
+        match = pattern.fullmatch(str(folder))
+        if match is None or match["student"] in excluded or match["student"].startswith("."):
+            continue
+        if any(folder.glob("*.ipynb")):
+            yield HandedIn(match["student"], assignment, folder)
+
+
+def read_tasks(course: NbgraderCourse, handed_in: HandedIn, notebooks: Iterable[Path]) -> list[NotebookTask]:
+    """Read a submission's notebooks.
+
+    Args:
+        course: The course.
+        handed_in: The submission.
+        notebooks: The files to read; what is wrong with one becomes its task's reason.
+    """
+    tasks = []
+    for path in notebooks:
+        master = read_master(course.folder("source", ".", handed_in.assignment), path.stem)
+        try:
+            tasks.append(NotebookTask(path.stem, master, read_text(path)))
+        except NotJudgeable as reason:
+            tasks.append(NotebookTask(path.stem, master, None, str(reason)))
+    return tasks

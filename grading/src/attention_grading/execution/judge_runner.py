@@ -1,0 +1,214 @@
+"""Run submissions in worker processes, each within its time, and bring their outcomes back."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, BinaryIO, Protocol
+
+from torch import Tensor
+
+from attention_grading.execution import codec, frames
+from attention_grading.sandbox.limits import Limits, memory_ceiling
+from attention_grading.sandbox.processes import Interrupted, Process, WarmServer, WorkerFailed, fresh_process, watched
+from attention_grading.text import plain
+from attention_lab.checks.calls import Call, Outcome, missing_outcome
+
+
+class KernelFactors(Protocol):
+    """What answers the kernel requests of one submission: true results, in marked calls times factors of its own.
+
+    Attributes:
+        marks: What was marked since the last ``begin``: each number of a true result with its factor.
+    """
+
+    marks: list[tuple[float, float]]
+
+    def begin(self, marked: bool, inputs: Iterable[Any] = ()) -> None:
+        """Start a new call."""
+
+    def __call__(self, kernel: str, arguments: dict[str, Any]) -> Tensor:
+        """A kernel's result."""
+
+
+@dataclass(frozen=True)
+class EncodedCalls:
+    """The calls of a plan, encoded once for many submissions.
+
+    Attributes:
+        calls: The calls.
+        frame: The same as bytes.
+        factors: Makes what answers a submission's kernel requests; one for each submission.
+    """
+
+    calls: tuple[Call, ...]
+    frame: bytes
+    factors: Callable[[], KernelFactors]
+
+    @classmethod
+    def of(cls, calls: Sequence[Call], factors: Callable[[], KernelFactors]) -> EncodedCalls:
+        """Encode calls."""
+        return cls(tuple(calls), codec.encode_calls(calls), factors)
+
+
+@dataclass
+class Run:
+    """What running one submission gave.
+
+    Attributes:
+        outcomes: One a call; calls that were not reached have a failure that says why.
+        notes: Cells that were skipped, and why.
+        found: Whether the function was defined.
+        ended: Why the run ended early, in words; empty where it did not.
+    """
+
+    outcomes: list[Outcome | None]
+    notes: list[str] = field(default_factory=list)
+    found: bool = False
+    ended: str = ""
+
+
+class Supervisor:
+    """Runs one submission at a time, in a child of a warm worker.
+
+    Args:
+        limits: What one submission may use.
+        confined: Whether each child confines itself before it runs anything.
+        device: ``"cpu"``, or ``"cuda"``: then every submission gets a fresh, unconfined process.
+        warm: Whether to fork from a warm process; by default where the platform can.
+    """
+
+    def __init__(self, limits: Limits, *, confined: bool, device: str = "cpu", warm: bool | None = None):
+        self._limits = limits
+        self._device = device
+        self.confined = confined
+        self._server = None
+        if (hasattr(os, "fork") and device == "cpu") if warm is None else warm:
+            self._server = WarmServer(_WORKER, limits if confined else None)
+        elif confined:
+            raise WorkerFailed(
+                f"code on the device {device}, or on a platform without fork, runs in a fresh process that cannot be "
+                "confined. For code that you trust, say --allow-unconfined "
+                "(c.JudgingRules.allow_unconfined = True in nbgrader_config.py)"
+            )
+
+    def __enter__(self) -> Supervisor:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Start the warm process, which tests its confinement.
+
+        Raises:
+            WorkerFailed: Confinement is not available here, or failed its self-test.
+        """
+        if self._server is not None:
+            self._server.start()
+
+    def close(self) -> None:
+        """End the warm process."""
+        if self._server is not None:
+            self._server.close()
+
+    def run(self, cells: Sequence[dict[str, str]], function: str, calls: EncodedCalls, name: str) -> Run:
+        """Run one submission.
+
+        Args:
+            cells: Objects with ``id`` and ``source``, in order.
+            function: Name of the function to judge.
+            calls: What to call it with.
+            name: ``__name__`` for the code.
+
+        Raises:
+            Interrupted: Something else than the submission ended the run.
+        """
+        self.start()
+        run = Run([None] * len(calls.calls))
+        try:
+            with self._process() as process, memory_ceiling(), watched(process, self._limits) as seen:
+                _converse(run, process, cells, function, calls, name)
+        except (WorkerFailed, OSError) as reason:  # the next try gets another process
+            raise Interrupted(f"the grader's own process for it ended: {reason}") from reason
+        if run.ended:
+            process.require_own_end(seen, self._limits)
+            run.ended = seen.hit or (process.how_it_ended(self._limits) if run.ended == _EARLY else run.ended)
+            run.outcomes = [outcome or missing_outcome(run.ended) for outcome in run.outcomes]
+        self._tell_the_memory_limit(run)
+        return run
+
+    def _tell_the_memory_limit(self, run: Run) -> None:
+        """PyTorch and Python say that memory is short, but not why."""
+        if not self.confined:
+            return
+        words = f" (a submission may use {self._limits.memory_bytes // 2**20} MB)"
+        for outcome in run.outcomes:
+            failure = outcome.failure if outcome is not None else None
+            if failure is not None and _OUT_OF_MEMORY.search(f"{failure.kind} {failure.text}"):
+                outcome.failure = replace(failure, text=failure.text + words)
+        run.notes = [note + words if _OUT_OF_MEMORY.search(note) else note for note in run.notes]
+
+    def _process(self) -> contextlib.AbstractContextManager[Process]:
+        return fresh_process(_WORKER, self._device) if self._server is None else self._server.child()
+
+
+# Tensors that one submission may send, all together: a right function sends a hundredth of it
+MAX_BYTES = 256 * 2**20
+_EARLY = "ended early"
+_WORKER = "attention_grading.execution.judge_worker"
+_OUT_OF_MEMORY = re.compile(r"MemoryError|not enough memory|[Cc]annot allocate memory|can't start new thread")
+
+
+def _converse(
+    run: Run, process: Process, cells: Sequence[dict[str, str]], function: str, calls: EncodedCalls, name: str
+) -> None:
+    """Send the submission, answer its kernel requests, and gather its outcomes until it ends."""
+    service = calls.factors()
+    current, room = -1, MAX_BYTES
+    try:
+        frames.send(process.writer, {"type": "submission", "cells": list(cells), "function": function, "name": name})
+        process.writer.write(calls.frame)
+        process.writer.flush()
+        while True:
+            header, tensors = frames.receive(process.reader, room)
+            room -= sum(tensor.nbytes for tensor in tensors.values())
+            kind = header.get("type")
+            if kind == "loaded":
+                run.notes = [plain(note, 500) for note in header.get("notes", [])][:50]
+                run.found = bool(header.get("found"))
+                if not run.found:
+                    return
+            elif kind == "call" and header["index"] == current + 1 < len(run.outcomes):
+                current += 1
+                asked = calls.calls[current]
+                service.begin(asked.setting == "marked", asked.arguments.values())
+            elif kind == "kernel" and current >= 0:
+                _answer(process.writer, service, header, tensors)
+            elif kind == "outcome" and header["index"] == current:
+                outcome = codec.outcome_of(header, tensors)
+                outcome.changed = codec.changed_arguments(calls.calls[current], tensors)
+                outcome.marks = tuple(service.marks)
+                run.outcomes[current] = outcome
+            elif kind == "done":
+                if None in run.outcomes:
+                    raise frames.BrokenFrame("it said that it was done, and was not")
+                return
+            else:
+                raise frames.BrokenFrame("an answer came that was not asked for")
+    except (EOFError, OSError):
+        run.ended = _EARLY
+    except Exception as error:  # whatever it sent, the judge goes on
+        run.ended = plain(f"sent the grader something that is no answer ({type(error).__name__}: {error})", 200)
+
+
+def _answer(writer: BinaryIO, service: KernelFactors, header: dict[str, Any], tensors: dict[str, Any]) -> None:
+    try:
+        result = service(header["kernel"], header["arguments"] | tensors)
+    except Exception as error:  # whatever the learner asked for, the judge goes on
+        frames.send(writer, {"type": "result", "refused": f"{type(error).__name__}: {error}"[:300]})
+    else:
+        frames.send(writer, {"type": "result"}, {"result": result})

@@ -1,0 +1,192 @@
+"""The process that runs learners' code. It imports neither the reference nor the judge.
+
+Started by its name with ``--serve FD`` it is warm: it has torch imported and forks a child for each submission.
+``--once`` judges a single submission over its own standard streams, for platforms without fork and for CUDA.
+Either way the learner's code gets its inputs as raw bytes and answers with raw bytes (see ``codec``).
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+import os
+import sys
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, BinaryIO
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from attention_grading.execution import codec, frames
+from attention_grading.execution.kernel_hooks import marked_kernels
+from attention_grading.sandbox.silence import silence
+from attention_lab import flash
+from attention_lab.checks.calls import Call, Outcome, failure_of, perform, quiet
+from attention_lab.notebook.run_cells import load
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Serve submissions until the judge goes away."""
+    parser = argparse.ArgumentParser(prog="python -m attention_grading.execution.judge_worker", description=__doc__)
+    mode = parser.add_mutually_exclusive_group(required=True)
+    mode.add_argument("--serve", type=int, metavar="FD", help="fork a child for each request on this socket")
+    mode.add_argument("--once", action="store_true", help="one submission, over standard input and output")
+    parser.add_argument("--limits", help="confine each child, within these limits (JSON, see limits.Limits)")
+    parser.add_argument("--device", default="cpu", help="where the learner's function runs (default: cpu)")
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    logging.disable(logging.CRITICAL)  # once, and not for each call
+    provide_flash_attn()
+    if options.once:
+        reader, writer = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+        silence()
+        torch.zeros(1, device=options.device)  # starting CUDA takes seconds
+        writer.write(b"ready\n")
+        writer.flush()
+        serve_submission(reader, writer, options.device)
+        return
+    from attention_grading.execution import warm  # needs a platform with fork
+
+    warm_up()
+    warm.serve(options.serve, partial(serve_submission, device="cpu"), options.limits)
+
+
+# ---- the warm process ------------------------------------------------------------------------------------------------
+
+
+def warm_up() -> None:
+    """Do once what every child would otherwise do itself, and stay single-threaded.
+
+    The first operation on the meta device alone imports for half a second.
+    """
+    for device in ("meta", "cpu"):
+        for dtype in (torch.float64, torch.float32, torch.bfloat16, torch.float16):
+            _touch_operations(torch.randn(2, 3, 4, 4, device=device).to(dtype))
+    x = torch.randn(2, 3, 4, 4, requires_grad=True)
+    x.softmax(-1).sum().backward()
+    with marked_kernels(lambda kernel, arguments: arguments["query"]), torch.no_grad():
+        F.scaled_dot_product_attention(x, x, x)
+    # the first message about an error, and one frame
+    perform(lambda **arguments: 1 / 0, Call({"q": x[0], "k": x[0], "v": x[0]}))
+    frames.encode({}, {"x": x})
+    _import_pyplot()
+
+
+def _import_pyplot() -> None:
+    """Learners' own cells draw. Matplotlib wants a folder that can be written to: a confined child has none."""
+    with quiet():
+        import matplotlib.pyplot
+
+        matplotlib.pyplot.switch_backend("agg")
+
+
+def _touch_operations(x: Tensor) -> None:
+    """Operations that learners use, each by itself."""
+    square = torch.ones(4, 4, dtype=torch.bool, device=x.device)
+    for operation in (
+        lambda: (square.tril(), square.triu(1), ~square, square & square, square[None, :, None]),
+        lambda: (x + x, x * 2, x / 2, x - x, x.exp(), x.amax(-1, keepdim=True), x.sum(-1), x.mean(-1)),
+        lambda: (x @ x, torch.einsum("abij,abjk->abik", x, x), torch.bmm(x[0], x[0])),
+        lambda: (x.softmax(-1), F.softmax(x, dim=-1, dtype=torch.float32)),
+        lambda: (x.masked_fill(square, 0.0), torch.where(square, x, x), x.clone().masked_fill_(square, 0.0)),
+        lambda: (x.transpose(1, 2).reshape(2, 4, 12), x.permute(0, 2, 1, 3).contiguous(), x.flatten(2), x.view(-1)),
+        lambda: (torch.zeros_like(x), torch.full((2,), 0.0, device=x.device), torch.arange(4, device=x.device)),
+        lambda: (torch.cat([x, x]), torch.stack([x, x]), x.chunk(2, -1), x.float(), x.to(torch.float32)),
+        lambda: (torch.nan_to_num(x), F.pad(x, (0, 1)), x.expand(2, 3, 4, 4)),
+        lambda: F.scaled_dot_product_attention(x, x, x),
+        lambda: F.scaled_dot_product_attention(x, x, x, attn_mask=square),
+        lambda: F.scaled_dot_product_attention(x, x, x, is_causal=True),
+    ):
+        with contextlib.suppress(RuntimeError, NotImplementedError):
+            operation()
+
+
+# ---- one submission --------------------------------------------------------------------------------------------------
+
+
+def serve_submission(reader: BinaryIO, writer: BinaryIO, device: str) -> None:
+    """Load one submission, perform the calls, and send the outcomes as they come."""
+    request, _ = frames.receive(reader)
+    header, tensors = frames.receive(reader)
+    calls = codec.decode_calls(header, tensors, device)
+    notes, function = load(request["cells"], request["function"], request["name"])
+    frames.send(writer, {"type": "loaded", "notes": notes, "found": callable(function)})
+    if not callable(function):
+        return
+
+    def service(kernel: str, arguments: dict[str, Any]) -> Tensor:
+        sent = {name: value for name, value in arguments.items() if isinstance(value, Tensor)}
+        plain = {name: value for name, value in arguments.items() if not isinstance(value, Tensor)}
+        frames.send(writer, {"type": "kernel", "kernel": kernel, "arguments": plain}, sent)
+        answer, result = frames.receive(reader)
+        if "refused" in answer:
+            raise RuntimeError(answer["refused"])
+        return result["result"].to(device)
+
+    for index, call in enumerate(calls):
+        frames.send(writer, {"type": "call", "index": index})
+        call = _Kept.of(call)
+        outcome = _perform(function, call, service)
+        try:
+            frame = frames.encode(*codec.outcome_frame(index, outcome, device, call.kept))
+        except Exception as error:  # an output that has no bytes to send, such as a sparse tensor
+            frame = frames.encode(*codec.outcome_frame(index, Outcome(failure=failure_of(error)), device))
+        writer.write(frame)
+        writer.flush()
+    frames.send(writer, {"type": "done"})
+
+
+@dataclass(frozen=True, eq=False)
+class _Kept(Call):
+    """A call that keeps the arguments that it is made with."""
+
+    kept: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, call: Call) -> _Kept:
+        return cls(call.arguments, call.form, call.layout, call.setting, call.cotangent)
+
+    def fresh_arguments(self) -> dict[str, Any]:
+        self.kept.update(super().fresh_arguments())
+        return dict(self.kept)
+
+
+def _perform(function: Any, call: Call, service: Any) -> Outcome:
+    try:
+        if call.setting in ("marked", "unmarked"):
+            _seed(call.arguments["q"].device)  # dropout, if any, is the same in both
+            with marked_kernels(service):
+                return perform(function, call)
+        return perform(function, call)
+    except (KeyboardInterrupt, GeneratorExit) as error:
+        return Outcome(failure=failure_of(error))
+
+
+def _seed(device: torch.device) -> None:
+    """``torch.manual_seed``, which formats a stack trace for every kind of device that is not there, where needed."""
+    if device.type == "cpu":
+        torch.default_generator.manual_seed(0)
+    else:
+        torch.manual_seed(0)
+
+
+def provide_flash_attn() -> None:
+    """Make ``import flash_attn`` work on any machine, as the contract promises.
+
+    Where the real package is not in use, its names lead to the course's own function. The forms that do not count
+    are there too: they give right numbers, and the judge sees that another kernel made them.
+    """
+    if flash.flash_route().name == "flash-attn":
+        return
+    from attention_grading.execution import flash_package
+
+    package, interface = flash_package.build()
+    sys.modules["flash_attn"] = package
+    sys.modules["flash_attn.flash_attn_interface"] = interface
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,385 @@
+"""The hidden cases: what ``values``, ``masking``, ``robustness`` and ``kernel`` ask, drawn from a seed.
+
+Every number comes from the seed and the case's name: one seed gives one set of cases, and no list of inputs can leak.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache, partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from attention_grading.judging import comparison, kernel_check
+from attention_grading.judging.draw import Draw, holes_mask, left_mask, right_mask
+from attention_lab.checks.calls import Call, Form, Layout, Outcome, Setting
+from attention_lab.checks.case import Case
+from attention_lab.checks.run import visible_cases
+from attention_lab.variants import VARIANTS
+
+# sizes that are no powers of two, so that swapped or rounded axes show
+ODD_SIZES = (3, 5, 6, 7, 9, 11, 13)
+ODD_HEAD_DIMS = (3, 5, 6, 10, 12, 20)
+FLASH_HEAD_DIMS = (8, 16, 24, 32, 40)
+
+
+@cache
+def plan(variant_name: str, seed: str) -> tuple[Case, ...]:
+    """All cases of a variant, the visible ones first, in the order of the checks.
+
+    Args:
+        variant_name: One of the six, such as ``eager_causal``.
+        seed: Any text; the same text gives the same cases.
+    """
+    variant = VARIANTS[variant_name]
+    draw = Draw(variant, seed)
+    hidden = _packed_cases(draw) if variant.packed else _padded_cases(draw)
+    return (*visible_cases(variant), *hidden, *_kernel_cases(draw))
+
+
+# ---- padded variants -------------------------------------------------------------------------------------------------
+
+
+def _padded_cases(draw: Draw) -> Iterator[Case]:
+    yield from _padded_values(draw)
+    yield from _padded_masking(draw)
+    yield from _padded_robustness(draw)
+
+
+def _padded_values(draw: Draw) -> Iterator[Case]:
+    values = partial(_compared, draw, "values", "which step comes first, and along which axis each works")
+    heads = draw.choose((2, 3, 5))
+    yield values("a small batch", lambda: [draw.padded(2, 7, 3, draw.choose(ODD_HEAD_DIMS))], form="positional")
+    yield values("other sizes", lambda: [draw.padded(3, draw.choose(ODD_SIZES), heads, draw.choose((4, 8, 9)))])
+    yield values("one token", lambda: [draw.padded(1, 1, 2, 5), draw.padded(3, 1, 2, 4)])
+    yield values("one head", lambda: [draw.padded(2, draw.choose(ODD_SIZES), 1, draw.choose(ODD_HEAD_DIMS))])
+    yield values(
+        "sizes that coincide",
+        lambda: [
+            draw.padded(4, 4, 3, 5),  # batch = seq
+            draw.padded(3, 7, 3, 4),  # batch = heads
+            draw.padded(2, 5, 5, 3),  # seq = heads
+            draw.padded(2, 6, 3, 6),  # seq = head_dim
+            draw.padded(2, 4, 4, 4),  # seq = heads = head_dim
+        ],
+    )
+    yield values(
+        "long sequences",
+        # past the sizes that buffers are made for: 64, 128, 256, 512, 1024
+        lambda: [draw.padded(2, draw.between(130, 160), 2, 8), draw.padded(1, draw.between(1030, 1060), 1, 4)],
+    )
+    large = "a row of large scores: subtract its maximum before exp, or let softmax do it"
+    yield _compared(
+        draw,
+        "values",
+        large,
+        "large scores",
+        lambda: [
+            draw.padded(2, 9, 2, 8, q_scale=40.0),
+            draw.padded(2, 9, 2, 8, q_scale=8.0, dtype=torch.float16),
+            draw.padded(2, 9, 2, 8, q_scale=8.0, dtype=torch.bfloat16),
+        ],
+    )
+    yield values("zero queries", lambda: [draw.padded(2, 6, 2, 7, q_scale=0.0)])
+    yield values(
+        "dtypes (fp64, fp16, bf16)",
+        lambda: [
+            draw.padded(2, 11, 3, 8, dtype=torch.float64),
+            draw.padded(4, 19, 5, 8, dtype=torch.float16),  # many numbers: one of them shows that bf16 was inside
+            draw.padded(2, 11, 3, 8, dtype=torch.bfloat16),
+        ],
+    )
+    for layout in ("sliced", "sequence first"):
+        yield values(f"non-contiguous inputs ({layout})", lambda: [draw.padded(2, 7, 3, 8)], layout=layout)
+    yield values("no mask argument", lambda: [draw.padded(2, 5, 2, 6)], form="without mask")
+    if draw.variant.kernel == "sdpa":
+        yield values("SDPA's MATH backend", lambda: [draw.padded(2, 7, 3, 8)], setting="math")
+
+
+def _padded_masking(draw: Draw) -> Iterator[Case]:
+    look = "where the mask enters: it takes keys away before the softmax, in every head and for every query"
+    masking = partial(_compared, draw, "masking", look)
+    both = "where padding and triangle come together: a key must be allowed by both"
+    yield masking("padding on the right", lambda: [draw.padded(3, 7, 2, 6, mask=right_mask([7, 4, 1], 7), junk=8)])
+    yield masking("padding on the left", lambda: [draw.padded(3, 7, 2, 6, mask=left_mask([7, 4, 2], 7), junk=8)])
+    yield masking("holes", lambda: [draw.padded(3, 9, 3, 5, mask=holes_mask(draw, 3, 9), junk=8)])
+    yield masking(
+        "a wholly padded sequence",
+        lambda: [
+            draw.padded(3, 6, 2, 8, mask=right_mask([4, 0, 6], 6), junk=8),
+            draw.padded(3, 6, 2, 8, mask=left_mask([0, 4, 5], 6), junk=8),
+        ],
+    )
+    yield masking("a mask that masks nothing", lambda: [draw.padded(2, 5, 3, 4, mask=right_mask([5, 5], 5))])
+    yield masking("one token", lambda: [draw.padded(2, 1, 2, 4, mask=right_mask([1, 1], 1))])
+    yield masking("a batch of one", lambda: [draw.padded(1, 8, 3, 4, mask=left_mask([5], 8), junk=8)])
+    yield masking(
+        "sizes that coincide",
+        lambda: [
+            draw.padded(5, 5, 3, 4, mask=holes_mask(draw, 5, 5), junk=8),  # batch = seq
+            draw.padded(3, 6, 3, 4, mask=left_mask([6, 3, 2], 6), junk=8),  # batch = heads
+            draw.padded(4, 4, 4, 4, mask=right_mask([4, 3, 2, 1], 4), junk=8),  # batch = seq = heads = head_dim
+        ],
+    )
+    yield masking(
+        "a long sequence",
+        lambda: [draw.padded(2, length, 2, 8, mask=holes_mask(draw, 2, length), junk=8) for length in (75, 270)],
+    )
+    strong = "how strongly a masked key is taken away: no score, however large, may bring it back"
+    yield _compared(
+        draw,
+        "masking",
+        strong,
+        "low scores at real keys, high ones at padding",
+        lambda: [
+            draw.lifted(2, 8, 2, left_mask([8, 5], 8)),
+            draw.lifted(2, 8, 2, holes_mask(draw, 2, 8)),
+        ],
+    )
+    yield masking(
+        "dtypes (fp64, fp16, bf16)",
+        lambda: [
+            draw.padded(2, 9, 3, 8, mask=mask, dtype=dtype, junk=6)
+            for dtype in (torch.float64, torch.float16, torch.bfloat16)
+            for mask in (left_mask([9, 5], 9), right_mask([9, 5], 9))
+        ],
+    )
+    for layout in ("sliced", "sequence first"):
+        yield masking(
+            f"non-contiguous inputs ({layout})",
+            lambda: [draw.padded(2, 7, 3, 8, mask=left_mask([7, 4], 7), junk=8)],
+            layout=layout,
+        )
+    yield masking(
+        "positional arguments", lambda: [draw.padded(2, 6, 2, 8, mask=holes_mask(draw, 2, 6))], form="positional"
+    )
+    if draw.variant.kernel == "sdpa":
+        yield _compared(
+            draw,
+            "masking",
+            both if draw.variant.causal else look,
+            "SDPA's MATH backend",
+            lambda: [draw.padded(2, 7, 3, 8, mask=left_mask([7, 4], 7), junk=8)],
+            setting="math",
+        )
+
+
+def _padded_robustness(draw: Draw) -> Iterator[Case]:
+    masks: dict[str, Callable[[], Tensor]] = {
+        "padding on the right": lambda: right_mask([6, 3], 6),
+        "padding on the left": lambda: left_mask([6, 3], 6),
+        "holes": lambda: holes_mask(draw, 2, 6),
+        "a wholly padded sequence": lambda: right_mask([0, 5], 6),
+    }
+    for name, mask in {"no mask": lambda: None, **masks}.items():
+        yield _gradients(
+            draw,
+            f"finite, with right gradients: {name}",
+            lambda mask=mask: [draw.padded(2, 6, 2, 5, mask=mask(), dtype=dtype) for dtype in FLOATS],
+        )
+    if draw.variant.kernel == "sdpa":
+        for name in ("padding on the left", "a wholly padded sequence"):
+            yield _gradients(
+                draw,
+                f"gradients under SDPA's MATH backend: {name}",
+                lambda name=name: [draw.padded(2, 6, 2, 8, mask=masks[name]())],
+                setting="math",
+            )
+    draw.reseed("memory")
+    first = draw.padded(2, 6, 2, 8, mask=right_mask([6, 4], 6))
+    yield _remembered(
+        draw,
+        [
+            first,
+            draw.padded(2, 6, 2, 8, mask=left_mask([3, 6], 6)),  # the same shape, other data
+            draw.padded(2, 6, 2, 8),
+            draw.padded(3, 9, 1, 4, mask=holes_mask(draw, 3, 9)),  # another shape
+            first,
+        ],
+    )
+    draw.reseed("inputs")
+    yield _unmodified(
+        Call(draw.padded(2, 5, 2, 6)),
+        Call(draw.padded(2, 5, 2, 6), "without mask"),
+        Call(draw.padded(2, 6, 3, 4, mask=left_mask([6, 2], 6), dtype=torch.float16)),
+        Call(draw.padded(1, 7, 2, 4, mask=holes_mask(draw, 1, 7), dtype=torch.bfloat16)),
+        Call(draw.padded(2, 6, 1, 4, mask=right_mask([0, 4], 6), dtype=torch.float64), layout="sliced"),
+    )
+    yield _devices([draw.padded(2, 5, 2, 6), draw.padded(2, 6, 3, 4, mask=right_mask([6, 2], 6))])
+
+
+# ---- packed variants -------------------------------------------------------------------------------------------------
+
+
+def _packed_cases(draw: Draw) -> Iterator[Case]:
+    yield from _packed_values(draw)
+    yield from _packed_masking(draw)
+    yield from _packed_robustness(draw)
+
+
+def _packed_values(draw: Draw) -> Iterator[Case]:
+    values = partial(_compared, draw, "values", "the shapes that the kernel wants, and what scales the scores")
+    yield values("one sequence in bf16", lambda: [draw.packed([11], 3, 16)])
+    # many numbers: one of them shows that bf16 was inside
+    yield values("one sequence in fp16", lambda: [draw.packed([40], 5, 16, dtype=torch.float16)])
+    yield values("other sizes", lambda: [draw.packed([draw.choose(ODD_SIZES)], 5, draw.choose(FLASH_HEAD_DIMS))])
+    yield values("one token", lambda: [draw.packed([1], 2, 8)])
+    yield values("one head", lambda: [draw.packed([draw.choose(ODD_SIZES)], 1, draw.choose(FLASH_HEAD_DIMS))])
+    yield values("sizes that coincide", lambda: [draw.packed([8], 8, 8), draw.packed([4], 4, 16)])
+    yield values(
+        "long sequences",
+        # past the sizes that max_seqlen is guessed at: 64, 128, 256, 512, 1024
+        lambda: [draw.packed([draw.between(130, 160)], 2, 16), draw.packed([draw.between(1030, 1060)], 1, 8)],
+    )
+    yield values("large scores", lambda: [draw.packed([9], 2, 8, q_scale=8.0, dtype=dtype) for dtype in HALVES])
+    yield values("zero queries", lambda: [draw.packed([6], 2, 8, q_scale=0.0)])
+    yield values("non-contiguous inputs", lambda: [draw.packed([7], 3, 8)], layout="sliced")
+    yield values("positional arguments", lambda: [draw.packed([6], 2, 24)], form="positional")
+
+
+def _packed_masking(draw: Draw) -> Iterator[Case]:
+    look = "cu_seqlens and max_seqlen: they tell the kernel where each sequence begins and ends"
+    masking = partial(_compared, draw, "masking", look)
+    yield masking("ragged sequences", lambda: [draw.packed([4, 9, 2, 6], 3, 16)])
+    yield masking("ragged sequences in fp16", lambda: [draw.packed([5, 3, 8], 2, 8, dtype=torch.float16)])
+    yield masking("equal lengths", lambda: [draw.packed([5, 5, 5], 2, 8)])
+    yield masking("sequences of one token", lambda: [draw.packed([1, 7, 1, 1], 2, 8)])
+    yield masking("a sequence of no tokens", lambda: [draw.packed([4, 0, 6], 2, 8), draw.packed([0, 5, 3, 0], 2, 8)])
+    lengths = [draw.between(17, 30), draw.between(66, 80), draw.between(20, 40)]
+    longer = [draw.between(7, 9), draw.between(530, 560)]
+    yield masking("long sequences", lambda: [draw.packed(lengths, 2, 16), draw.packed(longer, 1, 8)])
+    yield masking("sizes that coincide", lambda: [draw.packed([2, 1], 3, 8), draw.packed([3, 5], 8, 8)])
+    yield masking("non-contiguous inputs", lambda: [draw.packed([3, 7], 3, 8)], layout="sliced")
+    yield masking("positional arguments", lambda: [draw.packed([6, 2, 8], 2, 24)], form="positional")
+
+
+def _packed_robustness(draw: Draw) -> Iterator[Case]:
+    lengths = {"one sequence": [7], "ragged sequences": [3, 6, 1, 5], "a sequence of no tokens": [4, 0, 5]}
+    for name, sizes in lengths.items():
+        yield _gradients(
+            draw,
+            f"finite, with right gradients: {name}",
+            lambda sizes=sizes: [draw.packed(sizes, 2, 8, dtype=dtype) for dtype in HALVES],
+        )
+    draw.reseed("memory")
+    first = draw.packed([4, 8, 3], 2, 8)
+    others = [
+        draw.packed([7, 2, 6], 2, 8),  # the same total, other lengths
+        draw.packed([15], 2, 8),
+        draw.packed([2, 6], 3, 16, dtype=torch.float16),
+    ]
+    yield _remembered(draw, [first, *others, first])
+    draw.reseed("inputs")
+    yield _unmodified(
+        Call(draw.packed([5, 2], 2, 8)),
+        Call(draw.packed([3, 4], 2, 16, dtype=torch.float16), "positional"),
+        Call(draw.packed([6], 1, 8), layout="sliced"),
+    )
+    yield _devices([draw.packed([5, 2], 2, 8)])
+
+
+# ---- kernel ----------------------------------------------------------------------------------------------------------
+
+
+def _kernel_cases(draw: Draw) -> Iterator[Case]:
+    # a function may take another way for long sequences, in half precision, or where gradients are wanted
+    verdict = kernel_check.eager_kernel if draw.variant.kernel == "eager" else kernel_check.fused_kernel
+    for name, inputs in (_packed_kernel_inputs if draw.variant.packed else _padded_kernel_inputs)(draw).items():
+        draw.reseed(f"kernel/{name}")
+        arguments = inputs()
+        cotangent = draw.cotangent(arguments) if "gradients" in name else None
+        calls = tuple(Call(arguments, setting=setting, cotangent=cotangent) for setting in ("unmarked", "marked"))
+        # the first must run; where another does not, the check that asks for such inputs says so
+        must_run = name in ("no mask", "one sequence")
+        yield Case("kernel", name, calls, partial(verdict, draw.variant, name, calls, must_run=must_run))
+
+
+def _padded_kernel_inputs(draw: Draw) -> dict[str, Callable[[], dict[str, Any]]]:
+    return {
+        "no mask": lambda: draw.padded(2, 6, 3, 8),
+        "padding on the right": lambda: draw.padded(2, 6, 2, 8, mask=right_mask([6, 4], 6)),
+        "padding on the left": lambda: draw.padded(2, 6, 2, 8, mask=left_mask([6, 4], 6)),
+        "holes": lambda: draw.padded(1, 7, 1, 5, mask=holes_mask(draw, 1, 7)),
+        "a wholly padded sequence": lambda: draw.padded(3, 5, 2, 4, mask=left_mask([5, 0, 3], 5)),
+        "fp16": lambda: draw.padded(2, 6, 2, 8, mask=left_mask([6, 3], 6), dtype=torch.float16),
+        "bf16, no mask": lambda: draw.padded(2, 6, 2, 8, dtype=torch.bfloat16),
+        "a long sequence": lambda: draw.padded(1, draw.between(66, 80), 2, 8),
+        "gradients wanted": lambda: draw.padded(2, 5, 2, 8, mask=right_mask([5, 3], 5)),
+    }
+
+
+def _packed_kernel_inputs(draw: Draw) -> dict[str, Callable[[], dict[str, Any]]]:
+    return {
+        "one sequence": lambda: draw.packed([6], 3, 16),
+        "ragged sequences": lambda: draw.packed([3, 6, 1, 5], 2, 8),
+        "a sequence of no tokens, in fp16": lambda: draw.packed([4, 0, 5], 2, 8, dtype=torch.float16),
+        "long sequences": lambda: draw.packed([draw.between(66, 80), 9], 2, 8),
+        "gradients wanted": lambda: draw.packed([5, 3], 2, 8, dtype=torch.float16),
+    }
+
+
+# ---- building blocks -------------------------------------------------------------------------------------------------
+
+
+HALVES = (torch.float16, torch.bfloat16)
+FLOATS = (torch.float32, *HALVES)
+
+
+def _compared(
+    draw: Draw,
+    check: str,
+    hint: str,
+    name: str,
+    inputs: Callable[[], list[dict[str, Any]]],
+    *,
+    form: Form = "keyword",
+    layout: Layout = "contiguous",
+    setting: Setting = "plain",
+) -> Case:
+    """Outputs are compared with the reference, at every real token."""
+    draw.reseed(f"{check}/{name}")
+    calls = tuple(Call(arguments, form, layout, setting) for arguments in inputs())
+    return Case(check, name, calls, partial(comparison.values, draw.variant, name, hint, calls))
+
+
+def _gradients(draw: Draw, name: str, inputs: Callable[[], list[dict[str, Any]]], setting: Setting = "plain") -> Case:
+    """Output and gradients are finite, and the gradients of a loss over the real tokens are those of the reference."""
+    draw.reseed(name)
+    calls = tuple(Call(arguments, setting=setting, cotangent=draw.cotangent(arguments)) for arguments in inputs())
+    return Case("robustness", name, calls, partial(comparison.gradients, draw.variant, name, calls))
+
+
+def _remembered(draw: Draw, inputs: Sequence[dict[str, Any]]) -> Case:
+    name = "calls do not depend on earlier calls"
+    hint = (
+        "what your function keeps between calls, unless other checks find wrong numbers too: a cache must depend on "
+        "everything that its content depends on"
+    )
+    calls = tuple(Call(arguments) for arguments in inputs)
+    return Case("robustness", name, calls, partial(comparison.values, draw.variant, name, hint, calls))
+
+
+def _unmodified(*calls: Call) -> Case:
+    name = "inputs are not modified"
+    return Case("robustness", name, calls, partial(comparison.unmodified, name, calls))
+
+
+def _devices(inputs: Sequence[dict[str, Any]]) -> Case:
+    name = "any device"
+    calls = tuple(Call(arguments, setting="meta") for arguments in inputs)
+    return Case("robustness", name, calls, partial(comparison.devices, name, calls))
+
+
+def flat_calls(cases: Sequence[Case]) -> list[Call]:
+    """The calls of all cases, in order."""
+    return [call for case in cases for call in case.calls]
+
+
+def grouped(cases: Sequence[Case], outcomes: Sequence[Outcome]) -> Iterator[tuple[Case, Sequence[Outcome]]]:
+    """Each case with its own outcomes, out of the outcomes of ``flat_calls``."""
+    start = 0
+    for case in cases:
+        yield case, outcomes[start : start + len(case.calls)]
+        start += len(case.calls)

@@ -1,0 +1,342 @@
+"""Name a mistake by how a function fails, where no model of numbers in the bank explains it.
+
+An exception's text, a NaN's place, a gradient that does not come, an input that changed: each of these has causes that
+a learner can be told. A name is given only where the symptom leaves no doubt: better nothing than something wrong.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+
+from attention_grading.judging.comparison import expected_of, relative_error, tolerance
+from attention_grading.judging.diagnosis.models import Model
+from attention_grading.reference import visible_keys
+from attention_lab.checks.calls import Call, Failure, Outcome
+from attention_lab.checks.case import Case, CheckFailed
+from attention_lab.checks.words import NO_SUCH_GPU
+from attention_lab.variants import Variant
+
+Judged = tuple[Case, Sequence[Outcome], CheckFailed | None]
+Performed = tuple[Call, Outcome]
+
+SYMPTOM_SENTENCES: dict[str, str] = {
+    "returns-nothing": "the function ends without returning its output",
+    "returns-too-much": "more than the output is returned, such as the weights",
+    "heads-not-merged": "the output still has its heads apart: bring it back to the shape of q",
+    "dtype-changed": "the output does not have q's dtype: convert it back at the end",
+    "signature-changed": "the function does not take the arguments that the task names",
+    "undefined-name": "a name is used that nothing defines: a typo, or a variable that the notebook had earlier",
+    "mask-none-unhandled": "the mask is used without asking whether there is one",
+    "view-after-transpose": "view cannot follow a transpose: use reshape, or contiguous() first",
+    "constant-overflows": "the constant for masked scores does not fit q's dtype: ask torch.finfo(scores.dtype).min",
+    "dtypes-mixed": "tensors of different dtypes meet: those that you make or convert need q's dtype",
+    "mask-and-is-causal": "attn_mask and is_causal=True are given together: put the triangle into the mask",
+    "cuda-hard-coded": "the code asks for a GPU: put tensors on q.device, whatever it is",
+    "device-hard-coded": "a tensor is made on, or kept from, another device than q's: give it device=q.device",
+    "cu-seqlens-dtype": "cu_seqlens is no longer int32, which is what the kernel takes",
+    "single-precision-flash": "q, k and v are converted to a dtype that flash-attn does not take",
+    "heads-not-split": "q, k and v reach the kernel without their heads: [total_tokens, num_heads, head_dim] is wanted",
+    "batch-axis-added": "packed tokens have no batch axis: [total_tokens, num_heads, head_dim] is wanted",
+    "heads-before-tokens": "the heads come before the tokens: flash-attn wants them after, without a transpose",
+    "max-seqlen-too-small": "max_seqlen is smaller than the longest sequence",
+    "max-seqlen-type": "max_seqlen is no integer any more",
+    "cu-seqlens-wrong": "cu_seqlens does not hold the borders of the sequences any more",
+    "sizes-hard-coded": "it works for some sizes and fails for others: a size is written into the code, or kept from "
+    "an earlier call",
+    "inputs-modified": "an operation writes into the inputs: work on new tensors",
+    "gradient-cut": "the graph is cut: detach, no_grad, .data, numpy or a new tensor made from old numbers",
+    "gradient-bent": "the numbers are right and their gradients are not: something is hidden from autograd",
+    "empty-rows-nan": "a row that sees no key gives NaN: its softmax divides 0 by 0",
+    "empty-rows-nan-gradient": "a row that sees no key gives NaN gradients: the repair after the softmax hides the NaN "
+    "in the output alone",
+    "softmax-overflows": "exp overflows where scores are large: the row's maximum has to be subtracted first",
+    "stale-memory": "what is kept from an earlier call is used for another one that it does not belong to",
+    "random-output": "the same call gives other numbers each time: dropout, or another random step",
+    "weights-not-normalised": "each row of the output is the right one times a factor, as if its weights did not sum "
+    "to 1",
+    "precision-lost": "numbers are rounded more coarsely inside than q's dtype does",
+    "scale-other": "the scores are scaled by something else than 1/√head_dim",
+    "kernel-not-called": "the notebook's kernel is not called, in one case at least",
+    "kernel-unused": "the kernel is called, and its result has no or next to no effect on the output",
+    "kernel-in-part": "the output is not the kernel's result alone",
+    "fused-kernel": "a fused kernel computes what this notebook asks you to compute step by step",
+}
+
+
+def recognise_symptom(
+    variant: Variant, judged: Sequence[Judged], performed: Sequence[Performed], right_before: bool
+) -> str | None:
+    """Name the mistake behind a failed check by its symptom.
+
+    Args:
+        variant: One of the six.
+        judged: The check's cases, with their outcomes and problems.
+        performed: All calls that the function was asked for, with their outcomes.
+        right_before: Whether all earlier comparisons of outputs with the reference went well.
+
+    Returns:
+        The name and its meaning, or ``None``.
+    """
+    case, outcomes, problem = next(one for one in judged if one[2] is not None)
+    if case.check == "kernel":
+        name = _of_kernel(problem)
+    else:
+        failed = next((pair for pair in zip(case.calls, outcomes, strict=True) if _cannot_be_read(*pair)), None)
+        if failed is not None:
+            name = _of_unreadable(variant, *failed, performed)
+        else:
+            name = _of_outcome(variant, case, outcomes, problem, right_before) or _of_numbers(variant, performed)
+    return None if name is None else f"{name}: {SYMPTOM_SENTENCES[name]}"
+
+
+# ---- no numbers ------------------------------------------------------------------------------------------------------
+
+# What an exception's text says for certain, in the order of asking
+TEXTS: tuple[tuple[str, str], ...] = (
+    ("cuda-hard-coded", NO_SUCH_GPU),
+    ("cu-seqlens-dtype", r"cu_seqlens_\w must have dtype int32"),
+    ("single-precision-flash", r"fp16 and bf16 only|only support fp16 and bf16"),
+    ("heads-not-split", r"split hidden_dim into num_heads and head_dim first"),
+    ("batch-axis-added", r"packed tokens have no batch dimension"),
+    ("max-seqlen-too-small", r"silently leave tokens out"),
+    ("max-seqlen-type", r"max_seqlen_\w must be an integer"),
+    ("cu-seqlens-wrong", r"cu_seqlens_\w (must start at 0|must have shape|must be a tensor)"),
+    ("mask-and-is-causal", r"attn_mask should not be set when is_causal"),
+    ("view-after-transpose", r"view size is not compatible"),
+    ("constant-overflows", r"without overflow"),
+    ("dtypes-mixed", r"same dtype|scalar type|mat1 and mat2 must have the same|Expected .* dtype"),
+    ("inputs-modified", r"a leaf Variable that requires grad"),
+    ("gradient-cut", r"Can't call numpy\(\) on Tensor that requires grad"),
+)
+
+
+def _cannot_be_read(call: Call, outcome: Outcome) -> bool:
+    if call.setting == "meta":
+        return False
+    q = call.arguments["q"]
+    dtype = str(q.dtype).removeprefix("torch.")
+    return (
+        outcome.failure is not None
+        or outcome.returned != "tensor"
+        or outcome.shape != tuple(q.shape)
+        or outcome.dtype != dtype
+    )
+
+
+def _of_unreadable(variant: Variant, call: Call, outcome: Outcome, performed: Sequence[Performed]) -> str | None:
+    if outcome.failure is not None:
+        return _of_failure(variant, call, outcome.failure, performed) or _of_sizes(variant, performed)
+    if outcome.returned != "tensor":
+        if outcome.returned == "None":
+            return "returns-nothing"
+        return "returns-too-much" if outcome.returned.startswith("tuple") else None
+    q = call.arguments["q"]
+    if outcome.shape != tuple(q.shape):
+        apart = len(outcome.shape or ()) == q.dim() + 1 and outcome.shape[-1] == call.arguments["head_dim"]
+        return "heads-not-merged" if apart else None
+    return "dtype-changed"
+
+
+def _of_failure(variant: Variant, call: Call, failure: Failure, performed: Sequence[Performed]) -> str | None:
+    text, arguments = failure.text, call.arguments
+    if any(_is_about_signature(variant, outcome.failure) for _, outcome in performed):
+        return "signature-changed"
+    if failure.kind == "NameError":
+        return "undefined-name"
+    if "mask" in arguments and arguments["mask"] is None and "NoneType" in text:
+        return "mask-none-unhandled"
+    ends = re.search(r"cu_seqlens_\w ends at (\d+), but \w has (\d+) tokens", text)
+    if ends is not None:
+        heads_first = int(ends[1]) == arguments["q"].shape[0] and int(ends[2]) == arguments["num_heads"]
+        return "heads-before-tokens" if heads_first else "cu-seqlens-wrong"
+    return next((name for name, pattern in TEXTS if re.search(pattern, text)), None)
+
+
+def _is_about_signature(variant: Variant, failure: Failure | None) -> bool:
+    return failure is not None and failure.kind == "TypeError" and failure.text.startswith(f"{variant.function_name}()")
+
+
+def _of_sizes(variant: Variant, performed: Sequence[Performed]) -> str | None:
+    """Plain calls that differ in nothing but their sizes: some give numbers and some an error."""
+    alike = [
+        outcome
+        for call, outcome in performed
+        if (call.form, call.layout, call.setting, call.cotangent) == ("keyword", "contiguous", "plain", None)
+        and call.arguments.get("mask") is None
+        and call.arguments["q"].dtype in (torch.float32, torch.bfloat16)
+        and not (variant.packed and 0 in call.arguments["cu_seqlens"].diff())
+    ]
+    failed = [outcome.failure is not None for outcome in alike]
+    return "sizes-hard-coded" if any(failed) and not all(failed) else None
+
+
+# ---- numbers of the wrong kind ---------------------------------------------------------------------------------------
+
+
+def _of_outcome(
+    variant: Variant, case: Case, outcomes: Sequence[Outcome], problem: CheckFailed, right_before: bool
+) -> str | None:
+    pairs = list(zip(case.calls, outcomes, strict=True))
+    if any(call.setting == "meta" for call in case.calls):
+        return "device-hard-coded"
+    if "modified its input" in problem.problem:
+        return "inputs-modified"
+    if "no gradient flows" in problem.problem:
+        return "gradient-cut"
+    if "not finite" in problem.problem:
+        return _of_nan(variant, pairs)
+    if "gradient" in problem.problem and right_before and all(_is_right(variant, *pair) for pair in pairs):
+        return "gradient-bent"
+    if case.name.startswith("calls do not depend") and right_before and _is_right(variant, *pairs[0]):
+        return "stale-memory"
+    return None
+
+
+def _of_nan(variant: Variant, pairs: Sequence[Performed]) -> str | None:
+    where = [(call, ~torch.isfinite(outcome.output).all(-1)) for call, outcome in pairs if outcome.output is not None]
+    if any(bool(bad.any()) for _, bad in where):
+        empty = all(bool((~bad | ~visible_keys(variant, call.arguments).any(-1)).all()) for call, bad in where)
+        if empty:
+            return "empty-rows-nan"
+        overflowing = all(_may_overflow(variant, call) for call, bad in where if bool(bad.any()))
+        return "softmax-overflows" if overflowing else None
+    for call, outcome in pairs:
+        if any(g is not None and not bool(torch.isfinite(g).all()) for g in outcome.gradients.values()) and bool(
+            visible_keys(variant, call.arguments).any(-1).all()
+        ):
+            return None  # NaN gradients without an empty row have another cause
+    return "empty-rows-nan-gradient"
+
+
+def _may_overflow(variant: Variant, call: Call) -> bool:
+    """Whether exp of the scores themselves leaves the dtype's range."""
+    return expected_of(variant, call).largest_score > 0.9 * math.log(torch.finfo(call.arguments["q"].dtype).max)
+
+
+def _is_right(variant: Variant, call: Call, outcome: Outcome) -> bool:
+    expected = expected_of(variant, call)
+    error = relative_error(outcome.output, expected.output)[expected.read]
+    return bool((error <= tolerance(variant, call)).all())
+
+
+# ---- wrong numbers ---------------------------------------------------------------------------------------------------
+
+
+def _of_numbers(variant: Variant, performed: Sequence[Performed]) -> str | None:
+    """A mistake of numbers shows in every plain call without a mask that can show it, and must explain them all."""
+    if any(_cannot_be_read(*pair) or pair[1].changed for pair in performed):
+        return None  # whoever writes into the inputs has numbers of any kind
+    pairs = [pair for pair in performed if pair[0].setting in ("plain", "math") and pair[1].output is not None]
+    if any(not bool(torch.isfinite(outcome.output).all()) for _, outcome in pairs):
+        return None
+    if _is_random(variant, pairs):
+        return "random-output"
+    pairs = [pair for pair in pairs if _is_telling(variant, pair[0])]
+    if not pairs or any(_is_right(variant, *pair) for pair in pairs):
+        return None
+    for name, explains in (("weights-not-normalised", _is_scaled_rows), ("precision-lost", _is_coarse)):
+        if all(explains(variant, *pair) for pair in pairs):
+            return name
+    return "scale-other" if _is_scaled_otherwise(variant, pairs) else None
+
+
+def _is_telling(variant: Variant, call: Call) -> bool:
+    """Whether a call is neither tiny nor extreme, so that any mistake that is everywhere shows in it."""
+    q, head_dim = call.arguments["q"], call.arguments["head_dim"]
+    return (
+        call.arguments.get("mask") is None
+        and q.dtype in (torch.float32, torch.bfloat16 if variant.packed else torch.float32)
+        and 3 <= q.shape[-2] <= 40
+        and head_dim >= 3
+        and 2.0 < expected_of(variant, call).largest_score < 30.0
+    )
+
+
+def _is_random(variant: Variant, pairs: Sequence[Performed]) -> bool:
+    """Whether calls with the very same arguments differ, each from each."""
+    same: dict[int, list[Performed]] = {}
+    for call, outcome in pairs:
+        same.setdefault(id(call.arguments["q"]), []).append((call, outcome))
+    repeated = [
+        group
+        for group in same.values()
+        if len(group) > 1 and all(call.arguments is group[0][0].arguments for call, _ in group)
+    ]
+    return bool(repeated) and all(_differ(variant, *a, *b) for group in repeated for a, b in _two_of(group))
+
+
+def _two_of(group: Sequence[Performed]) -> Iterator[tuple[Performed, Performed]]:
+    return ((a, b) for index, a in enumerate(group) for b in group[:index])
+
+
+def _differ(variant: Variant, call: Call, one: Outcome, _: Call, other: Outcome) -> bool:
+    read = expected_of(variant, call).read
+    return bool((relative_error(one.output, other.output.double())[read] > tolerance(variant, call)).any())
+
+
+def _is_scaled_rows(variant: Variant, call: Call, outcome: Outcome) -> bool:
+    """Each row of each head is the right one times one positive factor; head_dim has to leave no chance."""
+    head_dim = call.arguments["head_dim"]
+    expected = expected_of(variant, call)
+    got, right = (x[expected.read].double().unflatten(-1, (-1, head_dim)) for x in (outcome.output, expected.output))
+    factor = (got * right).sum(-1, keepdim=True) / (right * right).sum(-1, keepdim=True).clamp_min(1e-30)
+    error = relative_error(got, factor * right)
+    return bool((error <= tolerance(variant, call) * factor.abs().clamp_min(1.0)).all()) and bool((factor > 0).all())
+
+
+def _is_coarse(variant: Variant, call: Call, outcome: Outcome) -> bool:
+    """Off by no more than bf16 would be, where the dtype is finer; many numbers are off, and in both directions."""
+    if call.arguments["q"].dtype == torch.bfloat16:
+        return False
+    expected = expected_of(variant, call)
+    error = relative_error(outcome.output, expected.output)[expected.read]
+    allowed = torch.finfo(torch.bfloat16).eps * (3.0 + expected.largest_score)
+    difference = (outcome.output.double() - expected.output)[expected.read]
+    off = difference[error > tolerance(variant, call)]
+    many = len(off) > 0.2 * difference.numel()
+    return many and bool((error <= allowed).all()) and 0.2 < float((off > 0).double().mean()) < 0.8
+
+
+# Factors that are tried first; the best is then refined
+_COARSE = [2.0 ** (step / 2) for step in range(-16, 17)]
+_FITTED_CALLS = 6
+
+
+def _is_scaled_otherwise(variant: Variant, pairs: Sequence[Performed]) -> bool:
+    """Whether some factor on the scores, its own for each call, explains calls of several sizes."""
+    chosen: dict[int, Performed] = {}
+    for call, outcome in pairs:
+        chosen.setdefault(call.arguments["head_dim"], (call, outcome))
+    return len(chosen) >= 3 and all(_fits_some_scale(variant, *pair) for pair in list(chosen.values())[:_FITTED_CALLS])
+
+
+def _fits_some_scale(variant: Variant, call: Call, outcome: Outcome) -> bool:
+    def error(factor: float) -> float:
+        model = Model("", scale=lambda head_dim, hidden_dim, seq: factor * head_dim**-0.5)
+        output, _ = model.output(variant, call.arguments)
+        return float(relative_error(outcome.output, output).max())
+
+    best = _minimum(error, _COARSE)
+    for width in (0.5, 0.1, 0.02, 0.004, 0.0008, 0.00016, 0.00003):
+        best = _minimum(error, [best * 2.0 ** (width * step / 5) for step in range(-5, 6)])
+    return error(best) <= 4 * tolerance(variant, call)
+
+
+def _minimum(function: Callable[[float], float], candidates: Sequence[float]) -> float:
+    return min(candidates, key=function)
+
+
+def _of_kernel(problem: CheckFailed) -> str | None:
+    for name, words in (
+        ("fused-kernel", "comes from a fused"),
+        ("kernel-not-called", "never called"),
+        ("kernel-unused", "next to no effect"),
+        ("kernel-in-part", "not its result alone"),
+    ):
+        if words in problem.problem or words in problem.detail:
+            return name
+    return None

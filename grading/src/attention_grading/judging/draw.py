@@ -1,0 +1,134 @@
+"""Inputs drawn from a seed: shapes, masks, scales, and junk where nothing must look."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from attention_lab.inputs import running_sum
+from attention_lab.variants import Variant
+
+
+class Draw:
+    """Draws the inputs of one variant's cases from a seed.
+
+    Args:
+        variant: One of the six.
+        seed: Any text.
+    """
+
+    def __init__(self, variant: Variant, seed: str):
+        self.variant = variant
+        self._seed = seed
+        self.reseed("")
+
+    def reseed(self, name: str) -> None:
+        """Start the random numbers of one case."""
+        digest = hashlib.sha256(f"{self._seed}/{self.variant.name}/{name}".encode()).digest()
+        self.generator = torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
+
+    def choose(self, options: Sequence[int]) -> int:
+        """One of the options."""
+        return options[int(torch.randint(len(options), (), generator=self.generator))]
+
+    def between(self, low: int, high: int) -> int:
+        """An integer from low to high, both included."""
+        return int(torch.randint(low, high + 1, (), generator=self.generator))
+
+    def normal(self, *shape: int) -> Tensor:
+        """Standard normal numbers, float32."""
+        return torch.randn(*shape, generator=self.generator)
+
+    def padded(
+        self,
+        batch: int,
+        seq: int,
+        num_heads: int,
+        head_dim: int,
+        *,
+        mask: Tensor | None = None,
+        dtype: torch.dtype = torch.float32,
+        q_scale: float = 1.0,
+        junk: float = 0.0,
+    ) -> dict[str, Any]:
+        """Arguments of a padded variant.
+
+        Args:
+            batch: Number of sequences.
+            seq: Their padded length.
+            num_heads: Number of heads.
+            head_dim: Size of one head.
+            mask: bool ``[batch, seq]`` or ``None``.
+            dtype: Of q, k and v.
+            q_scale: Standard deviation of the queries; the scores grow with it.
+            junk: Size of the keys and values at padding, which nobody may see.
+        """
+        width = num_heads * head_dim
+        q, k, v = (self.normal(batch, seq, width) for _ in range(3))
+        q = q * q_scale
+        if mask is not None and junk:
+            hidden = ~mask[..., None]
+            k, v = torch.where(hidden, junk * k, k), torch.where(hidden, junk * (1 + v.abs()), v)
+        qkv = {name: x.to(dtype) for name, x in zip("qkv", (q, k, v), strict=True)}
+        return qkv | {"num_heads": num_heads, "head_dim": head_dim, "mask": mask}
+
+    def lifted(self, batch: int, seq: int, num_heads: int, mask: Tensor) -> dict[str, Any]:
+        """Arguments of a padded variant whose scores are about -8192 at real keys and 8192 at padding.
+
+        So much lets a constant of -1000 show, and an added one of -10000. A filled-in -10000, which is what fits all
+        dtypes, is beyond any score that a model would give, and is let pass. All scores are exact in float32, whether
+        they are scaled before or after the product, so that a right function is as good here as elsewhere: head_dim is
+        4, and q and k are multiples of 1/4 besides a constant part, to which the rest is orthogonal.
+        """
+        arguments = self.padded(batch, seq, num_heads, 4, mask=mask, junk=4.0)
+        strength = 64.0  # its square times head_dim over sqrt(head_dim) is 2^13
+        for name, sign in (("q", torch.ones(())), ("k", torch.where(mask[..., None], -1.0, 1.0))):
+            half = (4 * self.normal(batch, seq, num_heads, 2)).round() / 4
+            arguments[name] = torch.cat([half, -half], dim=-1).flatten(2) + sign * strength
+        return arguments
+
+    def packed(
+        self,
+        lengths: Sequence[int],
+        num_heads: int,
+        head_dim: int,
+        *,
+        dtype: torch.dtype = torch.bfloat16,
+        q_scale: float = 1.0,
+    ) -> dict[str, Any]:
+        """Arguments of a packed variant; ``lengths`` are those of the sequences."""
+        q, k, v = (self.normal(sum(lengths), num_heads * head_dim) for _ in range(3))
+        qkv = {name: x.to(dtype) for name, x in zip("qkv", (q * q_scale, k, v), strict=True)}
+        return qkv | {
+            "num_heads": num_heads,
+            "head_dim": head_dim,
+            "cu_seqlens": running_sum(lengths),
+            "max_seqlen": max(lengths),
+        }
+
+    def cotangent(self, arguments: dict[str, Any]) -> Tensor:
+        """Gradient of a loss over the real tokens: random there, zero at padding."""
+        cotangent = self.normal(*arguments["q"].shape)
+        mask = arguments.get("mask")
+        return cotangent if mask is None else cotangent * mask[..., None]
+
+
+def right_mask(lengths: Sequence[int], seq: int) -> Tensor:
+    """Real tokens first: bool ``[batch, seq]``."""
+    return torch.arange(seq)[None, :] < torch.tensor(lengths)[:, None]
+
+
+def left_mask(lengths: Sequence[int], seq: int) -> Tensor:
+    """Real tokens last: bool ``[batch, seq]``."""
+    return right_mask(lengths, seq).flip(1)
+
+
+def holes_mask(draw: Draw, batch: int, seq: int) -> Tensor:
+    """Real tokens anywhere, at least one a sequence and at least one hole between two of them."""
+    mask = torch.rand(batch, seq, generator=draw.generator) > 0.4
+    mask[:, 0], mask[:, 1], mask[:, -1] = True, False, True
+    return mask

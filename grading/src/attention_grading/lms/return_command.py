@@ -1,0 +1,264 @@
+"""``attention-grading return``: points and feedback in the form that Canvas and Moodle import."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import re
+import sys
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import nbformat
+from nbgrader.coursedir import CourseDirectory
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from attention_grading.course_file import CourseProblem
+from attention_grading.files import keep_aside
+from attention_grading.lms.candidates import Candidate, counted
+from attention_grading.lms.feedback_notebook import feedback_notebook
+from attention_grading.lms.roster import Roster, read_roster
+from attention_grading.lms.sheets import Sheet, SheetProblem, canvas_sheet, known_as, moodle_sheet, new_canvas_sheet
+from attention_grading.nbgrader_plugin.configuration import course_folder, open_course
+from attention_grading.nbgrader_plugin.gradebook_reader import ClassMarks, Mark, read_marks
+from attention_grading.text import id_problem, plain
+
+DESCRIPTION = """\
+Write what goes back to Canvas or Moodle: returned/ASSIGNMENT/grades.csv and feedback.zip, in the form that it imports.
+Late penalties are in the points. Who handed in nothing keeps what the platform has (--missing-zero: 0, where it has
+nothing). Nothing is overwritten: an older file is kept under a numbered name. Exit code: 0 when all is there, 1 when
+something is left to look at, 2 for wrong usage. docs/lms.md says what to click.
+"""
+# Canvas shows a returned file under the name of the one that was handed in
+_NOTEBOOK = re.compile(r"\.(?:ipynb|json|txt)$", re.IGNORECASE)
+_MOODLE_FOLDER = re.compile(r"(?P<name>.+?)_(?P<number>\d+)_assignsubmission_")
+
+
+@dataclass
+class Returned:
+    """What was written for one assignment.
+
+    Attributes:
+        assignment: Its name.
+        graded: Submissions with points in the gradebook.
+        points: Of them, how many are in the sheet.
+        feedback: Of them, how many have their feedback in the archive.
+        problems: What an instructor has to look at.
+    """
+
+    assignment: str
+    graded: int = 0
+    points: int = 0
+    feedback: int = 0
+    problems: list[str] = field(default_factory=list)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Give the sub-command its options."""
+    parser.description = DESCRIPTION
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("assignments", metavar="ASSIGNMENT", nargs="*", help="by default all that have been graded")
+    parser.add_argument("--lms", choices=("canvas", "moodle"), required=True)
+    parser.add_argument(
+        "--gradebook",
+        metavar="CSV",
+        type=Path,
+        help="what it exports: Canvas's gradebook, or Moodle's grading worksheet of one assignment",
+    )
+    parser.add_argument(
+        "--download",
+        metavar="ZIP_OR_FOLDER",
+        type=Path,
+        action="append",
+        default=[],
+        help="what intake took: Canvas takes feedback only under the names that it gave",
+    )
+    parser.add_argument("--roster", metavar="CSV", type=Path, action="append", default=[], help="as for intake")
+    parser.add_argument("--column", metavar="NAME", help="the points' column, where its name does not tell")
+    parser.add_argument("--scale", action="store_true", help="bring the points to what the platform gives for it")
+    parser.add_argument("--missing-zero", action="store_true", help="0 for who handed in nothing")
+    parser.add_argument("--into", metavar="FOLDER", type=Path, default=Path("returned"), help="default: %(default)s")
+
+
+def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    """Run the command; returns its exit code."""
+    files = [*options.roster, *options.download, *([options.gradebook] if options.gradebook else [])]
+    if missing := [path for path in files if not path.exists()]:
+        parser.error(f"there is no {', '.join(map(str, missing))}")
+    if options.lms == "moodle" and options.gradebook and len(options.assignments) != 1:
+        parser.error("a grading worksheet of Moodle's is of one assignment: name it")
+    if options.column and len(options.assignments) != 1:
+        parser.error("--column is of one assignment: name it")
+    try:
+        coursedir = open_course(Path.cwd())
+        marks = read_marks(coursedir, options.assignments)
+        # with --column, Moodle's worksheet is in a language whose other columns are not known
+        is_roster = options.gradebook is not None and (options.lms == "canvas" or options.column is None)
+        roster = read_roster([*options.roster, *([options.gradebook] if is_roster else [])])
+        names = counted(options.download, roster, options.lms) if options.download else {}
+        done = [_return(assignment, coursedir, marks, roster, names, options) for assignment in marks.marks]
+    except (CourseProblem, SheetProblem, ValueError) as reason:
+        print(f"attention-grading: {reason}", file=sys.stderr)
+        return 2
+    console = Console(highlight=False)
+    for one in done:
+        for problem in one.problems:
+            console.print(f"[yellow]look at[/yellow] {one.assignment}: {escape(plain(problem, 500))}")
+    console.print(_table(done))
+    console.print(f"written to {options.into}; docs/lms.md says what to do with it")
+    return 1 if any(one.problems for one in done) else 0
+
+
+def _table(done: Sequence[Returned]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title="what goes back", title_justify="left")
+    table.add_column("assignment")
+    for name in ("graded", "with points", "with feedback"):
+        table.add_column(name, justify="right")
+    for one in done:
+        table.add_row(one.assignment, str(one.graded), str(one.points), str(one.feedback))
+    return table
+
+
+def _return(
+    assignment: str,
+    coursedir: CourseDirectory,
+    marks: ClassMarks,
+    roster: Roster,
+    names: Mapping[tuple[str, str], Candidate],
+    options: argparse.Namespace,
+) -> Returned:
+    """Write what goes back for one assignment.
+
+    Raises:
+        SheetProblem: The platform's export cannot be filled in.
+    """
+    graded = marks.marks[assignment]
+    max_score = marks.max_scores[assignment]
+    done = Returned(assignment, len(graded))
+    odd = {student: problem for student in graded if (problem := id_problem(student))}
+    graded = {student: mark for student, mark in graded.items() if student not in odd}
+    done.problems += [
+        f"{student!r} gets nothing back: the id {problem}. Rename the folder in submitted, and grade it again"
+        for student, problem in sorted(odd.items())
+    ]
+    sheet = _sheet(assignment, sorted(graded), max_score, options)
+    if sheet is None:
+        done.problems.append("no grades.csv: --gradebook with Moodle's grading worksheet is what points go into")
+    else:
+        points = {student: mark.score for student, mark in graded.items()}
+        sheet.fill(points, roster, max_score=max_score, scale=options.scale, missing=options.missing_zero)
+        done.points = len(sheet.filled)
+        done.problems += sheet.problems
+        if left := sorted(set(graded) - sheet.filled):
+            done.problems.append(f"not in the platform's export, and so without points there: {', '.join(left)}")
+        _write(options.into / assignment / "grades.csv", sheet.text().encode())
+    waiting = sorted(student for student, mark in graded.items() if mark.needs_manual_grade)
+    if waiting:
+        done.problems.append(f"still to be graded by hand: {', '.join(waiting)}")
+    entries: dict[str, bytes] = {}
+    for student in sorted(graded):
+        try:
+            name, data = _feedback(graded[student], coursedir, names.get((student, assignment)), sheet, roster, options)
+        except NoFeedback as reason:
+            done.problems.append(f"{student}: {reason}")
+        else:
+            entries[name] = data
+    done.feedback = len(entries)
+    if entries:
+        _write(options.into / assignment / "feedback.zip", _zipped(entries))
+    return done
+
+
+def _sheet(assignment: str, students: Sequence[str], max_score: float, options: argparse.Namespace) -> Sheet | None:
+    if options.lms == "canvas":
+        if options.gradebook is None:
+            return new_canvas_sheet(students, assignment, max_score)
+        return canvas_sheet(options.gradebook, assignment, options.column)
+    return None if options.gradebook is None else moodle_sheet(options.gradebook, options.column)
+
+
+# ---- feedback --------------------------------------------------------------------------------------------------------
+
+
+class NoFeedback(RuntimeError):
+    """A student's feedback cannot go back; the message says why."""
+
+
+def _feedback(
+    mark: Mark,
+    coursedir: CourseDirectory,
+    counted_file: Candidate | None,
+    sheet: Sheet | None,
+    roster: Roster,
+    options: argparse.Namespace,
+) -> tuple[str, bytes]:
+    """A student's feedback: its name in the archive, and its bytes."""
+    if options.lms == "canvas":
+        if counted_file is None:
+            raise NoFeedback("no feedback: --download with Canvas's download is needed, and must hold the submission")
+        return _canvas_feedback(mark, coursedir, counted_file)
+    folder = _moodle_folder(mark.student, counted_file, sheet, roster)
+    page = _page(mark, coursedir)
+    return f"{folder}/feedback_{mark.assignment}.html", page.read_bytes()
+
+
+def _canvas_feedback(mark: Mark, coursedir: CourseDirectory, counted_file: Candidate) -> tuple[str, bytes]:
+    """Canvas attaches the file as it is and calls it what the learner's was called: the kind must be the same."""
+    name = counted_file.owner.lms_name
+    if not name:
+        raise NoFeedback(f"no feedback: Canvas did not name {counted_file.found.parts[-1]!r}")
+    text = _notebook(mark, coursedir).encode()
+    if _NOTEBOOK.search(name):
+        return name, text
+    if name.casefold().endswith(".zip"):
+        page = _page(mark, coursedir)
+        return name, _zipped({f"{mark.assignment}.ipynb": text, f"{mark.assignment}.html": page.read_bytes()})
+    raise NoFeedback(f"no feedback: it was handed in as {name!r}, which can be no notebook")
+
+
+def _moodle_folder(student: str, counted_file: Candidate | None, sheet: Sheet | None, roster: Roster) -> str:
+    """Moodle reads the participant's number, between the first underscore and the second."""
+    match = _MOODLE_FOLDER.match(counted_file.owner.lms_name) if counted_file else None
+    if match:
+        number, name = match["number"], match["name"]
+    else:
+        found = [ids[0] for ids in sheet.students.values() if known_as(ids, {student}, roster)] if sheet else []
+        if len(found) != 1:
+            raise NoFeedback("no feedback: neither --download nor --gradebook says what its participant's number is")
+        number, name = found[0], (sheet.names if sheet else {}).get(found[0], "")
+    name = re.sub(r"[_/\\\x00-\x1f]+", " ", name).strip(" .") or "Participant"
+    return f"{name}_{number}_assignsubmission_file"
+
+
+def _page(mark: Mark, coursedir: CourseDirectory) -> Path:
+    path = course_folder(coursedir, "feedback", mark.student, mark.assignment) / f"{mark.assignment}.html"
+    if not path.is_file():
+        raise NoFeedback(f"no feedback page: nbgrader generate_feedback {mark.assignment}")
+    return path
+
+
+def _notebook(mark: Mark, coursedir: CourseDirectory) -> str:
+    path = course_folder(coursedir, "autograded", mark.student, mark.assignment) / f"{mark.assignment}.ipynb"
+    if not path.is_file():
+        raise NoFeedback(f"no graded notebook: nbgrader autograde {mark.assignment}")
+    graded = nbformat.read(path, as_version=4)
+    return feedback_notebook(graded, coursedir.db_url, mark.student, mark.assignment, path.stem)
+
+
+def _zipped(entries: Mapping[str, bytes]) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in sorted(entries.items()):
+            archive.writestr(name, data)
+    return out.getvalue()
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    keep_aside(path)
+    path.write_bytes(data)

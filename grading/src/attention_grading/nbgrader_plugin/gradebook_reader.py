@@ -1,0 +1,105 @@
+"""What the gradebook says of a class, for what goes back to the learning platform and for the class report."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from nbgrader.api import Assignment, Grade, Gradebook, SubmittedAssignment, SubmittedNotebook
+from nbgrader.coursedir import CourseDirectory
+
+from attention_grading.nbgrader_plugin.configuration import NoMarks
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One graded submission.
+
+    Attributes:
+        student: Student's id.
+        assignment: Name of the assignment.
+        score: Points after the late penalty, never below 0.
+        max_score: Points to be had.
+        penalty: Points taken off for being late.
+        seconds_late: Seconds after the due date.
+        needs_manual_grade: Whether nbgrader waits for a human's points.
+        checks: Points of each graded cell, by ``grade_id``: earned and to be had.
+    """
+
+    student: str
+    assignment: str
+    score: float
+    max_score: float
+    penalty: float = 0.0
+    seconds_late: float = 0.0
+    needs_manual_grade: bool = False
+    checks: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ClassMarks:
+    """The gradebook of a course.
+
+    Attributes:
+        marks: By assignment and student.
+        max_scores: Points to be had, by assignment.
+        students: Everybody in the gradebook, by id.
+    """
+
+    marks: dict[str, dict[str, Mark]]
+    max_scores: dict[str, float]
+    students: tuple[str, ...]
+
+
+def read_marks(coursedir: CourseDirectory, assignments: Sequence[str]) -> ClassMarks:
+    """Read the gradebook.
+
+    Args:
+        coursedir: The course.
+        assignments: Which ones; empty: all that something was handed in for.
+
+    Raises:
+        NoMarks: An assignment is not in the gradebook, or nothing has been graded.
+    """
+    with Gradebook(coursedir.db_url, coursedir.course_id) as gradebook:
+        known = {assignment.name: float(assignment.max_score) for assignment in gradebook.assignments}
+        if unknown := [name for name in assignments if name not in known]:
+            there = ", ".join(sorted(known)) or "nothing"
+            raise NoMarks(f"the gradebook has no {', '.join(unknown)}; it has {there}")
+        checks = _read_checks(gradebook)
+        marks: dict[str, dict[str, Mark]] = defaultdict(dict)
+        for submission in gradebook.db.query(SubmittedAssignment).join(Assignment):
+            name = submission.name
+            if not assignments or name in assignments:
+                marks[name][submission.student_id] = _mark(submission, checks[submission.id])
+        students = tuple(student.id for student in gradebook.students)
+    if not marks:
+        raise NoMarks("nothing has been graded yet: nbgrader autograde, or attention-grading grade")
+    wanted = [name for name in known if name in (assignments or marks)]
+    return ClassMarks({name: marks[name] for name in sorted(wanted)}, known, students)
+
+
+def _read_checks(gradebook: Gradebook) -> dict[str, dict[str, tuple[float, float]]]:
+    """Points of the graded cells, by submission."""
+    checks: dict[str, dict[str, tuple[float, float]]] = defaultdict(dict)
+    rows = gradebook.db.query(SubmittedNotebook.assignment_id, Grade).join(
+        Grade, Grade.notebook_id == SubmittedNotebook.id
+    )
+    for submission, grade in rows:
+        checks[submission][grade.name] = (float(grade.score), float(grade.max_score))
+    return checks
+
+
+def _mark(submission: SubmittedAssignment, checks: dict[str, tuple[float, float]]) -> Mark:
+    penalty = float(submission.late_submission_penalty or 0)
+    return Mark(
+        student=submission.student_id,
+        assignment=submission.name,
+        score=max(0.0, float(submission.score) - penalty),
+        max_score=float(submission.max_score),
+        penalty=penalty,
+        seconds_late=float(submission.total_seconds_late),
+        needs_manual_grade=bool(submission.needs_manual_grade),
+        checks=checks,
+    )

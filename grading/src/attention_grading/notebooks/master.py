@@ -1,0 +1,36 @@
+"""The instructor's notebooks, from which submissions are rebuilt."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+
+from attention_grading.course_file import CourseProblem
+
+
+@lru_cache(maxsize=32)
+def parsed(text: str) -> NotebookNode:
+    """The instructor's notebook; nobody changes it (``transplant`` copies)."""
+    return nbformat.reads(text, as_version=4)
+
+
+def read_master(folder: Path, notebook: str) -> str:
+    """Text of the instructor's source of a notebook.
+
+    Args:
+        folder: The assignment's folder in ``source/``.
+        notebook: Its name, without ``.ipynb``.
+
+    Raises:
+        CourseProblem: It cannot be read.
+    """
+    path = folder / f"{notebook}.ipynb"
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise CourseProblem(
+            f"the instructor's notebook {path} cannot be read ({error.strerror}); grading rebuilds submissions from it"
+        ) from error

@@ -1,0 +1,315 @@
+"""The processes that run learners' code, seen from the judge: warm ones that fork, and fresh ones."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import BinaryIO
+
+from attention_grading.sandbox.limits import Limits
+
+
+class WorkerFailed(RuntimeError):
+    """The warm process will not or cannot serve; the message says why, and what to do."""
+
+
+class Interrupted(RuntimeError):
+    """What ended a submission's process was not its own doing, so it gets another try and no points for this one."""
+
+
+@dataclass
+class Process:
+    """A process that runs one submission: its two streams, and how to end it.
+
+    Attributes:
+        status: How it ended by itself, as ``os.waitpid`` gives it; ``None`` while it runs, or where it had to be ended.
+        processor_seconds: What it took of the processors, all threads together; known when it has ended.
+    """
+
+    reader: BinaryIO
+    writer: BinaryIO
+    pid: int
+    channel: socket.socket | None = None
+    status: int | None = None
+    processor_seconds: float = 0.0
+
+    def kill(self) -> None:
+        """End it, and with it every wait for it."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(self.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
+        if self.channel is not None:
+            with contextlib.suppress(OSError):
+                self.channel.shutdown(socket.SHUT_RDWR)
+
+    def threads(self) -> int:
+        """How many threads it has; 0 where the platform does not tell."""
+        try:
+            return len(os.listdir(f"/proc/{self.pid}/task"))
+        except OSError:
+            return 0
+
+    def was_killed_from_outside(self, limits: Limits) -> bool:
+        """Whether somebody else killed it, as the kernel does where memory runs out; no limit of ours does it so."""
+        return self._signal() == _SIGKILL and self.processor_seconds < limits.seconds
+
+    def require_own_end(self, seen: Watch, limits: Limits) -> None:
+        """Raise where it was ended by others.
+
+        Raises:
+            Interrupted: It was killed from outside, or starved.
+        """
+        if seen.starved:
+            raise Interrupted(f"it got less than half a processor for {limits.seconds:g} s: others had them")
+        if not seen.hit and self.was_killed_from_outside(limits):
+            raise Interrupted("its process was killed from outside, as happens where the machine's memory runs out")
+
+    def how_it_ended(self, limits: Limits) -> str:
+        """In words that follow "it"."""
+        if self.status is None:
+            return "ended before it answered"
+        if self.was_killed_from_outside(limits):
+            return "was killed from outside"
+        number = self._signal()
+        if number == 0:
+            return f"exited with status {self.status >> 8} before it answered"
+        if number in (_SIGKILL, getattr(signal, "SIGXCPU", None)):
+            return "used up its processor time"
+        try:
+            return f"was killed by {signal.Signals(number).name}"
+        except ValueError:  # real-time signals have no names
+            return f"was killed by signal {number}"
+
+    def _signal(self) -> int:
+        """The signal that ended it; 0 where none did."""
+        return 0 if self.status is None else self.status & 0x7F
+
+
+class WarmServer:
+    """A process with everything imported, which forks a child on request. It starts with the first child.
+
+    Args:
+        module: Name of what it runs: a worker that serves by ``fork_server.serve``.
+        limits: What a child may use, once confined; ``None`` runs children unconfined.
+    """
+
+    def __init__(self, module: str, limits: Limits | None):
+        self._module, self._limits = module, limits
+        self._popen: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+
+    def start(self) -> None:
+        """Start the process, or another one where a submission took it down; does nothing where it runs.
+
+        Raises:
+            WorkerFailed: Confinement is not available here, or failed its self-test.
+        """
+        if self._popen is not None and self._popen.poll() is None:
+            return
+        self.close()
+        self._control, theirs = socket.socketpair()
+        # -P: no module is taken from the working directory
+        command = [sys.executable, "-P", "-m", self._module, "--serve", str(theirs.fileno())]
+        self._popen = subprocess.Popen(
+            command + ([] if self._limits is None else ["--limits", json.dumps(asdict(self._limits))]),
+            pass_fds=(theirs.fileno(),),
+            env=worker_environment(),
+            stdin=subprocess.DEVNULL,
+            cwd=os.sep,
+        )
+        theirs.close()
+        greeting = self._answer()
+        if greeting != "ready":
+            self.close()
+            raise WorkerFailed(greeting)
+
+    @contextlib.contextmanager
+    def child(self) -> Iterator[Process]:
+        """A child, ended and reaped at the exit.
+
+        Raises:
+            WorkerFailed: The warm process would not start, or went down.
+        """
+        self.start()
+        assert self._control is not None
+        ours, theirs = socket.socketpair()
+        socket.send_fds(self._control, [b"f"], [theirs.fileno()])
+        theirs.close()
+        process = Process(ours.makefile("rb"), ours.makefile("wb"), int(self._answer()), ours)
+        try:
+            yield process
+        finally:
+            # closing first lets a child that is done end by itself; reaping kills it if it does not
+            for stream in (process.writer, process.reader, ours):
+                with contextlib.suppress(OSError):
+                    stream.close()
+            self._control.sendall(b"r%d" % process.pid)
+            status, seconds = self._answer().split()
+            process.status = None if status == "-" else int(status)
+            process.processor_seconds = float(seconds)
+
+    def close(self) -> None:
+        """End the process, if it runs."""
+        if self._popen is None or self._control is None:
+            return
+        self._control.close()
+        try:
+            self._popen.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self._popen.kill()
+            self._popen.wait()
+        self._popen = self._control = None
+
+    def _answer(self) -> str:
+        assert self._control is not None
+        answer = b""
+        while not answer.endswith(b"\n"):
+            part = self._control.recv(4096)
+            if not part:
+                raise WorkerFailed("the warm process ended; its own output, above, says why")
+            answer += part
+        return answer.decode().strip()
+
+
+@dataclass
+class Watch:
+    """What was seen of a process while it ran.
+
+    Attributes:
+        hit: Which limit it hit, in words; empty where it hit none.
+        starved: Whether its time was over because others had the processors: it could have run most of the time, and
+            got less than half of one.
+    """
+
+    hit: str = ""
+    starved: bool = False
+
+
+@contextlib.contextmanager
+def watched(process: Process, limits: Limits) -> Iterator[Watch]:
+    """Kill the process when its time is over, or when it has too many threads; after a while, let others go first.
+
+    Yields:
+        What was seen, complete afterwards.
+    """
+    seen = Watch()
+    over = threading.Event()
+    begun = time.monotonic()
+
+    def watch() -> None:
+        looks, ready = 0, 0
+        while not over.wait(max(0.0, min(_LOOKS_EVERY, begun + limits.seconds - time.monotonic()))):
+            state, processor_seconds = _standing(process.pid)
+            looks, ready = looks + 1, ready + (state in _READY)
+            passed = time.monotonic() - begun
+            if passed >= limits.seconds:
+                seen.hit = f"did not finish within {limits.seconds:g} s"
+                seen.starved = ready > looks / 2 and processor_seconds < limits.seconds / 2
+            elif process.threads() > limits.threads:
+                seen.hit = f"started more than {limits.threads} threads"
+            elif passed >= limits.polite_after:
+                _let_others_go_first(process.pid)
+            if seen.hit:
+                process.kill()
+                return
+
+    watchdog = threading.Thread(target=watch, daemon=True)
+    watchdog.start()
+    try:
+        yield seen
+    finally:
+        over.set()
+        watchdog.join()
+
+
+def _standing(pid: int) -> tuple[str, float]:
+    """State of a process's first thread, and processor seconds of all of them; "" and 0 where nobody tells."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            fields = file.read().rpartition(")")[2].split()
+    except OSError:
+        return "", 0.0
+    return fields[0], (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+_READY = ("R", "D")  # runs or could run; waits for the disk, as where memory is short
+
+
+def _let_others_go_first(pid: int) -> None:
+    """Move all threads to the scheduling class of what nobody waits for; new ones inherit it."""
+    with contextlib.suppress(OSError, AttributeError):  # ended meanwhile; no Linux
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            os.sched_setscheduler(int(thread), os.SCHED_IDLE, os.sched_param(0))
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/autogroup", "w") as file:
+        file.write("19")  # where sessions share the processors as groups, the class counts within a group alone
+
+
+_LOOKS_EVERY = 0.1  # seconds
+_STARTING = Limits(seconds=120, polite_after=120)
+_SIGKILL = 9  # Windows has no name for it
+
+
+@contextlib.contextmanager
+def fresh_process(module: str, device: str) -> Iterator[Process]:
+    """A process of its own, with everything imported: what that takes is no part of the submission's time.
+
+    Args:
+        module: Name of what it runs, once: it says ``ready`` when it is.
+        device: Where the learner's function runs.
+
+    Raises:
+        WorkerFailed: It did not start.
+    """
+    command = [sys.executable, "-P", "-m", module, "--once", "--device", device]
+    popen = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=worker_environment(device))
+    assert popen.stdin is not None
+    assert popen.stdout is not None
+    process = Process(popen.stdout, popen.stdin, popen.pid)
+    try:
+        with watched(process, _STARTING) as seen:
+            ready = process.reader.readline() == b"ready\n"
+        if not ready:
+            raise WorkerFailed(f"the process for it {seen.hit or 'ended; its own output, above, says why'}")
+        yield process
+    finally:
+        for stream in (process.writer, process.reader):
+            with contextlib.suppress(OSError):
+                stream.close()
+        try:
+            code = popen.wait(timeout=5)
+            process.status = -code if code < 0 else code << 8
+        except subprocess.TimeoutExpired:
+            popen.kill()
+            popen.wait()
+
+
+def worker_environment(device: str = "cpu") -> dict[str, str]:
+    """What a worker sees of the environment: no secrets, one thread, and a GPU only where it is to use it."""
+    kept = (
+        "PATH",
+        "LANG",
+        "LC_ALL",
+        "SYSTEMROOT",
+        "TMPDIR",
+        "PYTHONPATH",
+        "VIRTUAL_ENV",
+        "LD_LIBRARY_PATH",
+        "CUDA_HOME",
+    )
+    environment = {name: os.environ[name] for name in (*kept, "CUDA_VISIBLE_DEVICES") if name in os.environ}
+    if device == "cpu":
+        environment["CUDA_VISIBLE_DEVICES"] = ""
+    return environment | {
+        "OMP_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONHASHSEED": "0",
+    }

@@ -1,0 +1,276 @@
+"""One call of a learner's function, described as data, and what came of it.
+
+A check first plans its calls, then has them performed, then looks at the outcomes. The visible checks perform them in
+the notebook; a grader may perform the very same calls in another process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import sysconfig
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+Form = Literal["keyword", "positional", "without mask"]
+Layout = Literal["contiguous", "sliced", "sequence first"]
+Setting = Literal["plain", "math", "meta", "unmarked", "marked"]
+
+# folders of the interpreter, of torch and of this kit: a traceback's lines there are not the learner's
+_NOT_THE_LEARNERS = (
+    sysconfig.get_path("stdlib"),
+    str(Path(torch.__file__).parent),
+    str(Path(__file__).parents[1]),  # of the kit, this room's
+    "<frozen",
+)
+
+
+# The first operation on the meta device imports for half a second: here, once, and not within a learner's first check
+torch.ones(1, 1, device="meta").tril()
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """How to call the function once.
+
+    Attributes:
+        arguments: The function's arguments by name, in the order of its signature.
+        form: ``"keyword"``; ``"positional"``; ``"without mask"``: by position, the mask left away.
+        layout: How ``q``, ``k`` and ``v`` lie in memory. ``"sliced"``: thirds of one wider tensor, as a fused
+            projection gives them; ``"sequence first"``: a transposed view, as ``batch_first=False`` code gives it.
+        setting: ``"plain"``; ``"math"``: under SDPA's MATH backend; ``"meta"``: on the meta device, without data;
+            ``"marked"``: with the fused kernels' results marked; ``"unmarked"``: its counterpart, the same way with
+            true results (both are the grader's affair and plain elsewhere).
+        cotangent: Where given, ``(output * cotangent).sum()`` is differentiated; shape of the output.
+    """
+
+    arguments: dict[str, Any]
+    form: Form = "keyword"
+    layout: Layout = "contiguous"
+    setting: Setting = "plain"
+    cotangent: Tensor | None = None
+
+    def on(self, device: str) -> Call:
+        """The same call with its tensors on a device."""
+        arguments = {
+            name: value.to(device) if isinstance(value, Tensor) else value for name, value in self.arguments.items()
+        }
+        return replace(
+            self, arguments=arguments, cotangent=None if self.cotangent is None else self.cotangent.to(device)
+        )
+
+    def fresh_arguments(self) -> dict[str, Any]:
+        """Copies of the arguments in the asked layout and device, so that no call can spoil the next."""
+        fresh = {name: value.clone() if isinstance(value, Tensor) else value for name, value in self.arguments.items()}
+        for name in ("q", "k", "v"):
+            fresh[name] = _laid_out(fresh[name], self.layout)
+        if self.setting == "meta":
+            return {name: value.to("meta") if isinstance(value, Tensor) else value for name, value in fresh.items()}
+        if self.cotangent is not None:
+            for name in ("q", "k", "v"):
+                fresh[name] = fresh[name].detach().requires_grad_()
+        return fresh
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An exception that the learner's code raised.
+
+    Attributes:
+        kind: Name of its class, such as ``RuntimeError``.
+        text: Its message, first lines only.
+        line: The learner's line that raised, as ``line 7: scores = q @ k``; empty where unknown.
+    """
+
+    kind: str
+    text: str
+    line: str = ""
+
+    @property
+    def is_stub(self) -> bool:
+        """Whether the untouched stub raised it."""
+        return self.kind == "NotImplementedError" and "Write your solution here" in self.text
+
+    def __str__(self) -> str:
+        where = f" ({self.line})" if self.line else ""
+        return f"{self.kind}: {self.text}{where}" if self.text else f"{self.kind}{where}"
+
+
+@dataclass
+class Outcome:
+    """What one call gave.
+
+    Attributes:
+        failure: The exception, if one was raised.
+        returned: What kind of thing came back, in words: ``tensor``, ``tuple of 2``, ``None``, ``ndarray``.
+        output: The output where it is a tensor with data, detached.
+        shape: Shape of a returned tensor, on the meta device too.
+        dtype: Its dtype.
+        device: Its device's type, such as ``cpu``.
+        differentiable: Whether gradients flow back from the output (only known when a cotangent was given).
+        gradients: Gradients of ``q``, ``k``, ``v`` by name; ``None`` for one that the output does not depend on.
+        changed: Names of the arguments that the call modified.
+        marks: The numbers of fused kernels' true results, each with the factor by which it was marked, in the order of
+            the kernels' calls.
+    """
+
+    failure: Failure | None = None
+    returned: str = "nothing"
+    output: Tensor | None = None
+    shape: tuple[int, ...] | None = None
+    dtype: str = ""
+    device: str = ""
+    differentiable: bool = True
+    gradients: dict[str, Tensor | None] = field(default_factory=dict)
+    changed: tuple[str, ...] = ()
+    marks: tuple[tuple[float, float], ...] = ()
+
+
+def perform_on(device: str, function: Callable[..., Any], call: Call) -> Outcome:
+    """Call the function once on a device, and bring the outcome to the CPU, where the checks look at it.
+
+    Args:
+        device: ``"cpu"``, or ``"cuda"`` where the function's kernel wants its inputs there.
+        function: The learner's function.
+        call: How to call it, with tensors on the CPU.
+
+    Returns:
+        The outcome; an output that is where its inputs were is called one on the CPU.
+    """
+    if device == "cpu":
+        return perform(function, call)
+    outcome = perform(function, call.on(device))
+    if outcome.output is not None:
+        outcome.output = outcome.output.cpu()
+    if outcome.device == device:
+        outcome.device = "cpu"
+    outcome.gradients = {name: None if x is None else x.cpu() for name, x in outcome.gradients.items()}
+    return outcome
+
+
+def perform(function: Callable[..., Any], call: Call) -> Outcome:
+    """Call the function once, quietly, and report what came of it; never raises an ``Exception`` of the function's.
+
+    Args:
+        function: The learner's function.
+        call: How to call it.
+
+    Returns:
+        The outcome. What the function prints or warns is dropped.
+    """
+    arguments = call.fresh_arguments()
+    outcome = Outcome()
+    backend = sdpa_kernel(SDPBackend.MATH) if call.setting == "math" else contextlib.nullcontext()
+    gradients = torch.enable_grad() if call.cotangent is not None else torch.no_grad()
+    try:
+        with quiet(), backend, gradients:
+            output = _apply(function, arguments, call.form)
+            _describe(output, outcome)
+            if call.cotangent is not None and outcome.output is not None:
+                _differentiate(output, call.cotangent, arguments, outcome)
+    except (Exception, SystemExit) as error:
+        outcome.failure = failure_of(error)
+    if call.setting != "meta":
+        outcome.changed = tuple(
+            name
+            for name, value in call.arguments.items()
+            if isinstance(value, Tensor) and not is_same(arguments[name].detach(), value)
+        )
+    return outcome
+
+
+def failure_of(error: BaseException) -> Failure:
+    """Describe an exception by its class, its message and the learner's own line."""
+    text = " ".join(str(error).split("\n")[:2]).strip()
+    return Failure(type(error).__name__, text[:300], _learners_line(error))
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[io.StringIO]:
+    """Swallow prints, warnings and log records: nbgrader gives 0 to a cell that writes to stderr."""
+    caught = io.StringIO()
+    with contextlib.redirect_stdout(caught), contextlib.redirect_stderr(caught), warnings.catch_warnings(), _no_logs():
+        warnings.simplefilter("ignore")
+        yield caught
+
+
+@contextlib.contextmanager
+def _no_logs() -> Iterator[None]:
+    before = logging.root.manager.disable
+    if before >= logging.CRITICAL:  # each change clears a cache in every logger of the process
+        yield
+        return
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
+def _apply(function: Callable[..., Any], arguments: dict[str, Any], form: Form) -> Any:
+    if form == "keyword":
+        return function(**arguments)
+    values = list(arguments.values())
+    return function(*(values[:-1] if form == "without mask" else values))
+
+
+def _describe(output: Any, outcome: Outcome) -> None:
+    if isinstance(output, Tensor):
+        outcome.returned = "tensor"
+        outcome.shape, outcome.device = tuple(output.shape), output.device.type
+        outcome.dtype = str(output.dtype).removeprefix("torch.")
+        if output.device.type != "meta":
+            outcome.output = output.detach()
+    elif isinstance(output, tuple | list):
+        outcome.returned = f"{type(output).__name__} of {len(output)}"
+    else:
+        outcome.returned = "None" if output is None else type(output).__name__
+
+
+def _differentiate(output: Tensor, cotangent: Tensor, arguments: dict[str, Any], outcome: Outcome) -> None:
+    if output.shape != cotangent.shape:
+        return
+    if not output.requires_grad:
+        outcome.differentiable = False
+        return
+    inputs = [arguments[name] for name in ("q", "k", "v")]
+    gradients = torch.autograd.grad(output, inputs, cotangent.to(output), allow_unused=True)
+    outcome.gradients = dict(zip(("q", "k", "v"), gradients, strict=True))
+
+
+def _laid_out(x: Tensor, layout: Layout) -> Tensor:
+    if layout == "sliced":
+        width = x.shape[-1]
+        return torch.cat([x, x, x], dim=-1)[..., width : 2 * width]
+    if layout == "sequence first" and x.dim() == 3:
+        return x.transpose(0, 1).contiguous().transpose(0, 1)
+    return x
+
+
+def is_same(after: Tensor | None, before: Tensor) -> bool:
+    """Whether an argument came back as it went."""
+    if after is None or after.shape != before.shape or after.dtype != before.dtype:
+        return False
+    return torch.equal(after, before)
+
+
+def _learners_line(error: BaseException) -> str:
+    """The innermost line that belongs to no installed package and not to this kit: the learner's own."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if frame.line and not frame.filename.startswith(_NOT_THE_LEARNERS):
+            return f"line {frame.lineno}: {frame.line.strip()[:80]}"
+    return ""
+
+
+def missing_outcome(reason: str) -> Outcome:
+    """What stands for a call that was not performed, because the process ended before it."""
+    return Outcome(failure=Failure("NotPerformed", reason))

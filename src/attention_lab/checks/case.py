@@ -1,0 +1,47 @@
+"""A case of a check: calls, and what their outcomes must be; and the exception that says what they are not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from attention_lab.checks.calls import Call, Outcome
+
+
+class CheckFailed(AssertionError):
+    """A check that did not pass, in three lines.
+
+    Args:
+        case: Which case, such as ``causal``.
+        problem: What went wrong.
+        detail: What was expected, what came, where and how far off.
+        hint: Where to look; never the answer.
+    """
+
+    def __init__(self, case: str, problem: str, detail: str, hint: str):
+        super().__init__(case, problem, detail, hint)
+        self.case, self.problem, self.detail, self.hint = case, problem, detail, hint
+
+    def __str__(self) -> str:
+        return f"[{self.case}] {self.problem}\n{self.detail}\nlook at {self.hint}"
+
+    def _render_traceback_(self) -> list[str]:
+        # IPython shows these lines instead of a traceback; it wants a list of strings
+        return str(self).split("\n")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A group of calls and the question asked of their outcomes.
+
+    Attributes:
+        check: Name of the check that it belongs to.
+        name: Its own name, as printed.
+        calls: What to call.
+        verify: Looks at the outcomes, one a call; raises ``CheckFailed``.
+    """
+
+    check: str
+    name: str
+    calls: tuple[Call, ...]
+    verify: Callable[[Sequence[Outcome]], None]

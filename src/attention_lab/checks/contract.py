@@ -1,0 +1,38 @@
+"""The visible check ``contract``: shape, dtype and device of the output."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+
+from attention_lab.checks.calls import Call, Outcome
+from attention_lab.checks.case import Case
+from attention_lab.checks.require import no_device_mismatch, require_result
+from attention_lab.checks.toy import converted, toy_arguments
+from attention_lab.variants import Variant
+
+
+def contract_cases(variant: Variant) -> Iterator[Case]:
+    arguments = toy_arguments(variant, seed=1)
+    meta = Call(arguments, setting="meta")
+    yield _shape_case("shape and dtype", [Call(arguments)])
+    if variant.packed:
+        half = converted(arguments, torch.float16)
+        yield _shape_case("half precision (fp16 and bf16)", [Call(half), Call(arguments)])
+        yield _shape_case("positional and keyword arguments", [Call(arguments, "positional"), Call(arguments)])
+    else:
+        half = [Call(converted(arguments, dtype)) for dtype in (torch.float16, torch.bfloat16, torch.float64)]
+        unmasked = arguments | {"mask": None}
+        yield _shape_case("dtypes (fp16, bf16, fp64)", half)
+        forms = [Call(arguments, "positional"), Call(arguments), Call(unmasked), Call(unmasked, "without mask")]
+        yield _shape_case("positional, keyword, mask=None, no mask", forms)
+    yield Case("contract", "device", (meta,), lambda outcomes: no_device_mismatch("device", meta, outcomes[0]))
+
+
+def _shape_case(name: str, calls: Sequence[Call]) -> Case:
+    def verify(outcomes: Sequence[Outcome]) -> None:
+        for call, outcome in zip(calls, outcomes, strict=True):
+            require_result(name, call, outcome)
+
+    return Case("contract", name, tuple(calls), verify)

@@ -1,0 +1,129 @@
+"""What outcomes are held to, and the three lines that say where they fail."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from attention_lab.checks.calls import Call, Outcome
+from attention_lab.checks.case import CheckFailed
+from attention_lab.checks.words import dtype_name, explain_failure, is_device_mismatch, sizes_in_words
+
+
+def require_result(case: str, call: Call, outcome: Outcome) -> Tensor:
+    """The output, once it is known to be a tensor of the right shape and dtype.
+
+    Raises:
+        CheckFailed: The function raised, or returned something else.
+    """
+    q: Tensor = call.arguments["q"]
+    if outcome.failure is not None:
+        raise CheckFailed(case, *explain_failure(outcome.failure, call))
+    if outcome.returned != "tensor":
+        hint = "your return statement: is there one, at the end of the function?"
+        if outcome.returned.startswith("tuple"):
+            hint = "your return statement: return the output alone, without the weights"
+        raise CheckFailed(case, f"your function returned {outcome.returned}", "expected one tensor", hint)
+    if outcome.shape != tuple(q.shape):
+        raise CheckFailed(
+            case,
+            "the output has the wrong shape",
+            f"expected {list(q.shape)}, got {list(outcome.shape or ())} ({sizes_in_words(call)})",
+            "the last step: bring the heads back together, so that the output has the shape of q",
+        )
+    if outcome.dtype != dtype_name(q):
+        raise CheckFailed(
+            case,
+            "the output has the wrong dtype",
+            f"expected {dtype_name(q)} as in q, got {outcome.dtype}",
+            "the tensors you create or convert: give them q's dtype, or convert the output back",
+        )
+    expected_device = "meta" if call.setting == "meta" else q.device.type
+    if outcome.device != expected_device:
+        raise CheckFailed(
+            case,
+            "the output is on the wrong device",
+            f"expected {expected_device} as q, got {outcome.device}",
+            "the tensors you create: give them device=q.device",
+        )
+    return outcome.output if outcome.output is not None else q.to("meta")
+
+
+def require_finite(case: str, call: Call, output: Tensor, what: str = "the output") -> None:
+    """Fail on NaN or infinity, and say where they begin."""
+    bad = ~torch.isfinite(output)
+    if not bad.any():
+        return
+    place = locate(bad, call)
+    kind = "NaN" if torch.isnan(output).any() else "infinite"
+    raise CheckFailed(
+        case,
+        f"{what} is not finite",
+        f"expected finite numbers everywhere, got {kind} in {int(bad.sum())} of {bad.numel()} places (first: {place})",
+        _nan_hint(call, bad),
+    )
+
+
+def locate(where: Tensor, call: Call) -> str:
+    """Name the first marked place: ``batch 0, head 1, query 3``, or ``token 3, head 1`` for packed inputs."""
+    head_dim = call.arguments["head_dim"]
+    index = where.nonzero()[0].tolist()
+    if len(index) == 3:
+        return f"batch {index[0]}, head {index[2] // head_dim}, query {index[1]}"
+    return f"token {index[0]}, head {index[1] // head_dim}"
+
+
+def no_device_mismatch(case: str, call: Call, outcome: Outcome) -> None:
+    """On the meta device only a device mismatch, or an output elsewhere, counts; other errors there say nothing."""
+    failure = outcome.failure
+    if failure is not None:
+        if failure.kind == "RuntimeError" and is_device_mismatch(failure.text):
+            raise CheckFailed(
+                case,
+                "tensors of different devices meet",
+                f"expected everything on q's device, got {failure}",
+                "the tensors you create: give them device=q.device",
+            )
+        return
+    if outcome.returned == "tensor" and outcome.device != "meta":
+        raise CheckFailed(
+            case,
+            "the output is on another device than q",
+            f"expected the device of q, got {outcome.device}",
+            "the tensors you create: give them device=q.device",
+        )
+
+
+# ---- invariants -----------------------------------------------------------------------------------------------------
+
+
+def require_unchanged(case: str, outcome: Outcome) -> None:
+    """Fail where the call modified its arguments."""
+    if outcome.changed:
+        names = ", ".join(outcome.changed)
+        raise CheckFailed(
+            case,
+            f"your function modified its input {names}",
+            f"expected {names} as before the call, got other values",
+            "operations that end in an underscore, and += *= /= on q, k, v or the mask",
+        )
+
+
+# ---- inputs and words ------------------------------------------------------------------------------------------------
+
+
+def tolerance_of(output: Tensor) -> float:
+    """Rounding alone: a few units in the last place of the dtype (fp32 1e-5, fp16 4e-3, bf16 3e-2)."""
+    return max(1e-5, 4 * torch.finfo(output.dtype).eps)
+
+
+def _nan_hint(call: Call, bad: Tensor) -> str:
+    rows = bad.any(-1)
+    if call.arguments.get("mask") is not None and not rows.all():
+        return (
+            "softmax over a row in which every key is masked: minus infinity in every place divides zero by zero, "
+            "and a repair after the softmax leaves NaN in the gradients"
+        )
+    if rows.dim() == 2 and rows.shape[1] > 1 and rows[:, 0].all() and not rows[:, 1:].any():
+        return "which keys the first query sees: itself, at least; minus infinity in every place divides zero by zero"
+    return "softmax: exp overflows unless the largest score of the row is subtracted first; and divisions by zero"

@@ -1,0 +1,41 @@
+"""Small inputs for the visible checks, and changes to them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from attention_lab.inputs import running_sum
+from attention_lab.variants import Variant
+
+
+def toy_arguments(variant: Variant, seed: int) -> dict[str, Any]:
+    """Batch 2, seq 6, 3 heads of 8, right padding; packed: lengths 3, 6, 1, 5 in bf16."""
+    generator = torch.Generator().manual_seed(seed)
+    heads, head_dim = 3, 8
+
+    def draw(*shape: int) -> Tensor:
+        return torch.randn(*shape, heads * head_dim, generator=generator)
+
+    if variant.packed:
+        lengths = [3, 6, 1, 5]
+        q, k, v = (draw(sum(lengths)).bfloat16() for _ in range(3))
+        last: dict[str, Any] = {"cu_seqlens": running_sum(lengths), "max_seqlen": max(lengths)}
+    else:
+        q, k, v = (draw(2, 6) for _ in range(3))
+        last = {"mask": torch.tensor([[1, 1, 1, 1, 1, 1], [1, 1, 1, 1, 0, 0]]).bool()}
+    return {"q": q, "k": k, "v": v, "num_heads": heads, "head_dim": head_dim} | last
+
+
+def converted(arguments: dict[str, Any], dtype: torch.dtype) -> dict[str, Any]:
+    return arguments | {name: arguments[name].to(dtype) for name in ("q", "k", "v")}
+
+
+def disturbed(arguments: dict[str, Any], where: Tensor) -> dict[str, Any]:
+    """Other keys and values at some tokens, large enough to be seen through a mask that is too weak."""
+    other = dict(arguments)
+    for name in ("k", "v"):
+        other[name] = torch.where(where[..., None], 20 - 3 * arguments[name], arguments[name]).to(arguments[name].dtype)
+    return other

@@ -1,0 +1,102 @@
+"""The visible checks' words: what a failure means, and how a call was made."""
+
+from __future__ import annotations
+
+import re
+
+from torch import Tensor
+
+from attention_lab.checks.calls import Call, Failure
+
+# What PyTorch says where a device is asked for that the machine, or the build, does not have
+NO_SUCH_GPU = r"not compiled with CUDA|NVIDIA driver|no CUDA-capable|CUDA unknown error|not linked with support for mps"
+
+
+# ---- inputs and words ------------------------------------------------------------------------------------------------
+
+
+def dtype_name(x: Tensor) -> str:
+    return str(x.dtype).removeprefix("torch.")
+
+
+def sizes_in_words(call: Call) -> str:
+    q = call.arguments["q"]
+    names = ("batch", "seq") if q.dim() == 3 else ("total_tokens",)
+    sizes = ", ".join(f"{name} {size}" for name, size in zip(names, q.shape, strict=False))
+    return f"{sizes}, num_heads {call.arguments['num_heads']}, head_dim {call.arguments['head_dim']}"
+
+
+def _how(call: Call) -> str:
+    """How the call differs from a plain one, in words; empty for a plain one."""
+    arguments = call.arguments
+    words = []
+    if call.form != "keyword":
+        words.append({"positional": "called by position", "without mask": "called without a mask"}[call.form])
+    elif "mask" in arguments and arguments["mask"] is None:
+        words.append("called with mask=None")
+    if call.setting == "math":
+        words.append("under SDPA's MATH backend")
+    if call.layout != "contiguous":
+        words.append("with non-contiguous inputs")
+    if call.cotangent is not None:
+        words.append("with inputs that need gradients")
+    return ", ".join(words)
+
+
+def explain_failure(failure: Failure, call: Call) -> tuple[str, str, str]:
+    """Problem, detail and hint for an exception of the learner's function."""
+    how = _how(call)
+    detail = (
+        f"expected a tensor, got {failure} "
+        f"({sizes_in_words(call)}, {dtype_name(call.arguments['q'])}{', ' + how if how else ''})"
+    )
+    if failure.kind == "NotPerformed":
+        got = f"expected a tensor, got none: your code {failure.text}"
+        return "your function gave no answer", got, "loops that never end, and calls that end Python"
+    if failure.kind == "SystemExit":
+        return "your function ends Python", detail, "exit() and sys.exit(): return a tensor instead"
+    if failure.is_stub:
+        return "your function is not implemented yet", "expected a tensor, got the untouched stub", "the task above"
+    if failure.kind == "TypeError" and "argument" in failure.text and not failure.line:
+        return (
+            "your function does not take the arguments",
+            detail,
+            "the signature in the task: names, order, defaults",
+        )
+    of_flash = ("cu_seqlens", "max_seqlen", "flash_attn_varlen", "FlashAttention", "[total_tokens")
+    if any(words in failure.text for words in of_flash):
+        return "the flash kernel refuses its arguments", detail, "its arguments: their order, shapes and dtypes"
+    if re.search(NO_SUCH_GPU, failure.text):
+        hint = 'cuda() and device="cuda" in your code: q.device fits anywhere'
+        return "your function asks for a GPU that is not here", detail, hint
+    if is_device_mismatch(failure.text):
+        return "tensors of different devices meet", detail, "the tensors you create: give them device=q.device"
+    if "when is_causal=True" in failure.text:
+        hint = "attn_mask and is_causal: the kernel wants one description of who sees whom, not two"
+        return "the kernel refuses its arguments", detail, hint
+    if "attn_mask dtype" in failure.text:
+        hint = "what becomes of the mask: it arrives as bool, and the kernel takes a bool"
+        return "the kernel refuses the mask", detail, hint
+    if "dtype" in failure.text.lower() or "scalar type" in failure.text.lower():
+        return "tensors of different dtypes meet", detail, "the tensors you create or convert: give them q's dtype"
+    if "view size is not compatible" in failure.text:
+        hint = "what the view is taken of: after a transpose the numbers no longer lie in order, and view cannot copy"
+        return "a view cannot be taken", detail, hint
+    if failure.kind == "RuntimeError" and any(word in failure.text for word in ("shape", "size", "view", "expand")):
+        return (
+            "the shapes do not fit",
+            detail,
+            "the shapes at each step: print them, compare with the task",
+        )
+    if "in-place" in failure.text:
+        return (
+            "an input is modified in place",
+            detail,
+            "operations that end in an underscore, and += *= /= on q, k or v",
+        )
+    return "your function raised an error", detail, "the line that the error names"
+
+
+def is_device_mismatch(text: str) -> bool:
+    """Whether an error says that two devices met; PyTorch has two wordings for it."""
+    return "same device" in text or "not on the expected device" in text

@@ -1,0 +1,231 @@
+"""Time and memory of the learner's functions, over the length of the sequences."""
+
+from __future__ import annotations
+
+import statistics
+import time
+import weakref
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import matplotlib
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from attention_lab.checks.calls import failure_of
+from attention_lab.checks.run import checked_on
+from attention_lab.compare.curves import Curves, Point, draw_curves, handles
+from attention_lab.compare.functions import Functions, paired_batches
+from attention_lab.maps.cells import LOOK
+from attention_lab.maps.figure import blank_figure
+from attention_lab.maps.layout import TOP, foot, write_around
+from attention_lab.variants import VARIANTS
+
+CPU_LENGTHS = (32, 64, 128, 256, 512)
+GPU_LENGTHS = (512, 1024, 2048, 4096, 8192, 16384)
+BATCH, HEADS, HEAD_DIM = 2, 4, 32
+NOTHING = "Nothing to time yet: finish a notebook, then run this cell again."
+_LEAST_RUNS, _MOST_RUNS, _SECONDS = 3, 20, 0.15  # of one function at one length
+
+
+class Cost(NamedTuple):
+    """What one call costs.
+
+    Attributes:
+        ms: Milliseconds, the median of several calls.
+        ms_low: A quarter of the calls were faster.
+        ms_high: A quarter of the calls were slower.
+        peak_mb: Most megabytes of tensors that lived at once beside the inputs.
+    """
+
+    ms: float
+    ms_low: float
+    ms_high: float
+    peak_mb: float
+
+
+Costs = dict[str, dict[int, Cost]]
+
+
+def measure(functions: Functions, device: str = "cpu", lengths: Sequence[int] | None = None) -> Costs:
+    """Time each function's forward pass on full batches of several lengths.
+
+    Args:
+        functions: By variant.
+        device: ``"cpu"`` or ``"cuda"``. On a GPU all run in fp16; on a CPU the padded ones run in fp32, where fp16
+            is slow.
+        lengths: Lengths of the sequences; fitting the device by default.
+
+    Returns:
+        By variant and length.
+    """
+    for name in functions:
+        if device == "cpu" and checked_on(VARIANTS[name]) != "cpu":
+            print(f"{name} is left out: its kernel runs on the GPU alone")
+    functions = {name: f for name, f in functions.items() if device != "cpu" or checked_on(VARIANTS[name]) == "cpu"}
+    costs: Costs = {}
+    for length in lengths or (GPU_LENGTHS if device == "cuda" else CPU_LENGTHS):
+        for name, cost in _costs_of_batch(functions, (length,) * BATCH, device).items():
+            costs.setdefault(name, {})[length] = cost
+    return costs
+
+
+def ragged_costs(functions: Functions, lengths: Sequence[int], device: str = "cpu") -> str:
+    """Time each function on one batch of ragged sequences, padded or packed as it wants it.
+
+    Args:
+        functions: By variant.
+        lengths: Tokens of each sequence.
+        device: ``"cpu"`` or ``"cuda"``.
+
+    Returns:
+        A table.
+    """
+    costs = _costs_of_batch(functions, lengths, device)
+    if not costs:
+        return NOTHING
+    return "\n".join(
+        f"{name:<20} {'packed' if VARIANTS[name].packed else 'padded':<7} {cost.ms:8.2f} ms {cost.peak_mb:8.2f} MB"
+        for name, cost in costs.items()
+    )
+
+
+def _costs_of_batch(functions: Functions, lengths: Sequence[int], device: str) -> dict[str, Cost]:
+    """Costs of the functions that run on this batch; the others are named."""
+    dtype = torch.float16 if device == "cuda" else torch.float32
+    sizes = {"num_heads": HEADS, "head_dim": HEAD_DIM, "device": device, "dtype": dtype}
+    padded, packed = paired_batches(lengths, **sizes)
+    costs = {}
+    for name, function in functions.items():
+        arguments = (packed if VARIANTS[name].packed else padded).arguments()
+        try:
+            costs[name] = cost_of(partial(function, **arguments), device)
+        except Exception as error:  # the learner's own code: whatever it is, the others are still timed
+            print(f"{name} stops at {max(lengths)} tokens on {device}: {failure_of(error)}")
+    return costs
+
+
+def cost_of(call: Callable[[], Any], device: str = "cpu") -> Cost:
+    """Time a call and follow its memory."""
+    with torch.no_grad():
+        peak = _peak(call, device)  # the first call, which also warms up
+        times: list[float] = []
+        while len(times) < _LEAST_RUNS or (sum(times) < _SECONDS and len(times) < _MOST_RUNS):
+            start = time.perf_counter()
+            call()
+            if device == "cuda":
+                torch.cuda.synchronize()
+            times.append(time.perf_counter() - start)
+    low, middle, high = statistics.quantiles([1000 * seconds for seconds in times], n=4, method="inclusive")
+    return Cost(middle, low, high, peak / 1e6)
+
+
+def cost_figure(costs: Costs, where: str) -> Figure:
+    """Draw time and memory over the sequences' length.
+
+    Args:
+        costs: From ``measure``.
+        where: The device's name, for the title.
+
+    Returns:
+        The figure; its ``caption`` is its alternative text.
+
+    Raises:
+        ValueError: No function was measured.
+    """
+    if not costs:
+        raise ValueError("there is nothing to draw: no function was measured")
+    times, memory = ({name: _points(row, field) for name, row in costs.items()} for field in ("ms", "peak_mb"))
+    longest = max(length for row in costs.values() for length in row)
+    title = f"Time and memory of your functions on {where}"
+    sentences = [
+        f"At {longest} tokens: {_listed(times, 'ms')}.",
+        f"Memory: {_listed(memory, 'MB')}.",
+    ]
+    width, rows = 9.0, 2.8
+    below = foot(sentences, handles(list(costs)), width)
+    height = TOP + 0.3 + rows + 0.48 + below.height
+    with matplotlib.rc_context(LOOK):
+        figure = blank_figure(width, height, f"{title}. {' '.join(sentences)}")
+        write_around(figure, title, below)
+        bottom, tall = (height - TOP - 0.3 - rows) / height, rows / height
+        left, right = figure.add_axes((0.09, bottom, 0.39, tall)), figure.add_axes((0.59, bottom, 0.39, tall))
+        draw_curves(left, times, "tokens in a sequence", "milliseconds")
+        draw_curves(right, memory, "tokens in a sequence", "megabytes at the peak")
+        left.set_title("time, forward", fontsize=9)
+        right.set_title("memory beside the inputs", fontsize=9)
+    return figure
+
+
+def _points(row: dict[int, Cost], field: str) -> list[Point]:
+    if field == "ms":
+        return [Point(length, cost.ms, cost.ms_low, cost.ms_high) for length, cost in row.items()]
+    return [Point(length, cost.peak_mb, cost.peak_mb, cost.peak_mb) for length, cost in row.items()]
+
+
+def _listed(curves: Curves, unit: str) -> str:
+    return ", ".join(
+        f"{name.replace('_', ' ')} {_three_digits(points[-1].y)} {unit}" for name, points in curves.items()
+    )
+
+
+def _three_digits(x: float) -> str:
+    """``8610.4`` to ``8,610``: rounded, without an exponent."""
+    return f"{float(f'{x:.3g}'):,g}"
+
+
+def _peak(call: Callable[[], Any], device: str) -> float:
+    """Bytes at the peak, beside what lived before."""
+    if device == "cuda":
+        call()  # libraries take their workspaces at the first call
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        call()
+        torch.cuda.synchronize()
+        return float(torch.cuda.max_memory_allocated() - before)
+    with _LivingTensors() as living:
+        call()
+    return float(living.peak)
+
+
+class _LivingTensors(TorchDispatchMode):
+    """Adds up the storages of all tensors that operations make, as long as they live.
+
+    What a fused kernel keeps inside itself is not seen: that is little, and the point of such kernels.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.peak = 0
+        self._living = 0
+        self._holders: dict[int, int] = {}  # storage -> tensors that hold it
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        given = {_storage(x) for x in (*args, *(kwargs or {}).values()) if isinstance(x, Tensor)}
+        result = func(*args, **(kwargs or {}))
+        for tensor in result if isinstance(result, tuple | list) else (result,):
+            if isinstance(tensor, Tensor) and (_storage(tensor) in self._holders or _storage(tensor) not in given):
+                self._hold(tensor)
+        return result
+
+    def _hold(self, tensor: Tensor) -> None:
+        storage, size = _storage(tensor), tensor.untyped_storage().nbytes()
+        if storage not in self._holders:
+            self._living += size
+            self.peak = max(self.peak, self._living)
+        self._holders[storage] = self._holders.get(storage, 0) + 1
+        weakref.finalize(tensor, self._release, storage, size)
+
+    def _release(self, storage: int, size: int) -> None:
+        self._holders[storage] -= 1
+        if not self._holders[storage]:
+            del self._holders[storage]
+            self._living -= size
+
+
+def _storage(tensor: Tensor) -> int:
+    return tensor.untyped_storage()._cdata

@@ -1,0 +1,178 @@
+"""Scores, masked scores and weights of one table of queries and keys, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import matplotlib
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from torch import Tensor
+
+from attention_lab.inputs import PAD
+from attention_lab.maps.cells import (
+    LOOK,
+    SLANTED_FROM,
+    draw_choice,
+    draw_scores,
+    draw_weights,
+    hatch_handles,
+    label_tokens,
+    label_width,
+    pale_handle,
+)
+from attention_lab.maps.figure import NotebookFigure, blank_figure, text_width
+from attention_lab.maps.layout import MOST_WIDTH, TOP, Foot, foot, write_around
+from attention_lab.maps.masks import Reason
+
+STRONGEST_SCORE = 4.0  # the ends of the scores' scale; it stays, so that a move shows as another colour
+
+# inches
+LEFT, GAP, BAR, BAR_ROOM, PANEL_TITLE = 0.37, 0.16, 0.13, 0.72, 0.28
+_LARGEST_CELL = 0.34
+
+
+class Panel(NamedTuple):
+    """One map in the picture, and what its cells are about."""
+
+    axes: Axes
+    table: Table
+
+
+class Drawing(NamedTuple):
+    """A picture and its panels."""
+
+    figure: NotebookFigure
+    panels: list[Panel]
+
+
+def steps_figure(
+    tokens: Sequence[str],
+    scores: Sequence[Sequence[float]],
+    visible: Sequence[Sequence[bool]],
+    weights: Sequence[Sequence[float]],
+) -> Figure:
+    """Draw the steps of attention that were calculated by hand.
+
+    Args:
+        tokens: The tokens, as queries and as keys; padding is ``"<pad>"``.
+        scores: One row a query, one number a key, before any mask.
+        visible: The same shape: whether the query may see the key.
+        weights: The same shape, each row summing to 1.
+
+    Returns:
+        The figure; its ``caption`` is its alternative text.
+    """
+    unseen = ~torch.tensor(visible)
+    padding = torch.tensor([token == PAD for token in tokens])
+    cells = torch.where(unseen, int(Reason.CAUSAL), int(Reason.VISIBLE)).to(torch.int8)
+    cells = cells.masked_fill(unseen & padding, int(Reason.PADDING))
+    table = Table(tuple(tokens), cells, torch.tensor(scores), torch.tensor(weights), ~padding, [])
+    masked = int(unseen.sum())
+    said = f"{masked} of {unseen.numel()} cells are masked: their scores are −∞, and they get no weight."
+    with matplotlib.rc_context(LOOK):
+        return draw_steps(table, "From scores to weights", said, "q · k / √head_dim").figure
+
+
+def draw_steps(table: Table, title: str, said: str, divided: str, chosen: tuple[int, int] | None = None) -> Drawing:
+    """Draw scores, masked scores and weights.
+
+    Args:
+        table: What to draw.
+        title: The figure's title.
+        said: Its caption.
+        divided: How the scores come about.
+        chosen: Query and key of the cell to frame.
+    """
+    tokens = len(table.tokens)
+    beside = label_width(table.tokens) + 0.1
+    cell = min(_LARGEST_CELL, (MOST_WIDTH - LEFT - beside - GAP - 2 * BAR_ROOM) / 3 / tokens)
+    titles = [f"scores: {divided}", "masked scores: hatched is −∞", "weights: softmax of each row"]
+    first, second, _ = (text_width(text, 9) for text in titles)
+    cell = max(cell, 1.75 / tokens, ((first + second) / 2 + 0.1 - GAP) / tokens)  # room for the panels' titles
+    side = tokens * cell
+    block = LEFT + beside + 3 * side + GAP + 2 * BAR_ROOM
+    width = max(6.5, block)
+    handles = [*hatch_handles(table.cells), *([] if bool(table.read.all()) else [pale_handle()])]
+    below = foot([said], handles, width)
+    height = TOP + PANEL_TITLE + side + beside * 0.72 + 0.33 + below.height
+    figure = figure_of(width, height, title, [said], below)
+
+    start = (width - block) / 2 + LEFT + beside
+    places = [start, start + side + GAP, start + 2 * side + GAP + BAR_ROOM]
+    y = height - TOP - PANEL_TITLE - side
+    axes = [axes_at(figure, x, y, side, side) for x in places]
+    for panel, text in zip(axes, titles, strict=True):
+        panel.set_title(text, fontsize=9)
+        label_tokens(panel, table.tokens, step=1, slanted=cell >= SLANTED_FROM, beside=panel is axes[0])
+    name_axes(figure, axes, beside, beside)
+    draw_scores(axes[0], table.scores, None, STRONGEST_SCORE, cell)
+    scores = draw_scores(axes[1], table.scores, table.cells, STRONGEST_SCORE, cell)
+    weights = draw_weights(axes[2], table.weights, table.cells, table.read, cell)
+    for panel in axes if chosen else []:
+        draw_choice(panel, *chosen)
+    bars = [places[1] + side + 0.1, places[2] + side + 0.1]
+    ticks = [-STRONGEST_SCORE, -STRONGEST_SCORE / 2, 0, STRONGEST_SCORE / 2, STRONGEST_SCORE]
+    colour_bar(figure, scores, axes_at(figure, bars[0], y, BAR, side), ticks, "score")
+    colour_bar(figure, weights, axes_at(figure, bars[1], y, BAR, side), [0, 0.2, 0.4, 0.6, 0.8, 1], "weight")
+    return Drawing(figure, [Panel(panel, table) for panel in axes])
+
+
+# ---- pieces of a figure ----------------------------------------------------------------------------------------------
+
+
+def figure_of(width: float, height: float, title: str, sentences: Sequence[str], below: Foot) -> NotebookFigure:
+    figure = blank_figure(width, height, f"{title}. {' '.join(sentences)}")
+    write_around(figure, title, below)
+    return figure
+
+
+def axes_at(figure: NotebookFigure, x: float, y: float, width: float, height: float) -> Axes:
+    """A panel at a place in inches."""
+    whole_width, whole_height = figure.get_size_inches()
+    return figure.add_axes((x / whole_width, y / whole_height, width / whole_width, height / whole_height))
+
+
+def name_axes(figure: NotebookFigure, axes: Sequence[Axes], beside: float, deepest: float) -> None:
+    width, height = figure.get_size_inches()
+    first = axes[0].get_position()
+    side = {"rotation": 90, "ha": "right", "va": "center"}
+    figure.text(first.x0 - (beside + 0.08) / width, (first.y0 + first.y1) / 2, "query", fontsize=8, **side)
+    for panel in axes:
+        place = panel.get_position()
+        figure.text(
+            (place.x0 + place.x1) / 2, place.y0 - (deepest * 0.72 + 0.25) / height, "key", fontsize=8, ha="center"
+        )
+
+
+def colour_bar(figure: NotebookFigure, image: AxesImage, axes: Axes, ticks: Sequence[float], label: str) -> None:
+    figure.colorbar(image, cax=axes, ticks=ticks).set_label(label, fontsize=8, labelpad=2)
+    axes.tick_params(labelsize=7.5, length=2)
+
+
+def quoted(token: str) -> str:
+    """The token in quotes, as captions write it."""
+    return f"'{token}'"
+
+
+class Table(NamedTuple):
+    """Queries and keys of one padded sentence, or of a packed batch.
+
+    Attributes:
+        tokens: The tokens, as queries and as keys.
+        cells: int8 ``[queries, keys]``, codes of ``Reason``.
+        scores: float32 ``[queries, keys]``, before any mask.
+        weights: float32 ``[queries, keys]``; 0 on masked keys, and in rows that see no key.
+        read: bool ``[queries]``, ``False`` at padding.
+        borders: Where one packed sequence ends and the next begins.
+    """
+
+    tokens: tuple[str, ...]
+    cells: Tensor
+    scores: Tensor
+    weights: Tensor
+    read: Tensor
+    borders: list[int]

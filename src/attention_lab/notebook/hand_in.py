@@ -1,0 +1,158 @@
+"""The last cell of every notebook: is the file ready to be handed in, and where is it?"""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from attention_lab.notebook.learner_cells import (
+    GRADED_IDS,
+    SOLUTION_ID,
+    STUB_MARK,
+    NotJudgeable,
+    defines,
+    grade_id_of,
+    source_of,
+)
+from attention_lab.notebook.python_lines import python_lines
+from attention_lab.notebook.running import OwnNotebook, cells_that_ran, find_own_notebook
+from attention_lab.variants import Variant, get_variant
+
+GET = {
+    "Colab": "Ready to hand in. Download it: File, Download, Download .ipynb.",
+    "JupyterLab": "Ready to hand in: {path}\nOn another machine's JupyterLab, download it: File, Download.",
+    "VS Code": "Ready to hand in: {path}",
+    "folder": "Ready to hand in: {path}",
+}
+NOT_FOUND = """This notebook's file cannot be seen from here, so nothing was checked.
+Save it as {stem}.ipynb, look that your function stands in the solution cell, and hand that file in."""
+
+
+@dataclass(frozen=True)
+class Remark:
+    """One thing that was looked at.
+
+    Attributes:
+        fine: Whether it is as it should be.
+        words: What was seen and, where it is not fine, what to do.
+    """
+
+    fine: bool
+    words: str
+
+
+def check_hand_in(variant: str | Variant) -> None:
+    """Look at the saved notebook before it is handed in, and say what to mend and where the file is.
+
+    Args:
+        variant: Which of the six, such as ``"02_eager_causal"``.
+    """
+    variant = get_variant(variant)
+    try:
+        own = find_own_notebook(variant)
+    except NotJudgeable as reason:
+        print(f"mend  {reason}. Save the notebook once more, then run this cell again.")
+        return
+    if own is None:
+        print(NOT_FOUND.format(stem=variant.stem))
+        return
+    findings = list(look_over(own, variant, cells_that_ran()))
+    for finding in findings:
+        print(f"{'ok  ' if finding.fine else 'mend'}  {finding.words}")
+    if all(finding.fine for finding in findings):
+        print(GET[own.place].format(path=own.path))
+    else:
+        print("Mend what is marked, save, and run this cell again.")
+
+
+def look_over(own: OwnNotebook, variant: Variant, ran: Sequence[str]) -> Iterator[Remark]:
+    """Look at name, cells and function of a notebook.
+
+    Args:
+        own: The notebook, as it was saved.
+        variant: What it is to be handed in as.
+        ran: The texts of the cells that ran, in order.
+    """
+    yield _name(own, variant)
+    yield _cells(own)
+    sources = [source_of(cell) for cell in own.content["cells"] if cell.get("cell_type") == "code"]
+    defining = [source for source in sources if defines(source, variant.function_name)]
+    written = [source for source in defining if STUB_MARK not in source]
+    yield _function(own, variant, defining, written)
+    if written:
+        yield from _saved(own, variant, written[-1], ran)
+
+
+def _name(own: OwnNotebook, variant: Variant) -> Remark:
+    wanted = f"{variant.stem}.ipynb"
+    if own.name == wanted:
+        return Remark(True, f"the file is called {wanted}")
+    how = "click the name at the top of the page" if own.place == "Colab" else "rename it"
+    return Remark(False, f"the file is called {own.name}: {how}, and call it {wanted}")
+
+
+def _cells(own: OwnNotebook) -> Remark:
+    """The graded cells and the solution, once each. Colab and others keep a cell's nbgrader metadata."""
+    seen = Counter(grade_id_of(cell) for cell in own.content["cells"])
+    wanted = (SOLUTION_ID, *GRADED_IDS)
+    missing = [name for name in wanted if not seen[name]]
+    twice = [name for name in wanted if seen[name] > 1]
+    if missing:
+        return Remark(
+            False,
+            f"cells are missing: {', '.join(missing)}. Open a fresh copy of this notebook, and paste your function "
+            "into its solution cell",
+        )
+    if twice:
+        return Remark(False, f"cells are there more than once: {', '.join(twice)}. Delete the copies")
+    other = [
+        grade_id_of(cell)
+        for cell in own.content["cells"]
+        if grade_id_of(cell) in wanted and cell.get("cell_type") != "code"
+    ]
+    if other:
+        return Remark(False, f"cells are no code cells any more: {', '.join(other)}. Turn them back into code")
+    return Remark(True, "the solution cell and the six graded cells are there, once each")
+
+
+def _function(own: OwnNotebook, variant: Variant, defining: list[str], written: list[str]) -> Remark:
+    name = variant.function_name
+    if not defining:
+        return Remark(False, f"no cell defines {name}. Write it in the solution cell, under its own name")
+    if not written:
+        return Remark(False, f"{name} is still the untouched stub. Write it, run it, save")
+    if problem := _syntax_error(written[-1]):
+        return Remark(False, f"the cell with {name} does not parse: {problem}")
+    solution = [source_of(cell) for cell in own.content["cells"] if grade_id_of(cell) == SOLUTION_ID]
+    if len(written) > 1:
+        return Remark(False, f"{len(written)} cells define {name}. Keep one, in the solution cell")
+    if solution and written[0] not in solution:
+        return Remark(False, f"{name} stands in a cell of its own. Move it into the solution cell, below the errors")
+    return Remark(True, f"the solution cell defines {name}")
+
+
+def _saved(own: OwnNotebook, variant: Variant, source: str, ran: Sequence[str]) -> Iterator[Remark]:
+    """Whether the function that ran last is the one in the file."""
+    versions = [text for text in ran if defines(text, variant.function_name)]
+    if not versions:
+        yield Remark(False, "your function has not run since the kernel started. Run all cells, then save")
+    elif versions[-1].strip() == source.strip():
+        yield Remark(True, "the function in the file is the one that you ran last")
+    elif own.place == "Colab":
+        yield Remark(False, "your function has changed since you ran it. Run all cells from the top")
+    else:
+        yield Remark(
+            False,
+            "the function in the file is not the one that you ran last. Run all cells from the top, save (Ctrl+S, "
+            "on a Mac Cmd+S), then run this cell again",
+        )
+
+
+def _syntax_error(source: str) -> str | None:
+    try:
+        ast.parse(python_lines(source))
+    except (SyntaxError, ValueError) as error:
+        return f"line {getattr(error, 'lineno', '?')}, {getattr(error, 'msg', error)}"
+    return None
