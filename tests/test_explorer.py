@@ -29,7 +29,7 @@ from attention_lab.explorer.state import (
 )
 from attention_lab.explorer.widget import EXAMPLES, explore, moved
 from attention_lab.explorer.words import calculation, explain, sizes
-from attention_lab.maps.masks import Reason
+from attention_lab.rules import Reason
 
 START = ExplorerState()
 SETTINGS = [

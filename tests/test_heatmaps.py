@@ -25,7 +25,8 @@ from attention_lab.maps.captions import Leak
 from attention_lab.maps.cells import GREY, HATCH, INK, LEAK, SCORE_COLOURS, WEIGHT_COLOURS
 from attention_lab.maps.figure import NotebookFigure
 from attention_lab.maps.heatmaps import attention_heatmap, attention_leaks, caption, mask_heatmap
-from attention_lab.maps.masks import Reason, masked_cells
+from attention_lab.maps.masks import masked_cells
+from attention_lab.rules import Reason
 
 V, C, P, S = Reason.VISIBLE, Reason.CAUSAL, Reason.PADDING, Reason.OTHER_SEQUENCE
 WORDS = (("a", "b", "c"), ("d", "e"))

@@ -15,9 +15,8 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from attention_grading.judging.cases import flat_calls, plan
 from attention_grading.judging.kernel_factors import MarkedKernels
 from attention_grading.judging.session import Session
-from attention_grading.judging.verdict import POINTS
 from attention_grading.sandbox.limits import Limits
-from attention_lab.variants import VARIANTS
+from attention_lab.variants import POINTS, VARIANTS
 
 RIGHT = """
 def eager_causal_attention(q, k, v, num_heads, head_dim, mask=None):

@@ -16,9 +16,9 @@ from attention_grading.execution import flash_package
 from attention_grading.execution.kernel_hooks import marked_kernels
 from attention_grading.judging import kernel_factors
 from attention_grading.judging.kernel_factors import MAX_SEQUENCES, MarkedKernels, true_flash, true_sdpa
-from attention_grading.judging.verdict import POINTS
 from attention_lab.flash import stand_in
 from attention_lab.inputs import running_sum
+from attention_lab.variants import POINTS
 
 # Eager answers whose numbers are right: ``attend(q, k, v, allowed)`` for [batch, num_heads, seq, head_dim]
 EAGER = """

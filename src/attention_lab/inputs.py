@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
@@ -27,6 +27,7 @@ class PaddedBatch:
         num_heads: Number of heads.
         head_dim: Size of one head; ``hidden_dim = num_heads * head_dim``.
         tokens: For each batch item its ``seq`` token strings, ``<pad>`` at padding.
+        options: Further arguments of the function, such as the size of a window.
     """
 
     q: Tensor
@@ -36,6 +37,7 @@ class PaddedBatch:
     num_heads: int
     head_dim: int
     tokens: tuple[tuple[str, ...], ...]
+    options: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def batch(self) -> int:
@@ -51,7 +53,8 @@ class PaddedBatch:
 
     def arguments(self) -> dict[str, Any]:
         """The arguments of the learner's function, by name."""
-        return {name: getattr(self, name) for name in ("q", "k", "v", "num_heads", "head_dim", "mask")}
+        given = {name: getattr(self, name) for name in ("q", "k", "v", "num_heads", "head_dim", "mask")}
+        return given | self.options
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,7 @@ class PackedBatch:
         num_heads: Number of heads.
         head_dim: Size of one head; ``hidden_dim = num_heads * head_dim``.
         tokens: The ``total_tokens`` token strings.
+        options: Further arguments of the function, such as the size of a window.
     """
 
     q: Tensor
@@ -77,6 +81,7 @@ class PackedBatch:
     num_heads: int
     head_dim: int
     tokens: tuple[str, ...]
+    options: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def total_tokens(self) -> int:
@@ -93,9 +98,8 @@ class PackedBatch:
 
     def arguments(self) -> dict[str, Any]:
         """The arguments of the learner's function, by name."""
-        return {
-            name: getattr(self, name) for name in ("q", "k", "v", "num_heads", "head_dim", "cu_seqlens", "max_seqlen")
-        }
+        names = ("q", "k", "v", "num_heads", "head_dim", "cu_seqlens", "max_seqlen")
+        return {name: getattr(self, name) for name in names} | self.options
 
 
 def padded_batch(
@@ -107,6 +111,7 @@ def padded_batch(
     dtype: torch.dtype = torch.float32,
     device: torch.device | str | None = None,
     seed: int = 0,
+    **options: int,
 ) -> PaddedBatch:
     """Turn sentences into a padded batch with random queries, keys and values.
 
@@ -119,6 +124,7 @@ def padded_batch(
         dtype: Floating-point type of ``q``, ``k`` and ``v``.
         device: Where the tensors live; the CPU by default.
         seed: Seed of the random numbers; the same seed gives the same batch on every device.
+        options: Further arguments of the function, such as ``window=3``.
 
     Returns:
         A batch whose ``seq`` is the longest sentence's length (one more with ``"holes"``).
@@ -132,7 +138,7 @@ def padded_batch(
     tokens = tuple(_place(words, seq, padding) for words in sentences)
     mask = torch.tensor([[token != PAD for token in row] for row in tokens], device=device)
     q, k, v = _random_qkv((len(tokens), seq, num_heads * head_dim), dtype, device, seed)
-    return PaddedBatch(q, k, v, None if padding == "none" else mask, num_heads, head_dim, tokens)
+    return PaddedBatch(q, k, v, None if padding == "none" else mask, num_heads, head_dim, tokens, options)
 
 
 def packed_batch(
@@ -143,6 +149,7 @@ def packed_batch(
     dtype: torch.dtype = torch.bfloat16,
     device: torch.device | str | None = None,
     seed: int = 0,
+    **options: int,
 ) -> PackedBatch:
     """Lay sentences end to end, with random queries, keys and values.
 
@@ -153,6 +160,7 @@ def packed_batch(
         dtype: ``torch.bfloat16`` or ``torch.float16``, the types that flash-attn takes.
         device: Where the tensors live; the CPU by default.
         seed: Seed of the random numbers; the same seed gives the same batch on every device.
+        options: Further arguments of the function, such as ``window=3``.
 
     Raises:
         ValueError: No sentence is given.
@@ -162,7 +170,7 @@ def packed_batch(
     tokens = tuple(word for words in sentences for word in words)
     lengths = [len(words) for words in sentences]
     q, k, v = _random_qkv((len(tokens), num_heads * head_dim), dtype, device, seed)
-    return PackedBatch(q, k, v, running_sum(lengths, device), max(lengths), num_heads, head_dim, tokens)
+    return PackedBatch(q, k, v, running_sum(lengths, device), max(lengths), num_heads, head_dim, tokens, options)
 
 
 def pack(x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, int]:

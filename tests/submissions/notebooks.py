@@ -207,9 +207,21 @@ def is_a_web_page(p: Place) -> None:
     _bytes(p, b"<!DOCTYPE html><html><script>alert(1)</script></html>")
 
 
-@submission("notebook", 0, says="no valid JSON")
+@submission("notebook", 0, says="lists and objects")
 def is_a_tower_of_brackets(p: Place) -> None:
     _bytes(p, b"[" * 5_000_000)
+
+
+@submission("notebook", 0, says="code_cells")
+def has_thousands_of_code_cells(p: Place) -> None:
+    p.solve(p.right)
+    p.notebook["cells"] += [{"cell_type": "code", "metadata": {}, "source": "1"}] * 3000
+
+
+@submission("notebook", RIGHT)
+def has_thousands_of_notes(p: Place) -> None:
+    p.solve(p.right)
+    p.notebook["cells"] += [{"cell_type": "markdown", "metadata": {}, "source": "a note"}] * 3000
 
 
 @submission("notebook", 0, says="no object")
@@ -234,7 +246,7 @@ def is_forty_megabytes_of_outputs(p: Place) -> None:
     p.cell("setup")["outputs"] = [{"output_type": "stream", "name": "stdout", "text": ["x" * 79 + "\n"] * 500_000}]
 
 
-@submission("notebook", 0, says="more than 2000 are not read")
+@submission("notebook", 0, says="more than 100000 are not read")
 def has_a_hundred_thousand_cells(p: Place) -> None:
     p.solve(p.right)
     p.notebook["cells"] += [{"cell_type": "code", "metadata": {}, "source": "1"}] * 100_000

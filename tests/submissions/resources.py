@@ -213,9 +213,9 @@ def spends_the_judges_memory_by_grouped_heads(p: Place) -> None:
     p.solve(
         p.right.replace(p.function, "right_one")
         + ASKS
-        + "few, many = torch.zeros(1, 1, 2, 1), torch.zeros(10**7, 1, 1, 1)\n"
+        + "few, many, asked = torch.zeros(1, 1, 2, 1), torch.zeros(10**7, 1, 1, 1), []\n"
         f"def {p.function}(*a, **k):\n"
-        "    ask('sdpa', {'enable_gqa': True}, {'query': few, 'key': many, 'value': many})\n"
+        "    asked or asked.append(1) or ask('sdpa', {'enable_gqa': True}, {'query': few, 'key': many, 'value': many})\n"
         "    return right_one(*a, **k)\n"
     )
 

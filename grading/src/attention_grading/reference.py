@@ -5,12 +5,14 @@ Source of the formula: Vaswani et al., *Attention Is All You Need* (2017), equat
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from attention_lab.rules import real_tokens, visible_keys
 from attention_lab.variants import Variant
 
 
@@ -31,26 +33,6 @@ class Expected:
     largest_score: float
 
 
-def visible_keys(variant: Variant, arguments: dict[str, Any]) -> Tensor:
-    """Which key each query may see.
-
-    Returns:
-        bool ``[batch, seq, seq]`` for padded inputs, ``[total_tokens, total_tokens]`` for packed ones.
-        Rows are queries, columns keys.
-    """
-    q = arguments["q"]
-    length = q.shape[-2]
-    ones = torch.ones(length, length, dtype=torch.bool)
-    triangle = ones.tril() if variant.causal else ones
-    if variant.packed:
-        cu_seqlens = arguments["cu_seqlens"].long()
-        sequence = torch.repeat_interleave(torch.arange(len(cu_seqlens) - 1), cu_seqlens.diff())
-        return (sequence[:, None] == sequence[None, :]) & triangle
-    visible = triangle.expand(q.shape[0], -1, -1)
-    mask = arguments.get("mask")
-    return visible if mask is None else visible & mask[:, None, :]
-
-
 def masked_softmax(scores: Tensor, visible: Tensor) -> Tensor:
     """Softmax over the visible keys; a row that sees no key gets zeros, and zero gradients.
 
@@ -66,25 +48,33 @@ def masked_softmax(scores: Tensor, visible: Tensor) -> Tensor:
     return filled.softmax(dim=-1).masked_fill(~visible, 0.0)
 
 
-def attend(variant: Variant, arguments: dict[str, Any]) -> Tensor:
+def attend(variant: Variant, arguments: Mapping[str, Any]) -> Tensor:
     """Compute the attention of one call's arguments; they may be of any dtype and layout.
 
     Args:
-        variant: One of the six.
+        variant: Which function's rules.
         arguments: The arguments of the learner's function by name.
 
     Returns:
         float64, shape of ``q``.
     """
     q, k, v = (split_heads(arguments, name) for name in ("q", "k", "v"))
-    weights = masked_softmax(scaled_scores(q, k), visible_keys(variant, arguments).unsqueeze(-3))
+    weights = masked_softmax(scaled_scores(q, k), visible_keys(variant.rules, arguments).unsqueeze(-3))
     return (weights @ v).transpose(-3, -2).flatten(-2)
 
 
-def split_heads(arguments: dict[str, Any], name: str) -> Tensor:
-    """One of q, k and v in float64: ``[..., tokens, hidden_dim]`` becomes ``[..., num_heads, tokens, head_dim]``."""
-    sizes = (arguments["num_heads"], arguments["head_dim"])
-    return arguments[name].double().unflatten(-1, sizes).transpose(-3, -2)
+def split_heads(arguments: Mapping[str, Any], name: str) -> Tensor:
+    """One of q, k and v in float64, head by head: ``[..., num_heads, tokens, head_dim]``."""
+    return heads_of(arguments[name].double(), arguments["num_heads"], arguments["head_dim"])
+
+
+def heads_of(x: Tensor, num_heads: int, head_dim: int) -> Tensor:
+    """``[..., tokens, width]`` becomes ``[..., num_heads, tokens, head_dim]``.
+
+    Where ``x`` has fewer heads, each of them serves a group of neighbouring query heads.
+    """
+    heads = x.unflatten(-1, (-1, head_dim)).transpose(-3, -2)
+    return heads if heads.shape[-3] == num_heads else heads.repeat_interleave(num_heads // heads.shape[-3], dim=-3)
 
 
 def scaled_scores(q: Tensor, k: Tensor) -> Tensor:
@@ -92,17 +82,11 @@ def scaled_scores(q: Tensor, k: Tensor) -> Tensor:
     return q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5
 
 
-def real_tokens(arguments: dict[str, Any]) -> Tensor:
-    """bool, shape of ``q`` without its last dimension: where outputs are judged."""
-    mask = arguments.get("mask")
-    return torch.ones(arguments["q"].shape[:-1], dtype=torch.bool) if mask is None else mask
-
-
-def expect(variant: Variant, arguments: dict[str, Any], cotangent: Tensor | None = None) -> Expected:
+def expect(variant: Variant, arguments: Mapping[str, Any], cotangent: Tensor | None = None) -> Expected:
     """What a right function gives for these arguments, and for this gradient of its output.
 
     Args:
-        variant: One of the six.
+        variant: Which function's rules.
         arguments: The arguments of the learner's function by name.
         cotangent: Gradient with respect to the output, shape of ``q``; zero where nobody reads it.
     """
@@ -112,6 +96,6 @@ def expect(variant: Variant, arguments: dict[str, Any], cotangent: Tensor | None
     if cotangent is None:
         return Expected(attend(variant, arguments), read, {}, largest)
     leaves = {name: arguments[name].double().detach().requires_grad_() for name in ("q", "k", "v")}
-    output = attend(variant, arguments | leaves)
+    output = attend(variant, {**arguments, **leaves})
     gradients = torch.autograd.grad(output, list(leaves.values()), cotangent.double())
     return Expected(output.detach(), read, dict(zip(leaves, gradients, strict=True)), largest)

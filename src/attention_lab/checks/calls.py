@@ -21,6 +21,8 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from attention_lab.variants import OPTIONAL
+
 Form = Literal["keyword", "positional", "without mask"]
 Layout = Literal["contiguous", "sliced", "sequence first"]
 Setting = Literal["plain", "math", "meta", "unmarked", "marked"]
@@ -44,7 +46,7 @@ class Call:
 
     Attributes:
         arguments: The function's arguments by name, in the order of its signature.
-        form: ``"keyword"``; ``"positional"``; ``"without mask"``: by position, the mask left away.
+        form: ``"keyword"``; ``"positional"``; ``"without mask"``: by position, the last argument left away.
         layout: How ``q``, ``k`` and ``v`` lie in memory. ``"sliced"``: thirds of one wider tensor, as a fused
             projection gives them; ``"sequence first"``: a transposed view, as ``batch_first=False`` code gives it.
         setting: ``"plain"``; ``"math"``: under SDPA's MATH backend; ``"meta"``: on the meta device, without data;
@@ -220,7 +222,7 @@ def _apply(function: Callable[..., Any], arguments: dict[str, Any], form: Form) 
     if form == "keyword":
         return function(**arguments)
     values = list(arguments.values())
-    return function(*(values[:-1] if form == "without mask" else values))
+    return function(*(values[: -len(OPTIONAL)] if form == "without mask" else values))
 
 
 def _describe(output: Any, outcome: Outcome) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,92 +12,95 @@ from torch import Tensor
 from attention_lab.checks.calls import Call, Outcome
 from attention_lab.checks.case import Case, CheckFailed
 from attention_lab.checks.require import locate, require_finite, require_result, require_unchanged, tolerance_of
-from attention_lab.checks.toy import disturbed, toy_arguments
+from attention_lab.checks.toy import MASKS, disturbed, toy_arguments
+from attention_lab.rules import RULES, real_tokens, reasons, sequence_of, visible_keys
 from attention_lab.variants import Variant
 
 
 def invariant_cases(variant: Variant) -> Iterator[Case]:
+    """Cases of the check ``invariants``: they ask what any attention with the variant's rules must do."""
     yield _unchanged_inputs(variant)
     yield _own_query(variant)
-    yield from _packed_invariants(variant) if variant.packed else _padded_invariants(variant)
+    for probe in _probes(variant):
+        yield _hidden_case(variant, probe)
+    yield from _sensitive_cases(variant)
 
 
-def _padded_invariants(variant: Variant) -> Iterator[Case]:
-    arguments = toy_arguments(variant, seed=2)  # batch 2, seq 6
-    seq = arguments["q"].shape[1]
-    masks = {
-        "padding on the right": torch.tensor([[1, 1, 1, 1, 1, 1], [1, 1, 1, 1, 0, 0]]).bool(),
-        "padding on the left": torch.tensor([[1, 1, 1, 1, 1, 1], [0, 0, 1, 1, 1, 1]]).bool(),
-        "padding in between": torch.tensor([[1, 0, 1, 1, 0, 1], [1, 1, 1, 0, 1, 1]]).bool(),
-    }
-    later = torch.zeros(2, seq, dtype=torch.bool)
-    later[:, 4:] = True
-    if variant.causal:  # before the padding: a triangle that leaves a query no key would show there as a wrong mask
-        yield _same_case(
-            "causal",
-            arguments | {"mask": None},
-            disturbed(arguments | {"mask": None}, later),
-            ~later[..., None],
-            "changed when later tokens changed",
-            "the triangle: query i sees the keys j <= i, and no others, with a mask and without one",
-        )
-    for name, mask in masks.items():
-        base = arguments | {"mask": mask}
-        yield _same_case(
-            name,
-            base,
-            disturbed(base, ~mask),
-            mask[..., None],
-            "changed when masked keys and values changed",
-            "where the mask enters: masked keys get no weight, for every head and every query",
-        )
-    if variant.causal:
-        base = arguments | {"mask": masks["padding on the left"]}
-        yield _same_case(
-            "causal, padding on the left",
-            base,
-            disturbed(base, later),
-            (~later & base["mask"])[..., None],
-            "changed when later tokens changed",
-            "how the triangle and the mask come together: a key must be real, and must not come later",
-        )
-    probe = 2 if variant.causal else 5
-    yield from _sensitive_cases(
-        arguments | {"mask": masks["padding on the right"]},
-        key=(0, probe),
-        # a causal query sees itself and what came before; a bidirectional one sees later tokens too
-        query=(0, 3 if variant.causal else 1),
-    )
+@dataclass(frozen=True)
+class _Probe:
+    """Inputs on which a rule hides keys.
+
+    Attributes:
+        name: Of the case.
+        rule: Name of the rule.
+        arguments: The inputs.
+        disturbed: bool, shape of ``k`` without its last dimension: hidden keys that get other numbers.
+        hint: Where to look, if not where the rule says.
+    """
+
+    name: str
+    rule: str
+    arguments: dict[str, Any]
+    disturbed: Tensor
+    hint: str = ""
 
 
-def _packed_invariants(variant: Variant) -> Iterator[Case]:
-    arguments = toy_arguments(variant, seed=2)  # lengths 3, 6, 1, 5
-    bounds = arguments["cu_seqlens"].tolist()
-    total = bounds[-1]
-    second = torch.zeros(total, dtype=torch.bool)
-    second[bounds[1] : bounds[2]] = True
-    yield _same_case(
-        "neighbours",
-        arguments,
-        disturbed(arguments, second),
-        ~second[..., None],
-        "changed when another sequence changed",
-        "cu_seqlens: it says where each sequence begins and ends, for the queries and for the keys",
-    )
-    if variant.causal:
-        later = torch.zeros(total, dtype=torch.bool)
-        later[bounds[1] + 3 : bounds[2]] = True
-        yield _same_case(
-            "causal",
-            arguments,
-            disturbed(arguments, later),
-            ~later[..., None],
-            "changed when later tokens changed",
-            "how the kernel is told that query i sees the keys j <= i of its own sequence",
-        )
-    start = bounds[1]
-    probe = 2 if variant.causal else 5
-    yield from _sensitive_cases(arguments, key=(start + probe,), query=(start + (3 if variant.causal else 1),))
+def _probes(variant: Variant) -> Iterator[_Probe]:
+    """What each rule is asked, in the order of the cases.
+
+    Before the padding comes what goes by places: a triangle that leaves a query no key would show there as a wrong
+    mask.
+    """
+    arguments = toy_arguments(variant, seed=2)
+    if variant.packed:
+        yield _Probe("neighbours", "sequences", arguments, sequence_of(arguments["cu_seqlens"]) == 1)
+    else:
+        arguments["mask"] = None
+    by_place = [name for name in variant.rules if name not in ("padding", "sequences")]
+    for name in by_place:
+        yield _Probe(name, name, arguments, _hidden_by(name, variant, arguments), _hint(name, variant))
+    if "padding" not in variant.rules:
+        return
+    for name, mask in MASKS.items():
+        yield _Probe(name, "padding", arguments | {"mask": mask}, ~mask)
+    left = "padding on the left"
+    for name in by_place:
+        together = f"how {_SHAPES[name]} and the mask come together: a key must be real, and {_MUST[name]}"
+        disturbed = _hidden_by(name, variant, arguments)
+        yield _Probe(f"{name}, {left}", name, arguments | {"mask": MASKS[left]}, disturbed, together)
+
+
+_SHAPES = {"causal": "the triangle", "window": "the window"}
+_MUST = {"causal": "must not come later", "window": "must lie within the window"}
+
+
+def _hidden_by(name: str, variant: Variant, arguments: dict[str, Any]) -> Tensor:
+    """Keys that a rule, and no other, hides from a query in the middle: bool, shape of ``k`` without its last axis."""
+    codes = reasons(variant.rules, arguments)
+    query = _middle(variant, arguments)
+    return codes[..., query, :] == RULES[name].reason
+
+
+def _middle(variant: Variant, arguments: dict[str, Any]) -> int:
+    """Place of a query with keys before and after it: the fourth; packed: the third of the second sequence."""
+    return int(arguments["cu_seqlens"][1]) + 2 if variant.packed else 3
+
+
+def _hint(name: str, variant: Variant) -> str:
+    if name != "causal":
+        return RULES[name].hint
+    if variant.packed:
+        return "how the kernel is told that query i sees the keys j <= i of its own sequence"
+    return "the triangle: query i sees the keys j <= i, and no others, with a mask and without one"
+
+
+def _hidden_case(variant: Variant, probe: _Probe) -> Case:
+    """Outputs of queries that see none of the disturbed keys must not change."""
+    arguments, rule = probe.arguments, RULES[probe.rule]
+    seen = (visible_keys(variant.rules, arguments) & probe.disturbed[..., None, :]).any(-1)
+    read = real_tokens(arguments) & ~seen
+    other = disturbed(arguments, probe.disturbed)
+    return _same_case(probe.name, arguments, other, read[..., None], rule.change, probe.hint or rule.hint)
 
 
 def _unchanged_inputs(variant: Variant) -> Case:
@@ -157,13 +161,21 @@ def _same_case(name: str, base: dict[str, Any], other: dict[str, Any], read: Ten
     return Case("invariants", name, calls, verify)
 
 
-def _sensitive_cases(arguments: dict[str, Any], key: tuple[int, ...], query: tuple[int, ...]) -> Iterator[Case]:
+def _sensitive_cases(variant: Variant) -> Iterator[Case]:
     """The output at a query must change with a key that it may see, with that key's value, and with the query."""
-    for name, place in (("k", key), ("v", key), ("q", query)):
+    arguments = toy_arguments(variant, seed=2)
+    # a causal query sees itself and what came before; a bidirectional one sees later tokens too
+    query, key = (3, 2) if variant.causal else (1, 5)
+    start = int(arguments["cu_seqlens"][1]) if variant.packed else 0
+    if "window" in arguments:
+        key = query + 1 - min(arguments["window"], query + 1)  # the oldest that it sees
+    item = () if variant.packed else (0,)
+    query_place, key_place = (*item, start + query), (*item, start + key)
+    for name, place in (("k", key_place), ("v", key_place), ("q", query_place)):
         other = dict(arguments)
         other[name] = arguments[name].clone()
         other[name][place] += 1.0 if name == "v" else torch.linspace(-2, 2, arguments[name].shape[-1]).to(other[name])
-        yield _sensitive_case(name, (Call(arguments), Call(other)), place, query)
+        yield _sensitive_case(name, (Call(arguments), Call(other)), place, query_place)
 
 
 def _sensitive_case(name: str, calls: tuple[Call, Call], place: tuple[int, ...], query: tuple[int, ...]) -> Case:

@@ -10,9 +10,16 @@ from torch import Tensor
 from attention_lab.inputs import running_sum
 from attention_lab.variants import Variant
 
+# Masks of the padded toy inputs: bool [2, 6]
+MASKS: dict[str, Tensor] = {
+    "padding on the right": torch.tensor([[1, 1, 1, 1, 1, 1], [1, 1, 1, 1, 0, 0]]).bool(),
+    "padding on the left": torch.tensor([[1, 1, 1, 1, 1, 1], [0, 0, 1, 1, 1, 1]]).bool(),
+    "padding in between": torch.tensor([[1, 0, 1, 1, 0, 1], [1, 1, 1, 0, 1, 1]]).bool(),
+}
+
 
 def toy_arguments(variant: Variant, seed: int) -> dict[str, Any]:
-    """Batch 2, seq 6, 3 heads of 8, right padding; packed: lengths 3, 6, 1, 5 in bf16."""
+    """Batch 2, seq 6, 3 heads of 8, right padding; packed: lengths 3, 6, 1, 5 in bf16; options have their toy values."""
     generator = torch.Generator().manual_seed(seed)
     heads, head_dim = 3, 8
 
@@ -25,8 +32,8 @@ def toy_arguments(variant: Variant, seed: int) -> dict[str, Any]:
         last: dict[str, Any] = {"cu_seqlens": running_sum(lengths), "max_seqlen": max(lengths)}
     else:
         q, k, v = (draw(2, 6) for _ in range(3))
-        last = {"mask": torch.tensor([[1, 1, 1, 1, 1, 1], [1, 1, 1, 1, 0, 0]]).bool()}
-    return {"q": q, "k": k, "v": v, "num_heads": heads, "head_dim": head_dim} | last
+        last = {"mask": MASKS["padding on the right"]}
+    return variant.in_order({"q": q, "k": k, "v": v, "num_heads": heads, "head_dim": head_dim} | last)
 
 
 def converted(arguments: dict[str, Any], dtype: torch.dtype) -> dict[str, Any]:

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from attention_lab.inputs import SENTENCES, PackedBatch, PaddedBatch, Padding, packed_batch, padded_batch
-from attention_lab.maps.masks import Reason, borders, masked_cells
+from attention_lab.maps.masks import borders
 from attention_lab.maps.steps import Table
+from attention_lab.rules import Reason, real_tokens, reasons
 
 View = Literal["steps", "packing"]
 
@@ -78,15 +79,15 @@ class ExplorerState:
 def padded_tables(state: ExplorerState) -> list[Table]:
     """One table for each sentence of the padded batch."""
     batch = padded(state)
-    cells = masked_cells(f"eager_{_direction(state)}", batch)
-    read = torch.ones(cells.shape[:2], dtype=torch.bool) if batch.mask is None else batch.mask
+    cells = reasons((*_triangle(state), "padding"), batch.arguments())
+    read = real_tokens(batch.arguments())
     return [_table(state, *row, []) for row in zip(batch.tokens, cells, read, strict=True)]
 
 
 def packed_table(state: ExplorerState) -> Table:
     """The table of all sentences, laid end to end."""
     batch = packed(state)
-    cells = masked_cells(f"flash_{_direction(state)}", batch)
+    cells = reasons((*_triangle(state), "sequences"), batch.arguments())
     return _table(state, batch.tokens, cells, torch.ones(len(cells), dtype=torch.bool), borders(batch))
 
 
@@ -138,5 +139,5 @@ def _weights(scores: Sequence[float], seen: Sequence[bool]) -> list[float]:
     return [share / (sum(shares) or 1.0) for share in shares]
 
 
-def _direction(state: ExplorerState) -> str:
-    return "causal" if state.causal else "bidirectional"
+def _triangle(state: ExplorerState) -> tuple[str, ...]:
+    return ("causal",) if state.causal else ()

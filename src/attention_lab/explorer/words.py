@@ -8,8 +8,8 @@ from collections.abc import Callable
 from attention_lab.explorer.state import HEAD_DIM, ExplorerState, dot_product, packed, padded, vector
 from attention_lab.inputs import PAD
 from attention_lab.maps.cells import score_text
-from attention_lab.maps.masks import Reason
 from attention_lab.maps.steps import Table
+from attention_lab.rules import BY_REASON, Reason
 
 Emphasis = Callable[[str], str]
 
@@ -38,12 +38,7 @@ def explain(table: Table, query: int, key: int, emphasis: Emphasis = starred) ->
     if reason == Reason.VISIBLE:
         sentence = f"query {row} puts {float(table.weights[query, key]):.2f} on {column}"
         return sentence if bool(table.read[query]) else f"{sentence}, but it is padding: nobody reads its row"
-    why = {
-        Reason.CAUSAL: "it comes later",
-        Reason.PADDING: "it is padding",
-        Reason.OTHER_SEQUENCE: "it belongs to another sequence",
-    }[reason]
-    return f"query {row} may not see {column}: {why}"
+    return f"query {row} may not see {column}: {BY_REASON[reason].why}"
 
 
 def calculation(state: ExplorerState, table: Table, query: int, key: int) -> str:

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from attention_lab.inputs import PackedBatch, PaddedBatch
-from attention_lab.maps.masks import Reason, borders, masked_cells
+from attention_lab.maps.masks import borders, masked_cells
+from attention_lab.rules import BY_REASON, Reason, real_tokens
 from attention_lab.variants import Variant
 
 
@@ -59,10 +60,10 @@ def one_map(variant: Variant, batch: PaddedBatch | PackedBatch, weights: Tensor,
     if not 0 <= item < items:
         range_ = "be 0, a packed batch is drawn whole" if packed else f"lie between 0 and {items - 1}"
         raise ValueError(f"item must {range_}; got {item}")
+    read = real_tokens(batch.arguments())
     if packed:
-        return WeightMap(batch.tokens, cells, weights, torch.ones(tokens, dtype=torch.bool), borders(batch), 0)
-    read = torch.ones(tokens, dtype=torch.bool) if batch.mask is None else batch.mask[item].cpu()
-    return WeightMap(batch.tokens[item], cells[item], weights[item], read, [], item)
+        return WeightMap(batch.tokens, cells, weights, read, borders(batch), 0)
+    return WeightMap(batch.tokens[item], cells[item], weights[item], read[item], [], item)
 
 
 def leaks_of(map_: WeightMap, tolerance: float) -> list[Leak]:
@@ -115,12 +116,7 @@ def _leak_words(map_: WeightMap, leaks: Sequence[Leak]) -> str:
     if not leaks:
         return ""
     worst = max(leaks, key=lambda leak: abs(leak.weight))
-    key = _name(map_.tokens, worst.key)
-    target = {
-        Reason.CAUSAL: f"the later token {key}",
-        Reason.PADDING: f"the padding at place {worst.key}",
-        Reason.OTHER_SEQUENCE: f"{key} of another sequence",
-    }[worst.reason]
+    target = BY_REASON[worst.reason].leak.format(key=_name(map_.tokens, worst.key), place=worst.key)
     return (
         f"Weight leaks into {_count(len(leaks), 'masked cell', 'masked cells')}: "
         f"{_name(map_.tokens, worst.query)} puts {_decimal(worst.weight)} on {target} (head {worst.head})."

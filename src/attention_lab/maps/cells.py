@@ -18,7 +18,7 @@ from torch import Tensor
 
 from attention_lab.inputs import PAD
 from attention_lab.maps.figure import text_width
-from attention_lab.maps.masks import Reason
+from attention_lab.rules import RULES, Reason, Rule
 
 GREY, HATCH, VISIBLE, LEAK, INK, PALE_INK = "#d9d9d9", "#808080", "#d3e5f5", "#d62728", "#262626", "#757575"
 WEIGHT_COLOURS = matplotlib.colormaps["cividis"]
@@ -41,12 +41,6 @@ LOOK = {
 NUMBERS_UP_TO = 8  # tokens; in larger maps numbers would be too small to read
 SLANTED_FROM = 0.18  # inches of a cell: in narrower ones slanted labels would touch
 
-_HATCHES = {Reason.CAUSAL: "///", Reason.PADDING: "xxxx", Reason.OTHER_SEQUENCE: ".."}
-_LEGEND = {
-    Reason.CAUSAL: "causal: the key comes later",
-    Reason.PADDING: "padding: the key is no token",
-    Reason.OTHER_SEQUENCE: "the key is in another sequence",
-}
 _PALENESS = 0.7
 _LONGEST_LABEL = 12  # characters
 _SMALLEST_NUMBER, _LARGEST_NUMBER = 7.0, 8.5  # points
@@ -152,8 +146,13 @@ def broken_is_written(tokens: int, cell: float) -> bool:
 
 
 def _draw_hatches(axes: Axes, cells: Tensor) -> None:
-    for reason, hatch in _HATCHES.items():
-        axes.add_patch(_squares(cells == reason, fc=GREY, ec=HATCH, hatch=hatch, lw=0))
+    for rule in _acting_on(cells):
+        axes.add_patch(_squares(cells == rule.reason, fc=GREY, ec=HATCH, hatch=rule.hatch, lw=0))
+
+
+def _acting_on(cells: Tensor) -> list[Rule]:
+    """The rules that hide some of the cells."""
+    return [rule for rule in RULES.values() if bool((cells == rule.reason).any())]
 
 
 def _draw_lines(axes: Axes, tokens: int, borders: Sequence[int]) -> None:
@@ -226,9 +225,8 @@ def _text_colour(place: float, colours: Colormap) -> str:
 def hatch_handles(cells: Tensor) -> list[Patch]:
     """Legend entries of the reasons that occur in some cells."""
     return [
-        Patch(facecolor=GREY, edgecolor=HATCH, hatch=hatch, linewidth=0, label=_LEGEND[reason])
-        for reason, hatch in _HATCHES.items()
-        if bool((cells == reason).any())
+        Patch(facecolor=GREY, edgecolor=HATCH, hatch=rule.hatch, linewidth=0, label=rule.legend)
+        for rule in _acting_on(cells)
     ]
 
 

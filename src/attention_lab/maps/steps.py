@@ -26,7 +26,7 @@ from attention_lab.maps.cells import (
 )
 from attention_lab.maps.figure import NotebookFigure, blank_figure, text_width
 from attention_lab.maps.layout import MOST_WIDTH, TOP, Foot, foot, write_around
-from attention_lab.maps.masks import Reason
+from attention_lab.rules import Reason
 
 STRONGEST_SCORE = 4.0  # the ends of the scores' scale; it stays, so that a move shows as another colour
 

@@ -64,9 +64,10 @@ def right(variant: Variant, released: NotebookNode, master: NotebookNode) -> str
     return _with_solution(released, _solution(master).source)
 
 
-def one_mistake(variant: Variant, released: NotebookNode, master: NotebookNode) -> str:
-    """A known mistake."""
-    return _with_solution(released, MISTAKES[variant.name].strip())
+def one_mistake(variant: Variant, released: NotebookNode, master: NotebookNode) -> str | None:
+    """A known mistake; nothing where none is kept here."""
+    mistake = MISTAKES.get(variant.name)
+    return None if mistake is None else _with_solution(released, mistake.strip())
 
 
 def blank(variant: Variant, released: NotebookNode, master: NotebookNode) -> str:

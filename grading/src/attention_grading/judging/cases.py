@@ -17,7 +17,7 @@ from attention_grading.judging.draw import Draw, holes_mask, left_mask, right_ma
 from attention_lab.checks.calls import Call, Form, Layout, Outcome, Setting
 from attention_lab.checks.case import Case
 from attention_lab.checks.run import visible_cases
-from attention_lab.variants import VARIANTS
+from attention_lab.variants import VARIANTS, Variant
 
 # sizes that are no powers of two, so that swapped or rounded axes show
 ODD_SIZES = (3, 5, 6, 7, 9, 11, 13)
@@ -155,6 +155,11 @@ def _padded_masking(draw: Draw) -> Iterator[Case]:
     yield masking(
         "positional arguments", lambda: [draw.padded(2, 6, 2, 8, mask=holes_mask(draw, 2, 6))], form="positional"
     )
+    for name, value in _option_values(draw.variant):
+        yield masking(
+            f"{name} {value}",
+            lambda name=name, value=value: [draw.padded(2, 9, 3, 5, mask=left_mask([9, 6], 9), **{name: value})],
+        )
     if draw.variant.kernel == "sdpa":
         yield _compared(
             draw,
@@ -253,6 +258,8 @@ def _packed_masking(draw: Draw) -> Iterator[Case]:
     yield masking("sizes that coincide", lambda: [draw.packed([2, 1], 3, 8), draw.packed([3, 5], 8, 8)])
     yield masking("non-contiguous inputs", lambda: [draw.packed([3, 7], 3, 8)], layout="sliced")
     yield masking("positional arguments", lambda: [draw.packed([6, 2, 8], 2, 24)], form="positional")
+    for name, value in _option_values(draw.variant):
+        yield masking(f"{name} {value}", lambda name=name, value=value: [draw.packed([4, 9, 7], 3, 8, **{name: value})])
 
 
 def _packed_robustness(draw: Draw) -> Iterator[Case]:
@@ -325,6 +332,11 @@ def _packed_kernel_inputs(draw: Draw) -> dict[str, Callable[[], dict[str, Any]]]
 
 HALVES = (torch.float16, torch.bfloat16)
 FLOATS = (torch.float32, *HALVES)
+
+
+def _option_values(variant: Variant) -> list[tuple[str, int]]:
+    """Each value that an option may have, with its name."""
+    return [(option.name, value) for option in variant.options for value in option.drawn]
 
 
 def _compared(

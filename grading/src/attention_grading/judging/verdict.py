@@ -13,16 +13,6 @@ from attention_lab.checks.calls import Call, Outcome
 from attention_lab.checks.case import Case, CheckFailed
 from attention_lab.variants import Variant
 
-# Worth of each check, in the order of the notebook; ten points in all
-POINTS: dict[str, int] = {
-    "contract": 1,
-    "invariants": 2,
-    "values": 2,
-    "masking": 2,
-    "robustness": 2,
-    "kernel": 1,
-}
-
 Pair = tuple[Case, Sequence[Outcome]]
 
 
@@ -112,7 +102,7 @@ def judge_outcomes(variant: Variant, seed: str, outcomes: Sequence[Outcome], not
     # a mistake that explains everything the function did is named surest; else each check is asked by itself
     whole = diagnose(variant, *_flat(pairs)) if any(problems) else None
     checks = []
-    for name in POINTS:
+    for name in variant.points:
         own = [(pair, problem) for pair, problem in zip(pairs, problems, strict=True) if pair[0].check == name]
         right_before = all(check.passed for check in checks if check.name in ("values", "masking"))
         performed = list(zip(*_flat(pairs), strict=True))
@@ -147,13 +137,14 @@ def _result(
     right_before: bool,
 ) -> CheckResult:
     """A check passes when all its cases do; the first that does not gives the message."""
+    points = variant.points[name]
     lines = tuple(
         f"{'passed' if problem is None else 'FAILED'}: {case.name}"
         for (case, _), problem in zip(pairs, problems, strict=True)
     )
     failed = next((problem for problem in problems if problem is not None), None)
     if failed is None:
-        return CheckResult(name, POINTS[name], POINTS[name], f"passed: {len(lines)} cases", None, lines)
+        return CheckResult(name, points, points, f"passed: {len(lines)} cases", None, lines)
     if name == "kernel":  # numbers do not tell which kernel made them
         diagnosis = None
     elif diagnosis is None:
@@ -161,7 +152,7 @@ def _result(
     if diagnosis is None:
         judged = [(case, got, problem) for (case, got), problem in zip(pairs, problems, strict=True)]
         diagnosis = recognise_symptom(variant, judged, performed, right_before)
-    return CheckResult(name, POINTS[name], 0, str(failed), diagnosis, lines)
+    return CheckResult(name, points, 0, str(failed), diagnosis, lines)
 
 
 def _flat(pairs: Sequence[Pair]) -> tuple[list[Call], list[Outcome]]:
@@ -171,5 +162,5 @@ def _flat(pairs: Sequence[Pair]) -> tuple[list[Call], list[Outcome]]:
 
 def not_judged(variant: Variant, reason: str, notes: Iterable[str] = ()) -> Verdict:
     """The verdict on something that cannot be judged: six times 0, with the reason."""
-    checks = tuple(CheckResult(name, points, 0, reason) for name, points in POINTS.items())
+    checks = tuple(CheckResult(name, points, 0, reason) for name, points in variant.points.items())
     return Verdict(variant.name, checks, tuple(notes))

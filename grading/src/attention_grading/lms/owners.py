@@ -55,8 +55,10 @@ _EXTENSIONS = (".ipynb", ".json", ".txt", ".zip")
 # The number goes with the name only if it is that assignment's own: another one may be the end of an id
 _ASSIGNMENT = re.compile(
     "|".join(
-        r"(?:(?<![^\W_])0{}[\W_]*)?{}[\W_]*{}(?:[\W_]*attention)?".format(variant.number, *variant.name.split("_"))
-        for variant in VARIANTS.values()
+        r"(?:(?<![^\W_]){:02d}[\W_]*)?{}(?:[\W_]*attention)?".format(
+            variant.number, r"[\W_]*".join(variant.name.split("_"))
+        )
+        for variant in sorted(VARIANTS.values(), key=lambda one: -len(one.name))
     ),
     re.IGNORECASE,
 )

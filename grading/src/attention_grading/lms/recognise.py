@@ -22,7 +22,11 @@ from attention_lab.notebook.learner_cells import (
 )
 from attention_lab.variants import VARIANTS, Variant
 
-_IN_NAME = re.compile(r"(eager|sdpa|flash)[\W_]*(bidirectional|causal)", re.IGNORECASE)
+# longer names first: one may be the beginning of another
+_IN_NAME = re.compile(
+    "|".join(r"[\W_]*".join(name.split("_")) for name in sorted(VARIANTS, key=len, reverse=True)), re.IGNORECASE
+)
+_BY_LETTERS = {name.replace("_", ""): name for name in VARIANTS}
 _IN_CHECK = re.compile(r"\b(?:check|judge)\(\s*\\?[\"'](\w+)\\?[\"']\s*,\s*\\?[\"']\w+\\?[\"']")
 _IN_TASK = re.compile(r"Your task: `(\w+)_attention`")
 _IN_BROKEN = re.compile(r"\bdef (\w+)_attention\b")
@@ -91,7 +95,7 @@ def looks_like_notebook(data: bytes) -> bool:
 
 def variant_in_name(name: str) -> Variant | None:
     """The one of the six that a file or folder is called after; ``None`` where it is none, or more than one."""
-    return _only([f"{kernel}_{kind}".casefold() for kernel, kind in _IN_NAME.findall(name)])
+    return _only([_BY_LETTERS[re.sub(r"[\W_]+", "", found).casefold()] for found in _IN_NAME.findall(name)])
 
 
 def decode(data: bytes) -> tuple[str | None, tuple[str, ...]]:

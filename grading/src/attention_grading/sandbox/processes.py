@@ -68,7 +68,7 @@ class Process:
             Interrupted: It was killed from outside, or starved.
         """
         if seen.starved:
-            raise Interrupted(f"it got less than half a processor for {limits.seconds:g} s: others had them")
+            raise Interrupted(f"it got less than a tenth of a processor for {limits.seconds:g} s: others had them")
         if not seen.hit and self.was_killed_from_outside(limits):
             raise Interrupted("its process was killed from outside, as happens where the machine's memory runs out")
 
@@ -186,7 +186,7 @@ class Watch:
     Attributes:
         hit: Which limit it hit, in words; empty where it hit none.
         starved: Whether its time was over because others had the processors: it could have run most of the time, and
-            got less than half of one.
+            got less than a tenth of one. A right function needs far less; who had more was slow by itself.
     """
 
     hit: str = ""
@@ -212,7 +212,7 @@ def watched(process: Process, limits: Limits) -> Iterator[Watch]:
             passed = time.monotonic() - begun
             if passed >= limits.seconds:
                 seen.hit = f"did not finish within {limits.seconds:g} s"
-                seen.starved = ready > looks / 2 and processor_seconds < limits.seconds / 2
+                seen.starved = ready > looks / 2 and processor_seconds < limits.seconds / 10
             elif process.threads() > limits.threads:
                 seen.hit = f"started more than {limits.threads} threads"
             elif passed >= limits.polite_after:

@@ -10,8 +10,8 @@ from torch import Tensor
 from attention_grading.judging.comparison import expected_of, relative_error, tolerance
 from attention_grading.judging.diagnosis.models import Model, bank
 from attention_grading.judging.diagnosis.names import MISTAKE_SENTENCES
-from attention_grading.reference import real_tokens
 from attention_lab.checks.calls import Call, Outcome
+from attention_lab.rules import real_tokens
 from attention_lab.variants import Variant
 
 

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from attention_grading.reference import masked_softmax, visible_keys
+from attention_grading.reference import heads_of, masked_softmax
+from attention_lab.rules import visible_keys
 from attention_lab.variants import Variant
+
+
+def right_keys(variant: Variant, arguments: dict[str, Any]) -> Tensor:
+    """Which key each query may see, by the variant's own rules."""
+    return visible_keys(variant.rules, arguments)
+
+
+def without(variant: Variant, rule: str) -> Variant:
+    """The variant with a rule forgotten."""
+    return replace(variant, rules=tuple(name for name in variant.rules if name != rule))
 
 
 @dataclass(frozen=True)
@@ -31,8 +42,8 @@ class Model:
 
     name: str
     scale: Callable[[int, int, int], float] = lambda head_dim, hidden_dim, seq: head_dim**-0.5
-    visible: Callable[[Variant, dict[str, Any]], Tensor] = visible_keys
-    split: Callable[[Tensor, int, int], Tensor] = lambda x, heads, dim: x.unflatten(-1, (heads, dim)).transpose(-3, -2)
+    visible: Callable[[Variant, dict[str, Any]], Tensor] = right_keys
+    split: Callable[[Tensor, int, int], Tensor] = heads_of
     merge: Callable[[Tensor], Tensor] = lambda x: x.transpose(-3, -2).flatten(-2)
     order: str = "qkv"
     weigh: Callable[[Tensor, Tensor], Tensor] = masked_softmax
@@ -158,8 +169,8 @@ def _visibility_models(variant: Variant) -> Iterator[Model]:
         def visible(variant: Variant, arguments: dict[str, Any]) -> Tensor:
             has_mask = arguments.get("mask") is not None
             if (only == "masked" and not has_mask) or (only == "unmasked" and has_mask):
-                return visible_keys(variant, arguments)
-            keys = visible_keys(_bidirectional(variant), arguments)
+                return right_keys(variant, arguments)
+            keys = right_keys(_bidirectional(variant), arguments)
             return keys & change(torch.ones(keys.shape[-2:], dtype=torch.bool))
 
         return visible
@@ -179,12 +190,18 @@ def _visibility_models(variant: Variant) -> Iterator[Model]:
         yield Model("diagonal-missing", visible=shaped(lambda ones: ~torch.eye(len(ones), dtype=torch.bool)))
     if variant.packed:
         yield Model("sequences-not-separated", visible=_one_sequence)
+    if "window" in variant.rules:
+        yield Model(
+            "window-missing", visible=lambda variant, arguments: right_keys(without(variant, "window"), arguments)
+        )
+        for step in (-1, 1):
+            yield Model("window-off-by-one", visible=_other_window(step))
 
 
 def _mask_models(variant: Variant) -> Iterator[Model]:
     def with_mask(change: Callable[[Tensor], Tensor]) -> Callable[[Variant, dict[str, Any]], Tensor]:
         def visible(variant: Variant, arguments: dict[str, Any]) -> Tensor:
-            triangle = visible_keys(variant, arguments | {"mask": None})
+            triangle = right_keys(variant, arguments | {"mask": None})
             mask = arguments["mask"]
             return triangle if mask is None else triangle & change(mask)
 
@@ -209,11 +226,11 @@ def _mask_models(variant: Variant) -> Iterator[Model]:
 
 
 def _everything(variant: Variant, arguments: dict[str, Any]) -> Tensor:
-    return torch.ones_like(visible_keys(variant, arguments))
+    return torch.ones_like(right_keys(variant, arguments))
 
 
 def _mask_or_triangle(variant: Variant, arguments: dict[str, Any]) -> Tensor:
-    triangle, mask = visible_keys(variant, arguments | {"mask": None}), arguments["mask"]
+    triangle, mask = right_keys(variant, arguments | {"mask": None}), arguments["mask"]
     return triangle if mask is None else triangle | mask[:, None, :]
 
 
@@ -271,7 +288,7 @@ class _KeepsTriangle(Model):
     pad: Callable[[Tensor, Tensor, Tensor], Tensor] = lambda scores, keys, triangle: scores
 
     def output(self, variant: Variant, arguments: dict[str, Any]) -> tuple[Tensor, Tensor]:
-        triangle = visible_keys(variant, arguments | {"mask": None}).unsqueeze(-3)
+        triangle = right_keys(variant, arguments | {"mask": None}).unsqueeze(-3)
         mask = arguments["mask"]
         keys = torch.ones_like(triangle) if mask is None else mask[:, None, None, :]
         return Model(self.name, weigh=lambda scores, visible: self.pad(scores, keys, triangle)).output(
@@ -302,7 +319,12 @@ def _padding_models() -> Iterator[Model]:
 
 
 def _bidirectional(variant: Variant) -> Variant:
-    return Variant(variant.number, variant.kernel, False)
+    return without(variant, "causal")
+
+
+def _other_window(step: int) -> Callable[[Variant, dict[str, Any]], Tensor]:
+    """A window that holds so many keys more."""
+    return lambda variant, arguments: right_keys(variant, arguments | {"window": arguments["window"] + step})
 
 
 def _one_sequence(variant: Variant, arguments: dict[str, Any]) -> Tensor:

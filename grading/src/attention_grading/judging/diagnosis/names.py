@@ -49,6 +49,8 @@ MISTAKE_SENTENCES: dict[str, str] = {
     "softmax-twice": "the softmax is applied twice",
     "softmax-replaced": "another function takes the softmax's place",
     "softmax-missing": "there is no softmax: the scores themselves weight the values",
+    "window-missing": "the window has no effect: queries see keys that are too far back",
+    "window-off-by-one": "the window holds one key too many, or one too few",
     "sequences-not-separated": "tokens see other sequences of the packed batch",
     "mean-of-values": "all visible keys get the same weight: queries and keys have no effect",
     "returns-values": "the output is v itself",

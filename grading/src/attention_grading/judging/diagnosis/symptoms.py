@@ -14,10 +14,10 @@ import torch
 
 from attention_grading.judging.comparison import expected_of, relative_error, tolerance
 from attention_grading.judging.diagnosis.models import Model
-from attention_grading.reference import visible_keys
 from attention_lab.checks.calls import Call, Failure, Outcome
 from attention_lab.checks.case import Case, CheckFailed
 from attention_lab.checks.words import NO_SUCH_GPU
+from attention_lab.rules import visible_keys
 from attention_lab.variants import Variant
 
 Judged = tuple[Case, Sequence[Outcome], CheckFailed | None]
@@ -199,14 +199,14 @@ def _of_outcome(
 def _of_nan(variant: Variant, pairs: Sequence[Performed]) -> str | None:
     where = [(call, ~torch.isfinite(outcome.output).all(-1)) for call, outcome in pairs if outcome.output is not None]
     if any(bool(bad.any()) for _, bad in where):
-        empty = all(bool((~bad | ~visible_keys(variant, call.arguments).any(-1)).all()) for call, bad in where)
+        empty = all(bool((~bad | ~visible_keys(variant.rules, call.arguments).any(-1)).all()) for call, bad in where)
         if empty:
             return "empty-rows-nan"
         overflowing = all(_may_overflow(variant, call) for call, bad in where if bool(bad.any()))
         return "softmax-overflows" if overflowing else None
     for call, outcome in pairs:
         if any(g is not None and not bool(torch.isfinite(g).all()) for g in outcome.gradients.values()) and bool(
-            visible_keys(variant, call.arguments).any(-1).all()
+            visible_keys(variant.rules, call.arguments).any(-1).all()
         ):
             return None  # NaN gradients without an empty row have another cause
     return "empty-rows-nan-gradient"

@@ -1,0 +1,169 @@
+"""Who sees whom, and why not: the one place that says so.
+
+A rule hides keys from queries for one reason. A variant names its rules (``Variant.rules``); a key is visible where no
+rule hides it. Heatmaps, visible checks, hidden cases, the reference and the models of mistakes all ask here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Arguments = Mapping[str, Any]
+
+
+class Reason(IntEnum):
+    """Why a query may not see a key."""
+
+    VISIBLE = 0
+    CAUSAL = 1
+    PADDING = 2
+    OTHER_SEQUENCE = 3
+    WINDOW = 4
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One reason for which keys are hidden, with everything that depends on it.
+
+    Attributes:
+        name: As variants name it.
+        reason: Its code in maps.
+        hides: From a function's arguments to bool, ``True`` where a query may not see a key; broadcastable to
+            ``[..., queries, keys]``.
+        hatch: Matplotlib's hatch of hidden cells.
+        legend: What the hatch means.
+        why: The reason in words that follow "it may not see the key:".
+        leak: A key that is hidden for this reason, in words; filled with ``key``, its token, and ``place``.
+        change: What a visible check says of an output that moved with a hidden key.
+        hint: Where to look then.
+    """
+
+    name: str
+    reason: Reason
+    hides: Callable[[Arguments], Tensor]
+    hatch: str
+    legend: str
+    why: str
+    leak: str
+    change: str
+    hint: str
+
+
+def reasons(rules: Sequence[str], arguments: Arguments) -> Tensor:
+    """Why each query may not see each key; of several reasons the last rule's counts.
+
+    Args:
+        rules: Names of rules, in rising order of precedence.
+        arguments: The arguments of a learner's function, by name; on any device.
+
+    Returns:
+        int8 codes of ``Reason`` on the CPU: ``[batch, queries, keys]`` for padded inputs,
+        ``[total_tokens, total_tokens]`` for packed ones.
+    """
+    *batch, queries, _ = arguments["q"].shape
+    codes = torch.full((*batch, queries, arguments["k"].shape[-2]), int(Reason.VISIBLE), dtype=torch.int8)
+    for name in rules:
+        codes = codes.masked_fill(RULES[name].hides(arguments), int(RULES[name].reason))
+    return codes
+
+
+def visible_keys(rules: Sequence[str], arguments: Arguments) -> Tensor:
+    """Which key each query may see: bool, shape of ``reasons``."""
+    return reasons(rules, arguments) == Reason.VISIBLE
+
+
+def real_tokens(arguments: Arguments) -> Tensor:
+    """bool, shape of ``q`` without its last dimension: queries whose output somebody reads."""
+    mask = arguments.get("mask")
+    return torch.ones(arguments["q"].shape[:-1], dtype=torch.bool) if mask is None else mask.cpu()
+
+
+def sequence_of(cu_seqlens: Tensor) -> Tensor:
+    """Number of each packed token's sequence: int64 ``[total_tokens]``."""
+    borders = cu_seqlens.long().cpu()
+    return torch.repeat_interleave(torch.arange(len(borders) - 1), borders.diff())
+
+
+# ---- the rules -------------------------------------------------------------------------------------------------------
+
+
+def _distance(arguments: Arguments) -> Tensor:
+    """How far before its query each key stands: int64 ``[queries, keys]``; both are counted from the end."""
+    queries, keys = arguments["q"].shape[-2], arguments["k"].shape[-2]
+    return torch.arange(keys - queries, keys)[:, None] - torch.arange(keys)[None, :]
+
+
+def _later(arguments: Arguments) -> Tensor:
+    return _distance(arguments) < 0
+
+
+def _padding(arguments: Arguments) -> Tensor:
+    mask = arguments.get("mask")
+    return torch.zeros((), dtype=torch.bool) if mask is None else ~mask.cpu()[:, None, :]
+
+
+def _other_sequence(arguments: Arguments) -> Tensor:
+    sequence = sequence_of(arguments["cu_seqlens"])
+    return sequence[:, None] != sequence[None, :]
+
+
+def _beyond_window(arguments: Arguments) -> Tensor:
+    return _distance(arguments) >= arguments["window"]
+
+
+RULES: dict[str, Rule] = {
+    rule.name: rule
+    for rule in (
+        Rule(
+            name="causal",
+            reason=Reason.CAUSAL,
+            hides=_later,
+            hatch="///",
+            legend="causal: the key comes later",
+            why="it comes later",
+            leak="the later token {key}",
+            change="changed when later tokens changed",
+            hint="the triangle: query i sees the keys j <= i, and no others",
+        ),
+        Rule(
+            name="window",
+            reason=Reason.WINDOW,
+            hides=_beyond_window,
+            hatch="\\\\\\",
+            legend="window: the key is too far back",
+            why="it lies outside the window",
+            leak="{key}, which lies outside the window",
+            change="changed when tokens outside the window changed",
+            hint="the window: how many keys it holds, and whether the query's own is one of them",
+        ),
+        Rule(
+            name="padding",
+            reason=Reason.PADDING,
+            hides=_padding,
+            hatch="xxxx",
+            legend="padding: the key is no token",
+            why="it is padding",
+            leak="the padding at place {place}",
+            change="changed when masked keys and values changed",
+            hint="where the mask enters: masked keys get no weight, for every head and every query",
+        ),
+        Rule(
+            name="sequences",
+            reason=Reason.OTHER_SEQUENCE,
+            hides=_other_sequence,
+            hatch="..",
+            legend="the key is in another sequence",
+            why="it belongs to another sequence",
+            leak="{key} of another sequence",
+            change="changed when another sequence changed",
+            hint="cu_seqlens: it says where each sequence begins and ends, for the queries and for the keys",
+        ),
+    )
+}
+BY_REASON: dict[Reason, Rule] = {rule.reason: rule for rule in RULES.values()}

@@ -1,0 +1,102 @@
+"""What a variant of the course is. A variant is data: everything else follows from what stands here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Kernel = Literal["eager", "sdpa", "flash"]
+Inputs = Literal["padded", "packed"]
+
+# Arguments of a function by its kind of inputs, in the order of its signature
+_PARAMETERS: dict[Inputs, tuple[str, ...]] = {
+    "padded": ("q", "k", "v", "num_heads", "head_dim", "mask"),
+    "packed": ("q", "k", "v", "num_heads", "head_dim", "cu_seqlens", "max_seqlen"),
+}
+# What may be left away in a call
+OPTIONAL = ("mask",)
+
+# Worth of each check, in the order of the notebook; ten points in all
+POINTS: dict[str, int] = {
+    "contract": 1,
+    "invariants": 2,
+    "values": 2,
+    "masking": 2,
+    "robustness": 2,
+    "kernel": 1,
+}
+
+
+@dataclass(frozen=True)
+class Option:
+    """A further whole-number argument of a function, such as the size of a window.
+
+    Attributes:
+        name: As in the signature.
+        toy: Its value in toy batches and visible checks.
+        drawn: The values that hidden cases choose from.
+    """
+
+    name: str
+    toy: int
+    drawn: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One of the attention functions that a learner writes.
+
+    Attributes:
+        number: Place in the course, from 1.
+        name: Name in code and on the command line, such as ``eager_causal``.
+        title: Name in prose, such as ``Eager causal attention``.
+        kernel: What computes the attention: plain tensor operations (``"eager"``),
+            ``F.scaled_dot_product_attention`` (``"sdpa"``) or ``flash_attn_varlen_func`` (``"flash"``).
+        inputs: ``"padded"``: ``[batch, seq, hidden_dim]`` with a mask; ``"packed"``: ``[total_tokens, hidden_dim]``
+            with ``cu_seqlens``.
+        rules: Who is hidden from whom, and why: names in ``attention_lab.rules.RULES``, in rising order of precedence.
+        options: Further arguments; their places are before those that may be left away.
+        points: Worth of each check, in the order of the notebook.
+    """
+
+    number: int
+    name: str
+    title: str
+    kernel: Kernel
+    inputs: Inputs
+    rules: tuple[str, ...]
+    options: tuple[Option, ...] = ()
+    points: Mapping[str, int] = field(default_factory=lambda: POINTS, compare=False)
+
+    @property
+    def stem(self) -> str:
+        """Name of assignment, folder and notebook, such as ``02_eager_causal``."""
+        return f"{self.number:02d}_{self.name}"
+
+    @property
+    def function_name(self) -> str:
+        """Name of the function that the learner writes, such as ``eager_causal_attention``."""
+        return f"{self.name}_attention"
+
+    @property
+    def packed(self) -> bool:
+        """Whether the inputs are packed tokens with ``cu_seqlens`` instead of padded sequences with a mask."""
+        return self.inputs == "packed"
+
+    @property
+    def causal(self) -> bool:
+        """Whether query i sees only keys j <= i."""
+        return "causal" in self.rules
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Names of the function's arguments, in the order of its signature."""
+        given = _PARAMETERS[self.inputs]
+        needed = tuple(name for name in given if name not in OPTIONAL)
+        return (*needed, *(option.name for option in self.options), *(name for name in given if name in OPTIONAL))
+
+    def in_order(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Arguments in the order of the signature; options that are not among them get their toy values."""
+        toys = {option.name: option.toy for option in self.options}
+        return {name: arguments[name] if name in arguments else toys[name] for name in self.parameters}
