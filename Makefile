@@ -34,11 +34,11 @@ $(VENV)/stamp: pyproject.toml grading/pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip setuptools
 	$(BIN)/python -m pip install --quiet $(TORCH_INDEX) "$(TORCH)"
-	$(BIN)/python -m pip install --quiet -e ".[notebook]" -e grading
+	$(BIN)/python -m pip install --quiet -e ".[notebook]" -e "grading[class]"
 	touch $@
 
 $(VENV)/stamp-test: $(VENV)/stamp
-	$(BIN)/python -m pip install --quiet -e ".[notebook,test]" -e "grading[cluster,postgres]"
+	$(BIN)/python -m pip install --quiet -e ".[notebook,test]" -e "grading[class,cluster,postgres]"
 	touch $@
 
 .PHONY: demo
