@@ -26,7 +26,7 @@ help:
 	@echo "make normalise       bring the notebooks in source/ and notebooks/ into their normal form"
 	@echo "make lab             JupyterLab in release/, as a student (LAB_OPTIONS=--no-browser and the like)"
 	@echo "make lab-instructor  JupyterLab in the course root, with Formgrader and Create Assignment"
-	@echo "make lint            ruff, and whether imports keep to the rooms"
+	@echo "make lint            ruff, imports between rooms, declared dependencies, types"
 	@echo "make clean           remove build/; .venv stays"
 
 # One stamp a set of packages: it is rebuilt when the declared dependencies change
@@ -54,6 +54,8 @@ lint: $(VENV)/stamp-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+	$(BIN)/deptry src
+	$(BIN)/deptry --config grading/pyproject.toml grading/src
 
 .PHONY: release
 release: $(VENV)/stamp
