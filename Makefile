@@ -26,7 +26,7 @@ help:
 	@echo "make normalise       bring the notebooks in source/ and notebooks/ into their normal form"
 	@echo "make lab             JupyterLab in release/, as a student (LAB_OPTIONS=--no-browser and the like)"
 	@echo "make lab-instructor  JupyterLab in the course root, with Formgrader and Create Assignment"
-	@echo "make lint            ruff, and whether imports keep to the rooms"
+	@echo "make lint            ruff, imports between rooms, declared dependencies, types"
 	@echo "make clean           remove build/; .venv stays"
 
 # One stamp a set of packages: it is rebuilt when the declared dependencies change
@@ -34,11 +34,11 @@ $(VENV)/stamp: pyproject.toml grading/pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip setuptools
 	$(BIN)/python -m pip install --quiet $(TORCH_INDEX) "$(TORCH)"
-	$(BIN)/python -m pip install --quiet -e ".[notebook]" -e grading
+	$(BIN)/python -m pip install --quiet -e ".[notebook]" -e "grading[class]"
 	touch $@
 
 $(VENV)/stamp-test: $(VENV)/stamp
-	$(BIN)/python -m pip install --quiet -e ".[notebook,test]" -e "grading[cluster,postgres]"
+	$(BIN)/python -m pip install --quiet -e ".[notebook,test]" -e "grading[class,cluster,postgres]"
 	touch $@
 
 .PHONY: demo
@@ -54,6 +54,8 @@ lint: $(VENV)/stamp-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+	$(BIN)/deptry src
+	$(BIN)/deptry --config grading/pyproject.toml grading/src
 
 .PHONY: release
 release: $(VENV)/stamp

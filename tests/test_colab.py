@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -111,14 +111,19 @@ def python() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The kit's wheel, built from a copy so that no earlier build's leftovers get in."""
-    copy = tmp_path_factory.mktemp("kit")
+    """The kit's wheel."""
+    return wheel_of(ROOT, tmp_path_factory.mktemp("kit"))
+
+
+def wheel_of(project: Path, copy: Path) -> Path:
+    """A package's wheel, built from a copy so that no earlier build's leftovers get in."""
     for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, copy)
-    shutil.copytree(ROOT / "src", copy / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+        if (project / name).exists():
+            shutil.copy(project / name, copy)
+    shutil.copytree(project / "src", copy / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     options = ("--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", copy / "dist")
     run(sys.executable, "-m", "pip", "wheel", *options, copy)
-    (built,) = (copy / "dist").glob("attention_lab-*.whl")
+    (built,) = (copy / "dist").glob("*.whl")
     return built
 
 
@@ -204,6 +209,39 @@ def test_release_with_a_right_solution_runs_in_colab(stem, python, wheel, runtim
     after = packages(python)
     assert after.pop("attention-lab")
     assert after == before
+
+
+JUDGES_OWN = ("safetensors", "rich", "markdown-it-py", "mdurl")  # the latter two are rich's
+
+
+@pytest.fixture
+def judge(
+    python: Path, wheel: Path, runtime: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., str]]:
+    """The commands of both packages, installed for one test with what judging takes besides Colab's own."""
+    pip = (python, "-m", "pip")
+    remove = (*pip, "uninstall", "--quiet", "--yes", "attention-lab", "attention-grading", *JUDGES_OWN)
+    run(*remove)  # what an earlier run left that was ended
+    before = packages(python)
+    assert "nbgrader" not in before
+    run(*pip, "install", "--quiet", "--no-deps", wheel, wheel_of(ROOT / "grading", tmp_path_factory.mktemp("grading")))
+    run(*pip, "install", "--quiet", "--disable-pip-version-check", "safetensors", "rich")
+    after = packages(python)
+    assert {name: after.get(name) for name in before} == before
+    assert after.keys() - before.keys() == {"attention-lab", "attention-grading", *JUDGES_OWN}
+    yield lambda name, *arguments: run(python.parent / name, *arguments, PYTHONNOUSERSITE="1", OMP_NUM_THREADS="1")
+    run(*remove)
+    assert packages(python) == before
+
+
+def test_judge_runs_in_colab_beside_its_packages(judge, runtime):
+    stems = [VARIANTS[name].stem for name in ("eager_causal", "flash_bidirectional")]
+    paths = [runtime / f"{stem}.ipynb" for stem in stems]
+    for stem, path in zip(stems, paths, strict=True):
+        nbformat.write(solved(stem), path)
+    assert judge("attention-lab", "check", *paths).count("10 of 10 points") == 2
+    said = judge("attention-grading", "judge", "--allow-unconfined", "eager_causal", paths[0])
+    assert "10 of 10 points" in said
 
 
 def test_colab_stands_on_its_own_versions(python):

@@ -25,11 +25,28 @@ def main(arguments: list[str] | None = None) -> int:
     for name, (module, words) in COMMANDS.items():
         command = commands.add_parser(name, help=words)
         if arguments[:1] == [name]:
-            asked = importlib.import_module(f"attention_grading.{module}")
+            try:
+                asked = importlib.import_module(f"attention_grading.{module}")
+            except ModuleNotFoundError as error:
+                return _say_what_is_missing(name, error)
             asked.add_options(command)
             command.set_defaults(run=asked.run, parser=command)
     options = parser.parse_args(arguments)
     return options.run(options, options.parser)
+
+
+def _say_what_is_missing(command: str, error: ModuleNotFoundError) -> int:
+    """Say which package a command lacks, and what brings it; judging alone takes fewer than a class does."""
+    package = (error.name or "").partition(".")[0]
+    if package in ("", "attention_grading"):
+        raise error
+    wanted = "-e . -e grading" if command == "judge" else '-e "grading[class]"'
+    print(
+        f"attention-grading: {package} is not installed, and {command} needs it. "
+        f"In the course's checkout: pip install {wanted}",
+        file=sys.stderr,
+    )
+    return 2
 
 
 if __name__ == "__main__":
