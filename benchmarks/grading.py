@@ -24,7 +24,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ import nbformat
 import psutil
 import torch
 from nbgrader.api import Gradebook, SubmittedAssignment
+from readme import write_tables
 from rich.console import Console
 
 from attention_grading.authoring.course_root import nbgrader, prepare
@@ -50,8 +51,6 @@ import matplotlib.pyplot as plt
 ROOT = Path(__file__).parents[1]
 PLACE = ROOT / "build" / "benchmark-grading"
 FIGURE = ROOT / "benchmarks" / "figures" / "grading_growth.png"
-README = ROOT / "benchmarks" / "README.md"
-BEGIN, END = "<!-- grading: begin -->", "<!-- grading: end -->"
 KINDS = ("all-right", "one-mistake", "blank")
 CONSOLE = Console(highlight=False, soft_wrap=True)
 
@@ -94,7 +93,7 @@ def main() -> int:
         text = table(results)
         CONSOLE.print(text)
         if not options.dry and not options.stage:
-            write_readme(text)
+            write_tables(ROOT / "benchmarks" / "README.md", "grading", text)
             draw(results)
     return 0
 
@@ -189,46 +188,68 @@ class Memory(threading.Thread):
 
 
 def _proportional(process: psutil.Process) -> int:
-    with contextlib.suppress(psutil.Error, FileNotFoundError, ProcessLookupError):
-        rollup = Path(f"/proc/{process.pid}/smaps_rollup").read_text()
-        return 1024 * next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:"))
+    with contextlib.suppress(psutil.Error, FileNotFoundError):
+        return process.memory_full_info().pss
     return 0
 
 
-def watched(command: list[str], folder: Path, *more: int) -> tuple[float, float, int]:
+def watched(
+    command: list[str],
+    folder: Path,
+    *helpers: int,
+    meanwhile: Callable[[subprocess.Popen[bytes]], object] = subprocess.Popen.wait,
+    status: int = 0,
+) -> tuple[float, float]:
     """Run a command in a course root.
 
     Args:
         command: What to run.
         folder: The course root.
-        more: Processes that work for it.
+        helpers: Processes that work for it.
+        meanwhile: What is done while it runs.
+        status: How it has to end.
 
     Returns:
-        Seconds, peak memory in MiB, exit status.
+        Seconds, peak memory in MiB.
     """
     begun = time.perf_counter()
     with (folder / "run.log").open("ab") as log:
         process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=subprocess.STDOUT)
-    memory = Memory(process.pid, *more)
+    memory = Memory(process.pid, *helpers)
     memory.start()
-    status = process.wait()
-    return time.perf_counter() - begun, memory.end(), status
+    meanwhile(process)
+    assert process.wait() == status, (folder / "run.log").read_text()[-2000:]
+    return time.perf_counter() - begun, memory.end()
 
 
-def recorded_at(folder: Path) -> list[float]:
-    """When each submission's graded notebook was written, in order."""
-    return sorted(path.stat().st_mtime for path in (folder / "autograded").glob("*/*/*.ipynb"))
+def measured(command: list[str], folder: Path, stem: str, size: int, skipped: int, *helpers: int) -> Figures:
+    """Grade a class, check the totals, and give back the figures; the first submissions do not count for the rate."""
+    seconds, memory = watched(command, folder, *helpers)
+    assert totals(folder) == expected(stem, size), totals(folder)
+    times = sorted(path.stat().st_mtime for path in graded_in(folder))[min(skipped, size // 2, size - 2) :]
+    rate = (times[-1] - times[0]) / (len(times) - 1)
+    return {"seconds": rate, "memory": memory, "wall": seconds, "size": size}
 
 
-def steady(folder: Path, skipped: int) -> float:
-    """Seconds a submission, without the first ones."""
-    times = recorded_at(folder)
-    times = times[min(skipped, len(times) - 2) :]
-    return (times[-1] - times[0]) / (len(times) - 1)
+def graded_in(folder: Path) -> list[Path]:
+    """The graded notebooks."""
+    return list((folder / "autograded").glob("*/*/*.ipynb"))
+
+
+def graded_by_us(
+    folder: Path, options: argparse.Namespace, workers: int, *how: str, helpers: Sequence[int] = ()
+) -> Figures:
+    """The same by ``attention-grading grade``, and what it says itself."""
+    figures = measured(grade_command(*how), folder, options.stem, options.submissions, 2 * workers, *helpers)
+    return figures | {"serial": report_of(folder)["seconds_serial"] / options.submissions}
 
 
 def grade_command(*options: str) -> list[str]:
-    return [sys.executable, "-m", "attention_grading.cli", "grade", *options]
+    return [sys.executable, "-m", "attention_grading.cli", "grade", "--report", "report.json", *options]
+
+
+def report_of(folder: Path) -> Figures:
+    return json.loads((folder / "report.json").read_text())
 
 
 # ---- stages ---------------------------------------------------------------------------------------------------------
@@ -256,10 +277,8 @@ def stage_floor(options: argparse.Namespace) -> Figures:
 def stage_stock(options: argparse.Namespace) -> Figures:
     """Stock nbgrader with a stock configuration."""
     folder = make_class(PLACE / "stock", options.stem, options.stock, STOCK_CONFIG)
-    seconds, memory, status = watched([sys.executable, "-m", "nbgrader", "autograde", options.stem], folder)
-    assert status == 0, (folder / "run.log").read_text()[-2000:]
-    assert totals(folder) == expected(options.stem, options.stock), totals(folder)
-    return {"seconds": steady(folder, 1), "memory": memory, "wall": seconds, "size": options.stock}
+    command = [sys.executable, "-m", "nbgrader", "autograde", options.stem]
+    return measured(command, folder, options.stem, options.stock, 1)
 
 
 def ours(*more: str, workers: int) -> Callable[[argparse.Namespace], Figures]:
@@ -267,26 +286,9 @@ def ours(*more: str, workers: int) -> Callable[[argparse.Namespace], Figures]:
 
     def stage(options: argparse.Namespace) -> Figures:
         folder = make_class(PLACE / "ours", options.stem, options.submissions)
-        command = grade_command("--workers", str(workers), "--report", "report.json", *more)
-        return measured(command, folder, options, 2 * workers)
+        return graded_by_us(folder, options, workers, "--workers", str(workers), *more)
 
     return stage
-
-
-def measured(command: list[str], folder: Path, options: argparse.Namespace, skipped: int, *helpers: int) -> Figures:
-    """Run, check the totals, and give back the figures."""
-    size = options.submissions
-    seconds, memory, status = watched(command, folder, *helpers)
-    assert status == 0, (folder / "run.log").read_text()[-2000:]
-    assert totals(folder) == expected(options.stem, size), totals(folder)
-    report = json.loads((folder / "report.json").read_text())
-    return {
-        "seconds": steady(folder, min(skipped, size // 2)),
-        "memory": memory,
-        "wall": seconds,
-        "size": size,
-        "serial": report["seconds_serial"] / size,
-    }
 
 
 def stage_dask(options: argparse.Namespace) -> Figures:
@@ -308,8 +310,8 @@ def stage_dask(options: argparse.Namespace) -> Figures:
             for command in (scheduler, worker, worker)
         ]
         try:
-            command = grade_command("--scheduler", address, "--report", "report.json")
-            return measured(command, folder, options, 4, *(process.pid for process in processes))
+            helpers = [process.pid for process in processes]
+            return graded_by_us(folder, options, 2, "--scheduler", address, helpers=helpers)
         finally:
             for process in reversed(processes):
                 process.terminate()
@@ -317,41 +319,30 @@ def stage_dask(options: argparse.Namespace) -> Figures:
 
 
 def stage_growth(options: argparse.Namespace) -> Figures:
-    """Classes of several sizes, with two workers; the largest is interrupted once and resumed."""
+    """Classes of several sizes, with two workers; the largest is stopped once by Ctrl-C and resumed."""
     points = []
     for size in sorted(options.growth):
         folder = make_class(PLACE / "growth", options.stem, size)
-        command = grade_command("--workers", "2", "--report", "report.json")
-        interrupted = 0
-        seconds = memory = 0.0
-        if size == max(options.growth):
-            seconds, memory, interrupted = interrupt(command, folder, size // 3)
-        more_seconds, more_memory, status = watched(command, folder)
-        assert status == 0, (folder / "run.log").read_text()[-2000:]
+        command = grade_command("--workers", "2")
+
+        def interrupt(process: subprocess.Popen[bytes], folder: Path = folder, after: int = size // 3) -> None:
+            while len(graded_in(folder)) < after:
+                assert process.poll() is None, (folder / "run.log").read_text()[-2000:]
+                time.sleep(0.2)
+            process.send_signal(signal.SIGINT)
+
+        is_last = size == max(options.growth)
+        begun = watched(command, folder, meanwhile=interrupt, status=130) if is_last else (0.0, 0.0)
+        resumed_at = totals(folder)[0]
+        ended = watched(command, folder)
         assert totals(folder) == expected(options.stem, size), totals(folder)
-        report = json.loads((folder / "report.json").read_text())
-        assert sum(report["unchanged"].values()) == interrupted, (report["unchanged"], interrupted)
-        wall = seconds + more_seconds
-        points.append({"size": size, "wall": wall, "memory": max(memory, more_memory), "resumed_at": interrupted})
-        points[-1]["mean"] = totals(folder)[1] / size
+        assert sum(report_of(folder)["unchanged"].values()) == resumed_at, resumed_at
+        wall, memory = begun[0] + ended[0], max(begun[1], ended[1])
+        mean = totals(folder)[1] / size
+        points.append({"size": size, "wall": wall, "memory": memory, "resumed_at": resumed_at, "mean": mean})
         CONSOLE.print(f"  {points[-1]}")
         shutil.rmtree(folder)
     return {"points": points}
-
-
-def interrupt(command: list[str], folder: Path, after: int) -> tuple[float, float, int]:
-    """Press Ctrl-C after so many submissions; gives back seconds, peak memory and how many were graded."""
-    begun = time.perf_counter()
-    with (folder / "run.log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=subprocess.STDOUT)
-    memory = Memory(process.pid)
-    memory.start()
-    while len(list((folder / "autograded").glob("*/*/*.ipynb"))) < after:
-        assert process.poll() is None, (folder / "run.log").read_text()[-2000:]
-        time.sleep(0.2)
-    process.send_signal(signal.SIGINT)
-    assert process.wait() == 130
-    return time.perf_counter() - begun, memory.end(), totals(folder)[0]
 
 
 STAGES: dict[str, Callable[[argparse.Namespace], Figures]] = {
@@ -409,7 +400,7 @@ def table(results: Figures) -> str:
             f"- Peak memory with two workers at {', '.join(map(str, sizes))} submissions: "
             f"{', '.join(f'{value:.0f}' for value in memory)} MiB.",
             f"- The class of {last['size']} was stopped by Ctrl-C after {last['resumed_at']} submissions and resumed: "
-            f"{last['wall']:.0f} s in all, mean score {last['mean']:.3f}, as it should be.",
+            f"{last['wall']:.0f} s in all, mean score {last['mean']:.3f}, as it should be.\n",
         ]
     )
 
@@ -420,16 +411,6 @@ def _processor() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.machine()
-
-
-def write_readme(text: str) -> None:
-    """Put the table between the markers."""
-    readme = README.read_text(encoding="utf-8")
-    before, found, rest = readme.partition(BEGIN)
-    _, closed, after = rest.partition(END)
-    if not found or not closed:
-        raise SystemExit(f"{README} has no place for the table: {BEGIN} … {END}")
-    README.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
 
 
 def draw(results: Figures) -> None:

@@ -12,8 +12,9 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
+
+import psutil
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
@@ -23,27 +24,11 @@ from attention_grading.judging.session import Session
 from attention_lab.notebook.learner_cells import Submission
 from attention_lab.variants import VARIANTS
 
-TICKS = os.sysconf("SC_CLK_TCK")
-
 
 def core_seconds() -> float:
-    """CPU time of this process and of its descendants, those that have ended included, in seconds.
-
-    Source of the fields: proc(5), ``/proc/pid/stat``, utime to cstime.
-    """
-    return time.process_time() + sum(_ticks(pid) for pid in _descendants(os.getpid())) / TICKS
-
-
-def _descendants(pid: int) -> Iterator[int]:
-    for children in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in map(int, children.read_text().split()):
-            yield child
-            yield from _descendants(child)
-
-
-def _ticks(pid: int) -> int:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return sum(map(int, fields[11:15]))
+    """CPU time of this process and of its descendants, those that have ended included, in seconds."""
+    descendants = psutil.Process().children(recursive=True)
+    return time.process_time() + sum(sum(process.cpu_times()[:4]) for process in descendants)
 
 
 def judge_class(session: Session, answers: list[Answer]) -> tuple[dict[bool, list[float]], float]:
@@ -73,12 +58,12 @@ def main() -> None:
             answers = [answer for answer in CORPUS if answer.variant == variant]
             judge_class(session, [answer for answer in answers if answer.right][:2])  # the plan, and its references
             seconds, cores = judge_class(session, answers)
-            words = [
+            right, wrong = (
                 f"{statistics.median(times):.3f}, {statistics.quantiles(times, n=20)[-1]:.3f}"
                 for times in (seconds[True], seconds[False])
-            ]
+            )
             load = os.getloadavg()[0]
-            print(f"| {variant} | {len(answers)} | {words[0]} | {words[1]} | {cores:.3f} | {load:.1f} |", flush=True)
+            print(f"| {variant} | {len(answers)} | {right} | {wrong} | {cores:.3f} | {load:.1f} |", flush=True)
 
 
 if __name__ == "__main__":

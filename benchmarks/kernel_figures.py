@@ -9,22 +9,17 @@ from typing import Any
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from readme import write_tables
+
+from attention_lab.compare.curves import look
 
 matplotlib.use("Agg")
 
 Row = dict[str, Any]
 
-# Colours that stay apart with colour-vision loss, and markers that do so in grey
-LOOKS: dict[str, dict[str, str]] = {
-    "eager": {"color": "#D55E00", "marker": "s"},
-    "sdpa": {"color": "#0072B2", "marker": "o"},
-    "varlen_attn": {"color": "#CC79A7", "marker": "v"},
-    "flash-attn": {"color": "#009E73", "marker": "^"},
-}
-NAMES = {"eager": "eager", "sdpa": "SDPA", "flash-attn": "flash-attn", "varlen_attn": "varlen_attn"}
+NAMES = {"eager": "eager", "sdpa": "SDPA", "varlen_attn": "varlen_attn", "flash-attn": "flash-attn"}
 PASSES = ("forward", "forward+backward")
 HEAD_DIM = 128
-BEGIN, END = "<!-- kernels: begin -->", "<!-- kernels: end -->"
 
 
 def write_all(report: dict[str, Any], folder: Path) -> None:
@@ -38,10 +33,7 @@ def write_all(report: dict[str, Any], folder: Path) -> None:
     (folder / "figures").mkdir(exist_ok=True)
     for name, figure in figures.items():
         figure.savefig(folder / "figures" / f"{name}.png", dpi=110)
-    readme = folder / "README.md"
-    text = readme.read_text()
-    before, rest = text.split(BEGIN)
-    readme.write_text(f"{before}{BEGIN}\n{tables(report)}{END}{rest.split(END)[1]}")
+    write_tables(folder / "README.md", "kernels", tables(report))
 
 
 def select(report: dict[str, Any], **wanted: Any) -> list[Row]:
@@ -55,39 +47,29 @@ def select(report: dict[str, Any], **wanted: Any) -> list[Row]:
 
 def time_figure(report: dict[str, Any]) -> Figure:
     """How does the time grow with the sequences?"""
-    figure, axes = _panels(report, "How does the time grow with the sequences?", "causal, head_dim 128, no padding")
-    for ax, passes in zip(axes, PASSES, strict=True):
-        _over_sequences(ax, report, passes, "ms", band=True)
-        ax.set(title=passes.replace("+", " + "), yscale="log")
-    axes[0].set_ylabel("milliseconds for 16 384 tokens")
+    figure = _over_sequences(report, "How does the time grow with the sequences?", "ms")
+    figure.axes[0].set_ylabel("milliseconds for 16 384 tokens")
     return figure
 
 
 def memory_figure(report: dict[str, Any]) -> Figure:
     """How does the memory grow?"""
-    figure, axes = _panels(report, "How does the memory grow with the sequences?", "causal, head_dim 128, no padding")
-    for ax, passes in zip(axes, PASSES, strict=True):
-        _over_sequences(ax, report, passes, "peak_mb")
-        ax.set(title=passes.replace("+", " + "), yscale="log")
+    figure = _over_sequences(report, "How does the memory grow with the sequences?", "peak_mb")
+    figure.axes[0].set_ylabel("megabytes beyond the inputs, at the peak")
+    for ax in figure.axes:
         place = {"transform": ax.transAxes, "ha": "center", "va": "bottom", "fontsize": 9}
         ax.text(0.5, 0.16, "the three fused kernels lie on one line", **place)
-    axes[0].set_ylabel("megabytes beyond the inputs, at the peak")
     return figure
 
 
 def padding_figure(report: dict[str, Any]) -> Figure:
     """What does padding cost?"""
     subtitle = "causal, head_dim 128, 8 sequences padded to 2 048 tokens"
-    figure, axes = _panels(report, "What does padding cost?", subtitle)
-    for ax, passes in zip(axes, PASSES, strict=True):
-        for kernel, look in LOOKS.items():
-            rows = select(report, kernel=kernel, pass_=passes, causal=True, head_dim=HEAD_DIM, seq=2048)
-            if rows:
-                ax.plot([100 * r["padding"] for r in rows], [r["ms"] for r in rows], label=NAMES[kernel], **look)
-        ax.set(title=passes.replace("+", " + "), yscale="log", xlabel="share of the batch that is padding, %")
-        ax.set_xticks([0, 25, 50, 75])
-    axes[0].set_ylabel("milliseconds")
-    axes[1].legend(frameon=False, loc="lower left")
+    figure = _curves(report, "What does padding cost?", subtitle, "padding", "ms", seq=2048)
+    figure.axes[0].set_ylabel("milliseconds")
+    figure.axes[1].legend(frameon=False, loc="lower left")
+    for ax in figure.axes:
+        _padding_axis(ax)
     return figure
 
 
@@ -100,10 +82,8 @@ def sdpa_figure(report: dict[str, Any]) -> Figure:
         color = "#0072B2" if passes == PASSES[0] else "#E69F00"
         label = f"{'causal' if causal else 'bidirectional'}, {passes.replace('+', ' + ')}"
         fields = {"pass_": passes, "causal": causal, "head_dim": HEAD_DIM}
-        by_seq = _ratios(select(report, kernel="sdpa", padding=0.0, **fields), report, "seq")
-        by_padding = _ratios(select(report, kernel="sdpa", seq=2048, **fields), report, "padding")
-        axes[0].plot(*zip(*by_seq, strict=True), style, color=color, label=label)
-        axes[1].plot(*zip(*((100 * x, y) for x, y in by_padding), strict=True), style, color=color)
+        axes[0].plot(*_ratios(report, "seq", padding=0.0, **fields), style, color=color, label=label)
+        axes[1].plot(*_ratios(report, "padding", seq=2048, **fields), style, color=color)
     for ax in axes:
         ax.axhline(1, color="0.4", linewidth=1)
         ax.set_yscale("log")
@@ -111,22 +91,19 @@ def sdpa_figure(report: dict[str, Any]) -> Figure:
         ax.minorticks_off()
     _sequence_axis(axes[0], report)
     axes[0].set(title="no padding, no mask")
-    axes[1].set(title="padded to 2 048 tokens, with a mask", xlabel="share of the batch that is padding, %")
-    axes[1].set_xticks([0, 25, 50, 75])
+    axes[1].set(title="padded to 2 048 tokens, with a mask")
+    _padding_axis(axes[1])
     axes[0].legend(frameon=False, fontsize=9)
     return figure
 
 
-def _ratios(rows: Sequence[Row], report: dict[str, Any], along: str) -> list[tuple[float, float]]:
-    """Time of each row in times of flash-attn's."""
-    pairs = []
-    for row in rows:
-        same = {name: row[name] for name in ("causal", "head_dim", "seq", "padding")}
-        pairs += [
-            (row[along], row["ms"] / other["ms"])
-            for other in select(report, kernel="flash-attn", pass_=row["pass"], **same)
-        ]
-    return pairs
+def _ratios(report: dict[str, Any], along: str, **fields: Any) -> tuple[list[float], list[float]]:
+    """Time of SDPA in times of flash-attn's, where both were timed."""
+    sdpa, flash = (
+        {row[along]: row["ms"] for row in select(report, kernel=k, **fields)} for k in ("sdpa", "flash-attn")
+    )
+    places = [x for x in sdpa if x in flash]
+    return places, [sdpa[x] / flash[x] for x in places]
 
 
 def _panels(report: dict[str, Any], title: str, subtitle: str) -> tuple[Figure, Sequence[Axes]]:
@@ -140,20 +117,29 @@ def _panels(report: dict[str, Any], title: str, subtitle: str) -> tuple[Figure, 
     return figure, axes
 
 
-def _over_sequences(ax: Axes, report: dict[str, Any], passes: str, value: str, band: bool = False) -> None:
-    for kernel, look in LOOKS.items():
-        fields = {"kernel": kernel, "pass_": passes, "causal": True, "head_dim": HEAD_DIM, "padding": 0.0}
-        rows = select(report, **fields)
-        if not rows:
-            continue
-        seqs = [row["seq"] for row in rows]
-        ax.plot(seqs, [row[value] for row in rows], label=NAMES[kernel], **look)
-        if band:
-            low, high = ([row[name] for row in rows] for name in ("ms_low", "ms_high"))
-            ax.fill_between(seqs, low, high, color=look["color"], alpha=0.2, linewidth=0)
-    _sequence_axis(ax, report)
-    if not ax.get_subplotspec().colspan.start:
-        ax.legend(frameon=False)
+def _curves(report: dict[str, Any], title: str, subtitle: str, x: str, y: str, **fields: Any) -> Figure:
+    """Forward pass on the left, with the backward pass on the right: a line a kernel."""
+    figure, axes = _panels(report, title, subtitle)
+    for ax, passes in zip(axes, PASSES, strict=True):
+        for kernel, name in sorted(NAMES.items()):  # flash-attn's broad line below varlen_attn's
+            rows = select(report, kernel=kernel, pass_=passes, causal=True, head_dim=HEAD_DIM, **fields)
+            if not rows:
+                continue
+            places = [row[x] for row in rows]
+            ax.plot(places, [row[y] for row in rows], label=name, **look(kernel))
+            if y == "ms":
+                low, high = ([row[name] for row in rows] for name in ("ms_low", "ms_high"))
+                ax.fill_between(places, low, high, color=look(kernel)["color"], alpha=0.2, linewidth=0)
+        ax.set(title=passes.replace("+", " + "), yscale="log")
+    return figure
+
+
+def _over_sequences(report: dict[str, Any], title: str, y: str) -> Figure:
+    figure = _curves(report, title, "causal, head_dim 128, no padding", "seq", y, padding=0.0)
+    figure.axes[0].legend(frameon=False)
+    for ax in figure.axes:
+        _sequence_axis(ax, report)
+    return figure
 
 
 def _sequence_axis(ax: Axes, report: dict[str, Any]) -> None:
@@ -161,6 +147,11 @@ def _sequence_axis(ax: Axes, report: dict[str, Any]) -> None:
     ax.set_xscale("log", base=2)
     ax.set_xticks(seqs, [f"{seq:,}".replace(",", " ") for seq in seqs], minor=False)
     ax.set_xlabel("tokens in each sequence")
+
+
+def _padding_axis(ax: Axes) -> None:
+    ax.set_xticks([0, 0.25, 0.5, 0.75], ["0", "25", "50", "75"])
+    ax.set_xlabel("share of the batch that is padding, %")
 
 
 # ---- tables ----------------------------------------------------------------------------------------------------------
@@ -194,7 +185,7 @@ def _table_over_sequences(report: dict[str, Any]) -> Iterator[str]:
     yield "| tokens | kernel | forward, ms | TFLOP/s | share | memory, MB | with backward, ms | TFLOP/s | memory, MB |"
     yield "|---|---|---|---|---|---|---|---|---|"
     for seq in sorted({row["seq"] for row in report["rows"]}):
-        for kernel in LOOKS:
+        for kernel in NAMES:
             fields = {"kernel": kernel, "causal": True, "head_dim": HEAD_DIM, "seq": seq, "padding": 0.0}
             forward, both = (select(report, pass_=passes, **fields) for passes in PASSES)
             if not forward:
@@ -211,7 +202,7 @@ def _table_over_padding(report: dict[str, Any]) -> Iterator[str]:
     paddings = sorted({row["padding"] for row in report["rows"]})
     yield "| kernel | " + " | ".join(f"{padding:.0%} padding" for padding in paddings) + " |"
     yield "|---" * (len(paddings) + 1) + "|"
-    for kernel in LOOKS:
+    for kernel in NAMES:
         rows = select(report, kernel=kernel, pass_="forward", causal=True, head_dim=HEAD_DIM, seq=2048)
         yield f"| {NAMES[kernel]} | " + " | ".join(_spread(row) for row in rows) + " |"
 

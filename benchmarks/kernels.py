@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, astuple, dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,10 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
+from attention_lab.environment.packages import version_of
+from attention_lab.flash import route as routes
+from attention_lab.inputs import running_sum
+
 TOKENS = 16384
 HIDDEN_DIM = 2048
 SEQUENCES = (512, 1024, 2048, 4096, 8192, 16384)
@@ -31,6 +36,7 @@ HEAD_DIMS = (64, 128)
 PADDED_SEQ = 2048
 PADDINGS = (0.25, 0.5, 0.75)
 RECORDED = Path(__file__).parents[1] / "src/attention_lab/data/kernels.json"
+PASSES = ("forward", "forward+backward")
 KERNELS = ("flash-attn", "varlen_attn", "sdpa", "eager")
 SAMPLES, SECONDS_A_ROW = 50, 0.6
 
@@ -84,15 +90,10 @@ class Setting:
 def settings() -> Iterator[Setting]:
     """All that is timed; what takes long comes last."""
     for kernel in KERNELS:
-        for seq in SEQUENCES:
-            for head_dim in HEAD_DIMS:
-                for causal in (False, True):
-                    for passes in ("forward", "forward+backward"):
-                        yield Setting(kernel, passes, causal, head_dim, seq, TOKENS // seq, 0.0)
-        for padding in PADDINGS:
-            for causal in (False, True):
-                for passes in ("forward", "forward+backward"):
-                    yield Setting(kernel, passes, causal, 128, PADDED_SEQ, TOKENS // PADDED_SEQ, padding)
+        for seq, head_dim, causal, passes in product(SEQUENCES, HEAD_DIMS, (False, True), PASSES):
+            yield Setting(kernel, passes, causal, head_dim, seq, TOKENS // seq, 0.0)
+        for padding, causal, passes in product(PADDINGS, (False, True), PASSES):
+            yield Setting(kernel, passes, causal, 128, PADDED_SEQ, TOKENS // PADDED_SEQ, padding)
 
 
 # ---- the functions ---------------------------------------------------------------------------------------------------
@@ -114,11 +115,8 @@ def eager(setting: Setting, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None
 
 def sdpa(setting: Setting, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
     q, k, v = padded_heads(setting, q, k, v)
-    if mask is None:
-        output = F.scaled_dot_product_attention(q, k, v, is_causal=setting.causal)
-    else:
-        output = F.scaled_dot_product_attention(q, k, v, attn_mask=visible(setting, q, mask))
-    return output.transpose(1, 2).flatten(-2)
+    how = {"is_causal": setting.causal} if mask is None else {"attn_mask": visible(setting, q, mask)}
+    return F.scaled_dot_product_attention(q, k, v, **how).transpose(1, 2).flatten(-2)
 
 
 def visible(setting: Setting, q: Tensor, mask: Tensor | None) -> Tensor | None:
@@ -143,8 +141,6 @@ def flash(kernel: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 def functions() -> dict[str, Callable[..., Tensor] | str]:
     """The function behind each kernel's name, or why it cannot be timed here."""
-    from attention_lab.flash import route as routes
-
     flash_attn = routes.working(routes._flash_attn)
     varlen_attn = routes.working(routes._varlen_attn, signature=routes._adapted)
     return {
@@ -164,8 +160,7 @@ def measure(setting: Setting, function: Callable[..., Tensor]) -> dict[str, Any]
     Raises:
         torch.OutOfMemoryError: The GPU has too little memory for it.
     """
-    packed = setting.kernel in ("flash-attn", "varlen_attn")
-    inputs, last = packed_inputs(setting) if packed else padded_inputs(setting)
+    inputs, last = inputs_of(setting)
     backward = setting.passes == "forward+backward"
     cotangent = torch.randn_like(inputs[0]) if backward else None
     for x in inputs:
@@ -184,26 +179,25 @@ def measure(setting: Setting, function: Callable[..., Tensor]) -> dict[str, Any]
     run()
     torch.cuda.synchronize()
     peak = torch.cuda.max_memory_allocated() - before
-    ms, low, high = timed(run)
-    return {
-        "ms": ms,
-        "ms_low": low,
-        "ms_high": high,
-        "tflops": setting.flops / ms / 1e9,
-        "peak_mb": peak / 1e6,
-    }
+    times = timed(run)
+    return times | {"tflops": setting.flops / times["ms"] / 1e9, "peak_mb": peak / 1e6}
 
 
-def timed(run: Callable[[], None]) -> tuple[float, float, float]:
-    """Median and the tenth and ninetieth percentile of the GPU's time for a call, in milliseconds."""
+def timed(run: Callable[[], Any]) -> dict[str, float]:
+    """The GPU's time for a call."""
     for _ in range(3):
         run()
     torch.cuda.synchronize()
     samples, begin = [], time.perf_counter()
     while len(samples) < 5 or (len(samples) < SAMPLES and time.perf_counter() - begin < SECONDS_A_ROW):
         samples.append(elapsed(run))
-    low, median, high = torch.tensor(samples, dtype=torch.float64).quantile(torch.tensor([0.1, 0.5, 0.9]).double())
-    return float(median), float(low), float(high)
+    return spread("ms", samples)
+
+
+def spread(name: str, samples: Sequence[float]) -> dict[str, float]:
+    """Median and the tenth and ninetieth percentile."""
+    low, median, high = torch.tensor(samples).double().quantile(torch.tensor([0.1, 0.5, 0.9]).double()).tolist()
+    return {name: median, f"{name}_low": low, f"{name}_high": high}
 
 
 def elapsed(run: Callable[[], Any]) -> float:
@@ -218,42 +212,30 @@ def elapsed(run: Callable[[], Any]) -> float:
     return start.elapsed_time(end)
 
 
-def padded_inputs(setting: Setting) -> tuple[list[Tensor], Tensor | None]:
-    """q, k, v ``[batch, seq, hidden_dim]``, and the mask where there is padding."""
+def inputs_of(setting: Setting) -> tuple[list[Tensor], Tensor | None]:
+    """q, k, v and the last argument: the mask, or ``None`` without padding; for the packed kernels the borders."""
     torch.manual_seed(0)
-    shape = (setting.batch, setting.seq, HIDDEN_DIM)
-    inputs = [torch.randn(shape, dtype=torch.bfloat16, device="cuda") for _ in range(3)]
-    if setting.padding == 0:
-        return inputs, None
+    packed = setting.kernel in ("flash-attn", "varlen_attn")
+    tokens = (sum(setting.lengths),) if packed else (setting.batch, setting.seq)
+    inputs = [torch.randn(*tokens, HIDDEN_DIM, dtype=torch.bfloat16, device="cuda") for _ in range(3)]
+    if packed:
+        return inputs, running_sum(setting.lengths, "cuda")
     lengths = torch.tensor(setting.lengths, device="cuda")
-    return inputs, torch.arange(setting.seq, device="cuda")[None, :] < lengths[:, None]
-
-
-def packed_inputs(setting: Setting) -> tuple[list[Tensor], Tensor]:
-    """q, k, v ``[total_tokens, hidden_dim]``, and the borders."""
-    from attention_lab.inputs import running_sum
-
-    torch.manual_seed(0)
-    shape = (sum(setting.lengths), HIDDEN_DIM)
-    inputs = [torch.randn(shape, dtype=torch.bfloat16, device="cuda") for _ in range(3)]
-    return inputs, running_sum(setting.lengths, "cuda")
+    return inputs, None if setting.padding == 0 else torch.arange(setting.seq, device="cuda") < lengths[:, None]
 
 
 def matrix_rate(size: int = 8192) -> float:
     """TFLOP/s of a bf16 matrix product on random numbers."""
     a, b = (torch.randn(size, size, dtype=torch.bfloat16, device="cuda") for _ in range(2))
-    ms, _, _ = timed(lambda: a @ b)
-    return 2 * size**3 / ms / 1e9
+    return 2 * size**3 / timed(lambda: a @ b)["ms"] / 1e9
 
 
 def wrapper_cost(seq: int, rounds: int = 300) -> dict[str, float]:
     """``varlen_attn`` directly and behind flash-attn's signature, in turns: from call to result, nothing hidden."""
-    from attention_lab.flash import route as routes
-
     direct = routes._varlen_attn()
     wrapped = routes._adapted(direct)
     setting = Setting("varlen_attn", "forward", True, 128, seq, TOKENS // seq, 0.0)
-    (q, k, v), borders = packed_inputs(setting)
+    (q, k, v), borders = inputs_of(setting)
     q, k, v = (x.unflatten(-1, (setting.num_heads, setting.head_dim)) for x in (q, k, v))
     calls = {
         "direct": lambda: direct(q, k, v, borders, borders, seq, seq, scale=128**-0.5, window_size=(-1, 0)),
@@ -268,10 +250,7 @@ def wrapper_cost(seq: int, rounds: int = 300) -> dict[str, float]:
             torch.cuda.synchronize()
             if number >= 5:
                 samples[name].append(1e3 * (time.perf_counter() - start))
-    row: dict[str, float] = {"seq": seq}
-    for name, values in samples.items():
-        quantiles = torch.tensor(values).double().quantile(torch.tensor([0.1, 0.5, 0.9]).double())
-        row |= dict(zip((f"{name}_ms_low", f"{name}_ms", f"{name}_ms_high"), quantiles.tolist(), strict=True))
+    row = {"seq": seq} | spread("direct_ms", samples["direct"]) | spread("wrapped_ms", samples["wrapped"])
     return row | {"ratio": row["wrapped_ms"] / row["direct_ms"]}
 
 
@@ -280,14 +259,8 @@ def wrapper_cost(seq: int, rounds: int = 300) -> dict[str, float]:
 
 def versions() -> dict[str, str]:
     """What was timed."""
-    import importlib.metadata
-
-    names = {"torch": torch.__version__, "cuda": torch.version.cuda or "none"}
-    try:
-        names["flash-attn"] = importlib.metadata.version("flash-attn")
-    except importlib.metadata.PackageNotFoundError:
-        names["flash-attn"] = "none"
-    return names
+    flash_attn = version_of("flash-attn") or "none"
+    return {"torch": torch.__version__, "cuda": torch.version.cuda or "none", "flash-attn": flash_attn}
 
 
 def key(row: dict[str, Any]) -> tuple[Any, ...]:
@@ -295,8 +268,8 @@ def key(row: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(row[name] for name in ("kernel", "pass", "causal", "head_dim", "seq", "batch", "padding"))
 
 
-def run(out: Path, kernels: Sequence[str], seconds: float, console: Console) -> bool:
-    """Measure what ``out`` does not hold yet of these kernels; returns whether all is there."""
+def run(out: Path, seconds: float, console: Console) -> bool:
+    """Measure what ``out`` does not hold yet; returns whether all is there."""
     begin = time.monotonic()
     report = json.loads(out.read_text()) if out.exists() else {}
     if (report.get("machine"), report.get("versions")) != (torch.cuda.get_device_name(), versions()):
@@ -312,14 +285,12 @@ def run(out: Path, kernels: Sequence[str], seconds: float, console: Console) -> 
     for name, function in available.items():
         if isinstance(function, str):
             console.print(f"left out: {name}: {function}")
-    if "varlen_attn" in kernels and callable(available["varlen_attn"]):
-        for seq in (512, TOKENS):
-            if seq not in [row["seq"] for row in report["wrapper"]]:
-                report["wrapper"].append(wrapper_cost(seq))
-                out.write_text(json.dumps(report))
+    for seq in (512, TOKENS) if callable(available["varlen_attn"]) else ():
+        if seq not in [row["seq"] for row in report["wrapper"]]:
+            report["wrapper"].append(wrapper_cost(seq))
+            out.write_text(json.dumps(report))
     done = {key(row) for row in (*report["rows"], *report["out_of_memory"])}
-    asked = [s for s in settings() if s.kernel in kernels and callable(available[s.kernel])]
-    due = [s for s in asked if astuple(s) not in done]
+    due = [s for s in settings() if callable(available[s.kernel]) and astuple(s) not in done]
     for setting in track(due, "timing", console=console):
         if time.monotonic() - begin > seconds:
             return False
@@ -355,7 +326,6 @@ def main() -> int:
     mode = parser.add_mutually_exclusive_group(required=True)
     mode.add_argument("--out", type=Path, help="measure, and keep the rows in this file")
     mode.add_argument("--record", type=Path, help="draw figures and tables from this file, and keep it for lesson 07")
-    parser.add_argument("--kernel", choices=KERNELS, action="append", help="time this one only; may be given again")
     parser.add_argument("--seconds", type=float, default=480, help="stop after so many (default: %(default)g)")
     options = parser.parse_args()
     console = Console(highlight=False)
@@ -370,7 +340,7 @@ def main() -> int:
     if not torch.cuda.is_available():
         console.print("There is no CUDA GPU here; draw recorded rows with --record.")
         return 2
-    complete = run(options.out, options.kernel or KERNELS, options.seconds, console)
+    complete = run(options.out, options.seconds, console)
     console.print(f"{'all' if complete else 'not yet all'} rows are in {options.out}")
     return 0 if complete else 3
 

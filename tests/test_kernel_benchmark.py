@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
 import kernel_figures
 import kernels
+import readme
 from kernels import Setting
 
 ROOT = Path(__file__).parents[1]
@@ -66,13 +67,14 @@ def test_recorded_rows_are_complete_and_named_with_machine_and_versions():
 
 
 def test_readme_holds_the_tables_of_the_recorded_rows():
-    text = (ROOT / "benchmarks/README.md").read_text()
-    _, rest = text.split(kernel_figures.BEGIN + "\n")
-    assert rest.split(kernel_figures.END)[0] == kernel_figures.tables(RECORDED)
+    begin, end = readme.between("kernels")
+    _, rest = (ROOT / "benchmarks/README.md").read_text().split(begin)
+    assert rest.split(end)[0] == kernel_figures.tables(RECORDED)
 
 
 def test_figures_are_drawn_with_every_kernel_and_table_goes_between_its_marks(tmp_path):
-    (tmp_path / "README.md").write_text(f"before\n{kernel_figures.BEGIN}\nold\n{kernel_figures.END}\nafter\n")
+    begin, end = readme.between("kernels")
+    (tmp_path / "README.md").write_text(f"before\n{begin}old\n{end}\nafter\n")
     kernel_figures.write_all(RECORDED, tmp_path)
     text = (tmp_path / "README.md").read_text()
     assert text.startswith("before\n")

@@ -15,7 +15,7 @@ import torch
 from nbclient import NotebookClient
 from solutions import CORPUS
 
-from attention_grading.authoring.release import pin_lessons
+from attention_grading.authoring.release import pin_addresses
 from attention_grading.course_file import read_course
 from attention_lab.compare import functions as compare_functions
 from attention_lab.compare import measure, recorded, waste
@@ -101,8 +101,9 @@ def test_a_fork_s_address_goes_into_the_lessons(tmp_path):
     shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks")
     fields = (ROOT / "course.toml").read_text().replace("v0.1.0", "v9.9.9").replace("attention-six-ways/", "a-fork/")
     (tmp_path / "course.toml").write_text(fields)
-    assert [path.stem[:2] for path in pin_lessons(tmp_path)] == list(LESSONS)
-    assert pin_lessons(tmp_path) == []
+    (tmp_path / "README.md").touch()
+    assert [path.stem[:2] for path in pin_addresses(tmp_path)] == list(LESSONS)
+    assert pin_addresses(tmp_path) == []
     for path in LESSONS.values():
         before, after = path.read_text(), (tmp_path / "notebooks" / path.name).read_text()
         assert before.replace(read_course(ROOT).kit, read_course(tmp_path).kit) == after != before

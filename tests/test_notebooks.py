@@ -17,7 +17,7 @@ import yaml
 from nbclient import NotebookClient
 
 from attention_grading.authoring.normalise import normal_text, notebooks_in
-from attention_grading.authoring.release import generate, pin_readme
+from attention_grading.authoring.release import generate, pin_addresses
 from attention_grading.course_file import read_course
 from attention_grading.judging.verdict import POINTS
 from attention_grading.notebooks.grade import show_outputs
@@ -207,11 +207,11 @@ def test_readme_opens_all_six_in_colab_at_the_courses_address():
 def test_forks_address_goes_into_the_readme(tmp_path):
     (tmp_path / "course.toml").write_text('[course]\nname = "x"\nrepository = "fork/attention"\ntag = "v9"\n')
     (tmp_path / "README.md").write_text((ROOT / "README.md").read_text())
-    assert pin_readme(tmp_path)
+    assert pin_addresses(tmp_path) == [tmp_path / "README.md"]
     text = (tmp_path / "README.md").read_text()
     assert text.count("https://colab.research.google.com/github/fork/attention/blob/v9/release/0") == 6
     assert text.count("https://colab") == 6
-    assert not pin_readme(tmp_path)
+    assert pin_addresses(tmp_path) == []
 
 
 def test_release_refuses_to_overwrite_work(tmp_path):

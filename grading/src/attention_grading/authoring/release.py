@@ -37,10 +37,8 @@ def main(arguments: list[str] | None = None) -> int:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, target)
             print(f"wrote {target.relative_to(course)}")
-    for path in pin_lessons(course):
+    for path in pin_addresses(course):
         print(f"wrote the course's address into {path.relative_to(course)}")
-    if pin_readme(course):
-        print("wrote the course's address into README.md")
     return 0
 
 
@@ -51,18 +49,27 @@ def generate(course: Path, folder: Path) -> list[Path]:
     return [folder / "release" / variant.stem / f"{variant.stem}.ipynb" for variant in VARIANTS.values()]
 
 
-def pin_readme(course: Path) -> bool:
-    """Write the address of ``course.toml`` into the README's links to Colab; returns whether they held another."""
-    path = course / "README.md"
-    before = path.read_text(encoding="utf-8")
-    after = _COLAB.sub(read_course(course).colab, before)
-    if after != before:
-        path.write_text(after, encoding="utf-8")
-    return after != before
-
-
 # owner, name, blob, tag
 _COLAB = re.compile(r"https://colab\.research\.google\.com/github(?:/[^/\s)]+){4}/")
+_KIT = re.compile(r"attention-lab @ git\+https://[^\\\"\s]+")
+
+
+def pin_addresses(course: Path) -> list[Path]:
+    """Write the address of ``course.toml`` into the lessons and into the README's links to Colab.
+
+    Returns:
+        The files that held another address.
+    """
+    known = read_course(course)
+    addresses = dict.fromkeys(sorted((course / "notebooks").glob("*.ipynb")), (_KIT, known.kit))
+    changed = []
+    for path, (pattern, address) in (addresses | {course / "README.md": (_COLAB, known.colab)}).items():
+        before = path.read_text(encoding="utf-8")
+        after = pattern.sub(lambda _, address=address: address, before)
+        if after != before:
+            path.write_text(after, encoding="utf-8")
+            changed.append(path)
+    return changed
 
 
 def changed_notebooks(course: Path) -> list[str]:
@@ -82,25 +89,3 @@ def changed_notebooks(course: Path) -> list[str]:
 
 if __name__ == "__main__":
     sys.exit(main())
-
-_ADDRESS = re.compile(r"attention-lab @ git\+https://[^\\\"\s]+")
-
-
-def pin_lessons(course: Path) -> list[Path]:
-    """Write the address of ``course.toml`` into the lessons.
-
-    Args:
-        course: The course root.
-
-    Returns:
-        The lessons that held another address.
-    """
-    kit = read_course(course).kit
-    changed = []
-    for path in sorted((course / "notebooks").glob("*.ipynb")):
-        before = path.read_text(encoding="utf-8")
-        after = _ADDRESS.sub(lambda _: kit, before)
-        if after != before:
-            path.write_text(after, encoding="utf-8")
-            changed.append(path)
-    return changed
