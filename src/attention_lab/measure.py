@@ -1,4 +1,4 @@
-"""The door to ``attention_lab.compare.measure`` for the lessons, whose import lines stay as they are."""
+"""A door for the lessons: their import lines stay as they are."""
 
 from attention_lab.compare.measure import NOTHING, cost_figure, measure, ragged_costs
 

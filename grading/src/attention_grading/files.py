@@ -1,4 +1,4 @@
-"""Files that give way to others, and are kept."""
+"""Keeping files that others replace."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One call of a learner's function as data, and the two visible checks that ask with it.
+"""The two visible checks, and the calls of a learner's function that they make.
 
 Its door is ``run.check``; graders take ``calls``, ``case`` and ``require`` too.
 """

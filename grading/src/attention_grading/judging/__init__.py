@@ -1,4 +1,4 @@
-"""What is right, and how a function is held against it.
+"""Hidden cases, comparison and verdict: what a right function gives, and what is wrong with this one.
 
 Its door is ``session.Session``: submissions go in, verdicts come out.
 """
