@@ -19,7 +19,7 @@ MASKS: dict[str, Tensor] = {
 
 
 def toy_arguments(variant: Variant, seed: int) -> dict[str, Any]:
-    """Batch 2, seq 6, 3 heads of 8, right padding; packed: lengths 3, 6, 1, 5 in bf16; options have their toy values."""
+    """Batch 2, seq 6, 3 heads of 8, right padding; packed: lengths 3, 6, 1, 5 in bf16; options at their toy values."""
     generator = torch.Generator().manual_seed(seed)
     heads, head_dim = 3, 8
 
