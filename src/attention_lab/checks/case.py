@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from attention_lab.checks.calls import Call, Outcome
 
@@ -16,11 +17,16 @@ class CheckFailed(AssertionError):
         problem: What went wrong.
         detail: What was expected, what came, where and how far off.
         hint: Where to look; never the answer.
+        code: What went wrong, as a name for programs, such as ``wrong-values``; words are for people.
+        measured: The numbers behind it, by name; what JSON can hold.
     """
 
-    def __init__(self, case: str, problem: str, detail: str, hint: str):
+    def __init__(
+        self, case: str, problem: str, detail: str, hint: str, code: str, measured: Mapping[str, Any] | None = None
+    ):
         super().__init__(case, problem, detail, hint)
         self.case, self.problem, self.detail, self.hint = case, problem, detail, hint
+        self.code, self.measured = code, dict(measured or {})
 
     def __str__(self) -> str:
         return f"[{self.case}] {self.problem}\n{self.detail}\nlook at {self.hint}"

@@ -156,6 +156,8 @@ def _same_case(name: str, base: dict[str, Any], other: dict[str, Any], read: Ten
                 f"the output at {locate(wrong, calls[0])} {problem}",
                 f"expected no change, got {worst:.2g} ({places} changed)",
                 hint,
+                "influenced",
+                {"largest": worst, "tokens": tokens},
             )
 
     return Case("invariants", name, calls, verify)
@@ -195,6 +197,8 @@ def _sensitive_case(name: str, calls: tuple[Call, Call], place: tuple[int, ...],
                 f"the output of query {query[-1]} did not change when {name} of token {place[-1]} changed",
                 f"expected a change in every head, got none in head {int(still.nonzero()[0])}",
                 "which keys each query may see, and whether q, k and v all enter the result",
+                "not-influenced",
+                {"head": int(still.nonzero()[0])},
             )
 
     return Case("invariants", title, calls, verify)

@@ -23,13 +23,16 @@ def require_result(case: str, call: Call, outcome: Outcome) -> Tensor:
         hint = "your return statement: is there one, at the end of the function?"
         if outcome.returned.startswith("tuple"):
             hint = "your return statement: return the output alone, without the weights"
-        raise CheckFailed(case, f"your function returned {outcome.returned}", "expected one tensor", hint)
+        problem = f"your function returned {outcome.returned}"
+        raise CheckFailed(case, problem, "expected one tensor", hint, "no-tensor", {"returned": outcome.returned})
     if outcome.shape != tuple(q.shape):
         raise CheckFailed(
             case,
             "the output has the wrong shape",
             f"expected {list(q.shape)}, got {list(outcome.shape or ())} ({sizes_in_words(call)})",
             "the last step: bring the heads back together, so that the output has the shape of q",
+            "wrong-shape",
+            {"expected": list(q.shape), "got": list(outcome.shape or ())},
         )
     if outcome.dtype != dtype_name(q):
         raise CheckFailed(
@@ -37,6 +40,8 @@ def require_result(case: str, call: Call, outcome: Outcome) -> Tensor:
             "the output has the wrong dtype",
             f"expected {dtype_name(q)} as in q, got {outcome.dtype}",
             "the tensors you create or convert: give them q's dtype, or convert the output back",
+            "wrong-dtype",
+            {"expected": dtype_name(q), "got": outcome.dtype},
         )
     expected_device = "meta" if call.setting == "meta" else q.device.type
     if outcome.device != expected_device:
@@ -45,6 +50,7 @@ def require_result(case: str, call: Call, outcome: Outcome) -> Tensor:
             "the output is on the wrong device",
             f"expected {expected_device} as q, got {outcome.device}",
             "the tensors you create: give them device=q.device",
+            "wrong-device",
         )
     return outcome.output if outcome.output is not None else q.to("meta")
 
@@ -61,6 +67,8 @@ def require_finite(case: str, call: Call, output: Tensor, what: str = "the outpu
         f"{what} is not finite",
         f"expected finite numbers everywhere, got {kind} in {int(bad.sum())} of {bad.numel()} places (first: {place})",
         _nan_hint(call, bad),
+        "not-finite",
+        {"numbers": int(bad.sum()), "of": bad.numel()},
     )
 
 
@@ -83,6 +91,7 @@ def no_device_mismatch(case: str, call: Call, outcome: Outcome) -> None:
                 "tensors of different devices meet",
                 f"expected everything on q's device, got {failure}",
                 "the tensors you create: give them device=q.device",
+                "devices-meet",
             )
         return
     if outcome.returned == "tensor" and outcome.device != "meta":
@@ -91,6 +100,7 @@ def no_device_mismatch(case: str, call: Call, outcome: Outcome) -> None:
             "the output is on another device than q",
             f"expected the device of q, got {outcome.device}",
             "the tensors you create: give them device=q.device",
+            "wrong-device",
         )
 
 
@@ -106,6 +116,8 @@ def require_unchanged(case: str, outcome: Outcome) -> None:
             f"your function modified its input {names}",
             f"expected {names} as before the call, got other values",
             "operations that end in an underscore, and += *= /= on q, k, v or the mask",
+            "inputs-modified",
+            {"inputs": list(outcome.changed)},
         )
 
 

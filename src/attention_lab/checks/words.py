@@ -43,8 +43,8 @@ def _how(call: Call) -> str:
     return ", ".join(words)
 
 
-def explain_failure(failure: Failure, call: Call) -> tuple[str, str, str]:
-    """Problem, detail and hint for an exception of the learner's function."""
+def explain_failure(failure: Failure, call: Call) -> tuple[str, str, str, str]:
+    """Problem, detail, hint and code for an exception of the learner's function."""
     how = _how(call)
     detail = (
         f"expected a tensor, got {failure} "
@@ -52,49 +52,72 @@ def explain_failure(failure: Failure, call: Call) -> tuple[str, str, str]:
     )
     if failure.kind == "NotPerformed":
         got = f"expected a tensor, got none: your code {failure.text}"
-        return "your function gave no answer", got, "loops that never end, and calls that end Python"
+        return "your function gave no answer", got, "loops that never end, and calls that end Python", "no-answer"
     if failure.kind == "SystemExit":
-        return "your function ends Python", detail, "exit() and sys.exit(): return a tensor instead"
+        return "your function ends Python", detail, "exit() and sys.exit(): return a tensor instead", "ends-python"
     if failure.is_stub:
-        return "your function is not implemented yet", "expected a tensor, got the untouched stub", "the task above"
+        return (
+            "your function is not implemented yet",
+            "expected a tensor, got the untouched stub",
+            "the task above",
+            "not-implemented",
+        )
     if failure.kind == "TypeError" and "argument" in failure.text and not failure.line:
         return (
             "your function does not take the arguments",
             detail,
             "the signature in the task: names, order, defaults",
+            "wrong-signature",
         )
     of_flash = ("cu_seqlens", "max_seqlen", "flash_attn_varlen", "FlashAttention", "[total_tokens")
     if any(words in failure.text for words in of_flash):
-        return "the flash kernel refuses its arguments", detail, "its arguments: their order, shapes and dtypes"
+        return (
+            "the flash kernel refuses its arguments",
+            detail,
+            "its arguments: their order, shapes and dtypes",
+            "kernel-refuses",
+        )
     if re.search(NO_SUCH_GPU, failure.text):
         hint = 'cuda() and device="cuda" in your code: q.device fits anywhere'
-        return "your function asks for a GPU that is not here", detail, hint
+        return "your function asks for a GPU that is not here", detail, hint, "no-such-gpu"
     if is_device_mismatch(failure.text):
-        return "tensors of different devices meet", detail, "the tensors you create: give them device=q.device"
+        return (
+            "tensors of different devices meet",
+            detail,
+            "the tensors you create: give them device=q.device",
+            "devices-meet",
+        )
     if "when is_causal=True" in failure.text:
         hint = "attn_mask and is_causal: the kernel wants one description of who sees whom, not two"
-        return "the kernel refuses its arguments", detail, hint
+        return "the kernel refuses its arguments", detail, hint, "kernel-refuses"
     if "attn_mask dtype" in failure.text:
         hint = "what becomes of the mask: it arrives as bool, and the kernel takes a bool"
-        return "the kernel refuses the mask", detail, hint
+        return "the kernel refuses the mask", detail, hint, "kernel-refuses"
     if "dtype" in failure.text.lower() or "scalar type" in failure.text.lower():
-        return "tensors of different dtypes meet", detail, "the tensors you create or convert: give them q's dtype"
+        return (
+            "tensors of different dtypes meet",
+            detail,
+            "the tensors you create or convert: give them q's dtype",
+            "dtypes-meet",
+        )
     if "view size is not compatible" in failure.text:
         hint = "what the view is taken of: after a transpose the numbers no longer lie in order, and view cannot copy"
-        return "a view cannot be taken", detail, hint
+        return "a view cannot be taken", detail, hint, "no-view"
     if failure.kind == "RuntimeError" and any(word in failure.text for word in ("shape", "size", "view", "expand")):
         return (
             "the shapes do not fit",
             detail,
             "the shapes at each step: print them, compare with the task",
+            "shapes-do-not-fit",
         )
     if "in-place" in failure.text:
         return (
             "an input is modified in place",
             detail,
             "operations that end in an underscore, and += *= /= on q, k or v",
+            "inputs-modified",
         )
-    return "your function raised an error", detail, "the line that the error names"
+    return "your function raised an error", detail, "the line that the error names", "raised"
 
 
 def is_device_mismatch(text: str) -> bool:

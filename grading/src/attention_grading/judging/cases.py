@@ -19,10 +19,17 @@ from attention_lab.checks.case import Case
 from attention_lab.checks.run import visible_cases
 from attention_lab.variants import VARIANTS, Variant
 
+MEMORY = "calls do not depend on earlier calls"
+
 # sizes that are no powers of two, so that swapped or rounded axes show
 ODD_SIZES = (3, 5, 6, 7, 9, 11, 13)
 ODD_HEAD_DIMS = (3, 5, 6, 10, 12, 20)
 FLASH_HEAD_DIMS = (8, 16, 24, 32, 40)
+
+# Where to look, for more than one case
+ENTERS = "where the mask enters: it takes keys away before the softmax, in every head and for every query"
+LARGE = "a row of large scores: subtract its maximum before exp, or let softmax do it"
+BORDERS = "cu_seqlens and max_seqlen: they tell the kernel where each sequence begins and ends"
 
 
 @cache
@@ -50,9 +57,8 @@ def _padded_cases(draw: Draw) -> Iterator[Case]:
 
 def _padded_values(draw: Draw) -> Iterator[Case]:
     values = partial(_compared, draw, "values", "which step comes first, and along which axis each works")
-    heads = draw.choose((2, 3, 5))
     yield values("a small batch", lambda: [draw.padded(2, 7, 3, draw.choose(ODD_HEAD_DIMS))], form="positional")
-    yield values("other sizes", lambda: [draw.padded(3, draw.choose(ODD_SIZES), heads, draw.choose((4, 8, 9)))])
+    yield values("other sizes", lambda: [draw.padded(3, draw.choose(ODD_SIZES), draw.choose((2, 3, 5)), 8)])
     yield values("one token", lambda: [draw.padded(1, 1, 2, 5), draw.padded(3, 1, 2, 4)])
     yield values("one head", lambda: [draw.padded(2, draw.choose(ODD_SIZES), 1, draw.choose(ODD_HEAD_DIMS))])
     yield values(
@@ -70,38 +76,15 @@ def _padded_values(draw: Draw) -> Iterator[Case]:
         # past the sizes that buffers are made for: 64, 128, 256, 512, 1024
         lambda: [draw.padded(2, draw.between(130, 160), 2, 8), draw.padded(1, draw.between(1030, 1060), 1, 4)],
     )
-    large = "a row of large scores: subtract its maximum before exp, or let softmax do it"
-    yield _compared(
-        draw,
-        "values",
-        large,
-        "large scores",
-        lambda: [
-            draw.padded(2, 9, 2, 8, q_scale=40.0),
-            draw.padded(2, 9, 2, 8, q_scale=8.0, dtype=torch.float16),
-            draw.padded(2, 9, 2, 8, q_scale=8.0, dtype=torch.bfloat16),
-        ],
-    )
+    yield _compared(draw, "values", LARGE, "large scores", lambda: [draw.padded(2, 9, 2, 8, q_scale=40.0)])
     yield values("zero queries", lambda: [draw.padded(2, 6, 2, 7, q_scale=0.0)])
-    yield values(
-        "dtypes (fp64, fp16, bf16)",
-        lambda: [
-            draw.padded(2, 11, 3, 8, dtype=torch.float64),
-            draw.padded(4, 19, 5, 8, dtype=torch.float16),  # many numbers: one of them shows that bf16 was inside
-            draw.padded(2, 11, 3, 8, dtype=torch.bfloat16),
-        ],
-    )
     for layout in ("sliced", "sequence first"):
         yield values(f"non-contiguous inputs ({layout})", lambda: [draw.padded(2, 7, 3, 8)], layout=layout)
     yield values("no mask argument", lambda: [draw.padded(2, 5, 2, 6)], form="without mask")
-    if draw.variant.kernel == "sdpa":
-        yield values("SDPA's MATH backend", lambda: [draw.padded(2, 7, 3, 8)], setting="math")
 
 
 def _padded_masking(draw: Draw) -> Iterator[Case]:
-    look = "where the mask enters: it takes keys away before the softmax, in every head and for every query"
-    masking = partial(_compared, draw, "masking", look)
-    both = "where padding and triangle come together: a key must be allowed by both"
+    masking = partial(_compared, draw, "masking", ENTERS)
     yield masking("padding on the right", lambda: [draw.padded(3, 7, 2, 6, mask=right_mask([7, 4, 1], 7), junk=8)])
     yield masking("padding on the left", lambda: [draw.padded(3, 7, 2, 6, mask=left_mask([7, 4, 2], 7), junk=8)])
     yield masking("holes", lambda: [draw.padded(3, 9, 3, 5, mask=holes_mask(draw, 3, 9), junk=8)])
@@ -138,14 +121,6 @@ def _padded_masking(draw: Draw) -> Iterator[Case]:
             draw.lifted(2, 8, 2, holes_mask(draw, 2, 8)),
         ],
     )
-    yield masking(
-        "dtypes (fp64, fp16, bf16)",
-        lambda: [
-            draw.padded(2, 9, 3, 8, mask=mask, dtype=dtype, junk=6)
-            for dtype in (torch.float64, torch.float16, torch.bfloat16)
-            for mask in (left_mask([9, 5], 9), right_mask([9, 5], 9))
-        ],
-    )
     for layout in ("sliced", "sequence first"):
         yield masking(
             f"non-contiguous inputs ({layout})",
@@ -160,18 +135,48 @@ def _padded_masking(draw: Draw) -> Iterator[Case]:
             f"{name} {value}",
             lambda name=name, value=value: [draw.padded(2, 9, 3, 5, mask=left_mask([9, 6], 9), **{name: value})],
         )
+
+
+def _padded_elsewhere(draw: Draw) -> Iterator[Case]:
+    """The questions of ``values`` and ``masking`` again, in other dtypes and on SDPA's other backend."""
+    values = partial(_compared, draw, "robustness", "what depends on the dtype: constants, conversions, new tensors")
+    yield values(
+        "dtypes (fp64, fp16, bf16)",
+        lambda: [
+            draw.padded(2, 11, 3, 8, dtype=torch.float64),
+            draw.padded(4, 19, 5, 8, dtype=torch.float16),  # many numbers: one of them shows that bf16 was inside
+            draw.padded(2, 11, 3, 8, dtype=torch.bfloat16),
+        ],
+    )
+    yield values(
+        "dtypes (fp64, fp16, bf16) with padding",
+        lambda: [
+            draw.padded(2, 9, 3, 8, mask=mask, dtype=dtype, junk=6)
+            for dtype in (torch.float64, torch.float16, torch.bfloat16)
+            for mask in (left_mask([9, 5], 9), right_mask([9, 5], 9))
+        ],
+    )
+    yield _compared(
+        draw,
+        "robustness",
+        LARGE,
+        "large scores in fp16 and bf16",
+        lambda: [draw.padded(2, 9, 2, 8, q_scale=8.0, dtype=dtype) for dtype in HALVES],
+    )
     if draw.variant.kernel == "sdpa":
-        yield _compared(
-            draw,
-            "masking",
-            both if draw.variant.causal else look,
-            "SDPA's MATH backend",
+        math = partial(_compared, draw, "robustness", setting="math")
+        first = "which step comes first, and along which axis each works"
+        yield math(first, "SDPA's MATH backend", lambda: [draw.padded(2, 7, 3, 8)])
+        both = "where padding and triangle come together: a key must be allowed by both"
+        yield math(
+            both if draw.variant.causal else ENTERS,
+            "SDPA's MATH backend with padding",
             lambda: [draw.padded(2, 7, 3, 8, mask=left_mask([7, 4], 7), junk=8)],
-            setting="math",
         )
 
 
 def _padded_robustness(draw: Draw) -> Iterator[Case]:
+    yield from _padded_elsewhere(draw)
     masks: dict[str, Callable[[], Tensor]] = {
         "padding on the right": lambda: right_mask([6, 3], 6),
         "padding on the left": lambda: left_mask([6, 3], 6),
@@ -227,8 +232,6 @@ def _packed_cases(draw: Draw) -> Iterator[Case]:
 def _packed_values(draw: Draw) -> Iterator[Case]:
     values = partial(_compared, draw, "values", "the shapes that the kernel wants, and what scales the scores")
     yield values("one sequence in bf16", lambda: [draw.packed([11], 3, 16)])
-    # many numbers: one of them shows that bf16 was inside
-    yield values("one sequence in fp16", lambda: [draw.packed([40], 5, 16, dtype=torch.float16)])
     yield values("other sizes", lambda: [draw.packed([draw.choose(ODD_SIZES)], 5, draw.choose(FLASH_HEAD_DIMS))])
     yield values("one token", lambda: [draw.packed([1], 2, 8)])
     yield values("one head", lambda: [draw.packed([draw.choose(ODD_SIZES)], 1, draw.choose(FLASH_HEAD_DIMS))])
@@ -238,23 +241,25 @@ def _packed_values(draw: Draw) -> Iterator[Case]:
         # past the sizes that max_seqlen is guessed at: 64, 128, 256, 512, 1024
         lambda: [draw.packed([draw.between(130, 160)], 2, 16), draw.packed([draw.between(1030, 1060)], 1, 8)],
     )
-    yield values("large scores", lambda: [draw.packed([9], 2, 8, q_scale=8.0, dtype=dtype) for dtype in HALVES])
+    yield values("large scores", lambda: [draw.packed([9], 2, 8, q_scale=8.0)])
     yield values("zero queries", lambda: [draw.packed([6], 2, 8, q_scale=0.0)])
     yield values("non-contiguous inputs", lambda: [draw.packed([7], 3, 8)], layout="sliced")
     yield values("positional arguments", lambda: [draw.packed([6], 2, 24)], form="positional")
 
 
 def _packed_masking(draw: Draw) -> Iterator[Case]:
-    look = "cu_seqlens and max_seqlen: they tell the kernel where each sequence begins and ends"
-    masking = partial(_compared, draw, "masking", look)
+    masking = partial(_compared, draw, "masking", BORDERS)
     yield masking("ragged sequences", lambda: [draw.packed([4, 9, 2, 6], 3, 16)])
-    yield masking("ragged sequences in fp16", lambda: [draw.packed([5, 3, 8], 2, 8, dtype=torch.float16)])
     yield masking("equal lengths", lambda: [draw.packed([5, 5, 5], 2, 8)])
     yield masking("sequences of one token", lambda: [draw.packed([1, 7, 1, 1], 2, 8)])
     yield masking("a sequence of no tokens", lambda: [draw.packed([4, 0, 6], 2, 8), draw.packed([0, 5, 3, 0], 2, 8)])
-    lengths = [draw.between(17, 30), draw.between(66, 80), draw.between(20, 40)]
-    longer = [draw.between(7, 9), draw.between(530, 560)]
-    yield masking("long sequences", lambda: [draw.packed(lengths, 2, 16), draw.packed(longer, 1, 8)])
+    yield masking(
+        "long sequences",
+        lambda: [
+            draw.packed([draw.between(17, 30), draw.between(66, 80), draw.between(20, 40)], 2, 16),
+            draw.packed([draw.between(7, 9), draw.between(530, 560)], 1, 8),
+        ],
+    )
     yield masking("sizes that coincide", lambda: [draw.packed([2, 1], 3, 8), draw.packed([3, 5], 8, 8)])
     yield masking("non-contiguous inputs", lambda: [draw.packed([3, 7], 3, 8)], layout="sliced")
     yield masking("positional arguments", lambda: [draw.packed([6, 2, 8], 2, 24)], form="positional")
@@ -263,6 +268,15 @@ def _packed_masking(draw: Draw) -> Iterator[Case]:
 
 
 def _packed_robustness(draw: Draw) -> Iterator[Case]:
+    half = partial(_compared, draw, "robustness", "what depends on the dtype: conversions and new tensors")
+    yield half(
+        "fp16",
+        lambda: [
+            draw.packed([40], 5, 16, dtype=torch.float16),  # many numbers: one of them shows that bf16 was inside
+            draw.packed([9], 2, 8, q_scale=8.0, dtype=torch.float16),
+            draw.packed([5, 3, 8], 2, 8, dtype=torch.float16),
+        ],
+    )
     lengths = {"one sequence": [7], "ragged sequences": [3, 6, 1, 5], "a sequence of no tokens": [4, 0, 5]}
     for name, sizes in lengths.items():
         yield _gradients(
@@ -364,7 +378,7 @@ def _gradients(draw: Draw, name: str, inputs: Callable[[], list[dict[str, Any]]]
 
 
 def _remembered(draw: Draw, inputs: Sequence[dict[str, Any]]) -> Case:
-    name = "calls do not depend on earlier calls"
+    name = MEMORY
     hint = (
         "what your function keeps between calls, unless other checks find wrong numbers too: a cache must depend on "
         "everything that its content depends on"

@@ -26,6 +26,9 @@ SINGLE_UNITS, SINGLE_UNITS_PER_SCORE = 64.0, 1.0
 GRADIENT_FACTOR = 3.0
 
 
+THE_OUTPUT = "the output"
+
+
 def tolerance(variant: Variant, call: Call) -> float:
     """How far a right function's output may be from the reference, by its dtype and the size of the scores."""
     dtype, largest = call.arguments["q"].dtype, expected_of(variant, call).largest_score
@@ -53,7 +56,7 @@ def values(variant: Variant, case: str, hint: str, calls: Sequence[Call], outcom
         # rows that nobody reads may hold anything
         output = torch.where(expected.read[..., None], output.double(), expected.output)
         require_finite(case, call, output)
-        _require_close(variant, case, call, output, expected.output, "the output", hint)
+        _require_close(variant, case, call, output, expected.output, THE_OUTPUT, hint)
 
 
 def gradients(variant: Variant, case: str, calls: Sequence[Call], outcomes: Sequence[Outcome]) -> None:
@@ -94,12 +97,14 @@ def require_gradients(case: str, call: Call, outcome: Outcome) -> dict[str, Tens
     """
     hint = "what cuts the gradient: detach, no_grad, .data, .item(), numpy, a new tensor made from old numbers"
     if not outcome.differentiable:
-        raise CheckFailed(case, "no gradient flows", "expected gradients of q, k and v, got none", hint)
+        raise CheckFailed(case, "no gradient flows", "expected gradients of q, k and v, got none", hint, "no-gradient")
     for name, gradient in outcome.gradients.items():
         if gradient is None:
-            raise CheckFailed(case, f"no gradient flows to {name}", f"expected a gradient of {name}, got none", hint)
+            detail = f"expected a gradient of {name}, got none"
+            raise CheckFailed(case, f"no gradient flows to {name}", detail, hint, "no-gradient")
         if gradient.shape != call.arguments[name].shape:
-            raise CheckFailed(case, f"the gradient of {name} has the wrong shape", "expected the input's shape", hint)
+            problem = f"the gradient of {name} has the wrong shape"
+            raise CheckFailed(case, problem, "expected the input's shape", hint, "wrong-gradient")
     return {name: gradient for name, gradient in outcome.gradients.items() if gradient is not None}
 
 
@@ -114,12 +119,15 @@ def _require_close(
     if not wrong.any():
         return
     first = tuple(wrong.nonzero()[0].tolist())
+    measured = {"numbers": int(wrong.sum()), "of": wrong.numel(), "worst": _worst(got, expected)}
     raise CheckFailed(
         case,
         f"{what} is wrong at {locate(wrong, call)}",
         f"expected {expected[first]:.4g}, got {got[first]:.4g} "
-        f"({int(wrong.sum())} of {wrong.numel()} numbers are off, the worst by {_worst(got, expected):.2g})",
+        f"({measured['numbers']} of {measured['of']} numbers are off, the worst by {measured['worst']:.2g})",
         hint,
+        "wrong-values" if what == THE_OUTPUT else "wrong-gradient",
+        measured,
     )
 
 

@@ -15,7 +15,6 @@ from attention_grading.judging.kernel_factors import MARKED_KERNELS, MarkedKerne
 from attention_grading.judging.seed import PUBLIC_SEED
 from attention_grading.judging.verdict import judge_check
 from attention_lab.checks.calls import Call, Outcome, perform_on
-from attention_lab.checks.case import CheckFailed
 from attention_lab.checks.run import checked_on
 from attention_lab.variants import Variant, get_variant
 
@@ -43,16 +42,9 @@ def judge(variant: str, check: str, function: Callable[..., Any]) -> float:
     outcomes = iter(perform_here(variant_, function, flat_calls(cases)))
     result = judge_check(variant_, check, [(case, [next(outcomes) for _ in case.calls]) for case in cases])
     print("\n".join(result.lines))
-    if not result.passed:
-        raise CheckFailed(*message_parts(result.message))
+    if result.failed is not None:
+        raise result.failed
     return float(result.earned)
-
-
-def message_parts(message: str) -> tuple[str, str, str, str]:
-    """Case, problem, detail and hint of a message's three lines."""
-    first, detail, hint = [*message.split("\n"), "", ""][:3]
-    case, _, problem = first.removeprefix("[").partition("] ")
-    return case, problem, detail, hint.removeprefix("look at ")
 
 
 def perform_here(

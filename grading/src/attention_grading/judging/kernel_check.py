@@ -34,6 +34,7 @@ def eager_kernel(
             "the output comes from a fused attention kernel",
             "expected plain tensor operations, got a result that changes when the fused kernels' results change",
             "the task: this notebook computes scores, mask, softmax and weighted sum step by step",
+            "fused-kernel",
         )
     _require_attention(case, calls[0], plain, read)
 
@@ -55,17 +56,21 @@ def fused_kernel(
     if factors and matched(list(zip(before, factors, strict=True)), drawn) >= 0.98 * len(factors):
         return
     name = "flash_attn_varlen_func" if variant.packed else "F.scaled_dot_product_attention"
-    used = "the kernel was never called on v"
+    code, used = "kernel-not-called", "the kernel was never called on v"
     if drawn:
         unchanged = sum(abs(factor - 1) < FACTOR_TOLERANCE for factor in factors)
-        used = "the kernel was called, but its result has no or next to no effect on what you return"
+        code, used = (
+            "kernel-unused",
+            "the kernel was called, but its result has no or next to no effect on what you return",
+        )
         if unchanged < 0.99 * len(factors):
-            used = "the kernel was called, but what you return is not its result alone"
+            code, used = "kernel-in-part", "the kernel was called, but what you return is not its result alone"
     raise CheckFailed(
         case,
         f"the output does not come from {name}",
         f"expected the kernel's result, got other numbers: {used}",
         f"your return value: it has to be what {name} gives, for every token and head",
+        code,
     )
 
 
@@ -125,4 +130,5 @@ def _require_attention(case: str, call: Call, output: Tensor, read: Tensor) -> N
             "the output is no attention at all",
             "expected numbers computed from q, k and v, got a constant or one of the inputs",
             "the task above",
+            "no-attention",
         )

@@ -8,6 +8,7 @@ from typing import Any
 
 from attention_grading.judging.cases import grouped, plan
 from attention_grading.judging.diagnosis.explain import diagnose
+from attention_grading.judging.diagnosis.names import SENTENCES
 from attention_grading.judging.diagnosis.symptoms import recognise_symptom
 from attention_lab.checks.calls import Call, Outcome
 from attention_lab.checks.case import Case, CheckFailed
@@ -25,20 +26,27 @@ class CheckResult:
         points: What it is worth.
         earned: What was earned: all or nothing.
         message: What went wrong, in three lines, or what passed, in one.
-        diagnosis: The mistake by name, where it was recognised.
+        mistake: Its name, where it was recognised; ``SENTENCES`` says what it means.
         lines: One line a case.
+        failed: What the first case that failed found; ``None`` where all passed, or nothing could be judged.
     """
 
     name: str
     points: int
     earned: int
     message: str
-    diagnosis: str | None = None
+    mistake: str | None = None
     lines: tuple[str, ...] = ()
+    failed: CheckFailed | None = None
 
     @property
     def passed(self) -> bool:
         return self.earned == self.points
+
+    @property
+    def diagnosis(self) -> str | None:
+        """The mistake's name and its meaning, as learners read it."""
+        return None if self.mistake is None else f"{self.mistake}: {SENTENCES[self.mistake]}"
 
     def as_json(self) -> dict[str, Any]:
         """The fields of the command line's JSON."""
@@ -50,6 +58,12 @@ class CheckResult:
             "message": self.message,
             "diagnosis": self.diagnosis,
         }
+
+    def as_record(self) -> dict[str, Any]:
+        """All of it that JSON can hold: what a graded cell keeps."""
+        failed = self.failed
+        found = {} if failed is None else {"code": failed.code, "case": failed.case, "measured": failed.measured}
+        return {**self.as_json(), "mistake": self.mistake, **found}
 
 
 @dataclass(frozen=True)
@@ -132,7 +146,7 @@ def _result(
     name: str,
     pairs: Sequence[Pair],
     problems: Sequence[CheckFailed | None],
-    diagnosis: str | None,
+    mistake: str | None,
     performed: Sequence[tuple[Call, Outcome]],
     right_before: bool,
 ) -> CheckResult:
@@ -146,13 +160,13 @@ def _result(
     if failed is None:
         return CheckResult(name, points, points, f"passed: {len(lines)} cases", None, lines)
     if name == "kernel":  # numbers do not tell which kernel made them
-        diagnosis = None
-    elif diagnosis is None:
-        diagnosis = diagnose(variant, *_flat(pairs))
-    if diagnosis is None:
+        mistake = None
+    elif mistake is None:
+        mistake = diagnose(variant, *_flat(pairs))
+    if mistake is None:
         judged = [(case, got, problem) for (case, got), problem in zip(pairs, problems, strict=True)]
-        diagnosis = recognise_symptom(variant, judged, performed, right_before)
-    return CheckResult(name, points, 0, str(failed), diagnosis, lines)
+        mistake = recognise_symptom(variant, judged, performed, right_before)
+    return CheckResult(name, points, 0, str(failed), mistake, lines, failed)
 
 
 def _flat(pairs: Sequence[Pair]) -> tuple[list[Call], list[Outcome]]:

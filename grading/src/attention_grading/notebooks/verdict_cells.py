@@ -10,13 +10,12 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_output
 from nbgrader.utils import is_grade
 
-from attention_grading.judging.diagnosis.names import MISTAKE_SENTENCES
 from attention_grading.judging.verdict import CheckResult, Verdict
 from attention_grading.notebooks.transplant import BROKEN
 from attention_grading.text import plain
 
-_DIAGNOSIS, _NOTE = "diagnosis: ", "note: "
-_BLANK = "your function is not implemented yet"  # the judge's own words about the untouched stub
+# Where a graded cell keeps its part of the verdict, and the first of them what else was noticed
+RECORD = "attention_verdict"
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,10 @@ def read_notebook(student: str, assignment: str, notebook: Mapping[str, Any]) ->
     Args:
         student: Student's id.
         assignment: Name of the assignment.
-        notebook: Its JSON. Only the outputs of graded cells count: the judge alone writes those.
+        notebook: Its JSON. Only the records of graded cells count: the judge alone writes those.
+
+    Raises:
+        KeyError: A graded cell has no record: an earlier version graded it.
     """
     mistakes: dict[str, None] = {}
     unnamed, problems, blank, passed = [], [], 0, 0
@@ -56,21 +58,13 @@ def read_notebook(student: str, assignment: str, notebook: Mapping[str, Any]) ->
         about = cell["metadata"].get("nbgrader", {})
         if not about.get("grade"):
             continue
-        errors = [output for output in cell["outputs"] if output["output_type"] == "error"]
-        for output in cell["outputs"]:
-            if output["output_type"] == "stream" and not problems:
-                problems += [
-                    plain(line.removeprefix(_NOTE), 300)
-                    for line in "".join(output["text"]).splitlines()
-                    if line.startswith(_NOTE)
-                ]
-        if not errors:
+        record = cell["metadata"][RECORD]
+        problems += [plain(note, 300) for note in record.get("notes", ())]
+        if record["passed"]:
             passed += 1
-            continue
-        name = _named(errors[0]["traceback"])
-        if name is not None:
-            mistakes[name] = None
-        elif _BLANK in errors[0]["evalue"]:
+        elif record["mistake"] is not None:
+            mistakes[record["mistake"]] = None
+        elif record.get("code") == "not-implemented":
             blank += 1
         else:
             unnamed.append(about["grade_id"].removeprefix("test-"))
@@ -81,13 +75,6 @@ def read_notebook(student: str, assignment: str, notebook: Mapping[str, Any]) ->
     )
 
 
-def _named(traceback: list[str]) -> str | None:
-    """The mistake's name: the judge writes it into the last line."""
-    last = traceback[-1] if traceback else ""
-    name = last.removeprefix(_DIAGNOSIS).split(":")[0] if last.startswith(_DIAGNOSIS) else ""
-    return name if name in MISTAKE_SENTENCES else None
-
-
 def write_verdict(nb: NotebookNode, verdict: Verdict) -> None:
     """Put the verdict into the graded cells, and what else is to be said above the first of them."""
     graded = [cell for cell in nb.cells if is_grade(cell)]
@@ -96,13 +83,15 @@ def write_verdict(nb: NotebookNode, verdict: Verdict) -> None:
     if graded and verdict.notes:
         notes = "".join(f"note: {note}\n" for note in verdict.notes)
         graded[0].outputs.insert(0, new_output("stream", name="stdout", text=notes))
+        graded[0].metadata[RECORD]["notes"] = list(verdict.notes)
 
 
 def write_result(cell: NotebookNode, result: CheckResult) -> None:
-    """Put a check's result into a graded cell's outputs, as nbgrader reads them.
+    """Put a check's result into a graded cell: its record, and outputs as nbgrader reads them.
 
     A number as the last result is the score; an error scores 0 and shows its three lines in the feedback.
     """
+    cell.metadata[RECORD] = result.as_record()
     lines = "\n".join(result.lines) + "\n" if result.lines else ""
     cell.outputs = [new_output("stream", name="stdout", text=lines)] if lines else []
     if result.passed:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from attention_grading.judging.diagnosis.names import MISTAKE_SENTENCES
+from attention_grading.judging.diagnosis.names import SENTENCES
 from attention_grading.nbgrader_plugin.gradebook_reader import ClassMarks, Mark
 from attention_grading.notebooks.verdict_cells import Finding
 
@@ -139,9 +139,7 @@ def mistake_figures(found: Iterable[Finding]) -> tuple[MistakeFigures, ...]:
             students[name].add(one.student)
             assignments[name][one.assignment] += 1
     figures = [
-        MistakeFigures(
-            name, MISTAKE_SENTENCES[name], frozenset(students[name]), sum(each.values()), dict(sorted(each.items()))
-        )
+        MistakeFigures(name, SENTENCES[name], frozenset(students[name]), sum(each.values()), dict(sorted(each.items())))
         for name, each in assignments.items()
     ]
     return tuple(sorted(figures, key=lambda one: (-len(one.students), -one.submissions, one.name)))

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from attention_grading.judging.comparison import expected_of, relative_error, tolerance
 from attention_grading.judging.diagnosis.models import Model, bank
-from attention_grading.judging.diagnosis.names import MISTAKE_SENTENCES
 from attention_lab.checks.calls import Call, Outcome
 from attention_lab.rules import real_tokens
 from attention_lab.variants import Variant
@@ -24,7 +23,7 @@ def diagnose(variant: Variant, calls: Sequence[Call], outcomes: Sequence[Outcome
         outcomes: What they gave.
 
     Returns:
-        The name and its meaning, or ``None`` where no single known mistake explains everything.
+        Its name, or ``None`` where no single known mistake explains everything.
     """
     together = list(zip(calls, outcomes, strict=True))
     if any(outcome.failure is not None for call, outcome in together if call.setting != "meta"):
@@ -40,8 +39,7 @@ def diagnose(variant: Variant, calls: Sequence[Call], outcomes: Sequence[Outcome
     }
     if not names and _is_constant(pairs):
         names = {"constant-output"}
-    name = _most_specific(names, variant, wrong)
-    return None if name is None else f"{name}: {MISTAKE_SENTENCES[name]}"
+    return _most_specific(names, variant, wrong)
 
 
 def _most_specific(names: set[str], variant: Variant, wrong: Sequence[tuple[Call, Outcome]]) -> str | None:

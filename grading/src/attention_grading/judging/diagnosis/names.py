@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 # What each name means, as the learner reads it
-MISTAKE_SENTENCES: dict[str, str] = {
+SENTENCES: dict[str, str] = {
     "missing-scale": "the scores are not divided by √head_dim",
     "scale-hidden-dim": "the scores are divided by √hidden_dim instead of √head_dim",
     "scale-head-dim": "the scores are divided by head_dim instead of its square root",
@@ -57,4 +57,45 @@ MISTAKE_SENTENCES: dict[str, str] = {
     "returns-input": "the output is one of the inputs",
     "input-added": "one of the inputs is added to the right output",
     "constant-output": "the output is the same everywhere, whatever the input",
+    # known by how a function fails, not by its numbers
+    "returns-nothing": "the function ends without returning its output",
+    "returns-too-much": "more than the output is returned, such as the weights",
+    "heads-not-merged": "the output still has its heads apart: bring it back to the shape of q",
+    "dtype-changed": "the output does not have q's dtype: convert it back at the end",
+    "signature-changed": "the function does not take the arguments that the task names",
+    "undefined-name": "a name is used that nothing defines: a typo, or a variable that the notebook had earlier",
+    "mask-none-unhandled": "the mask is used without asking whether there is one",
+    "view-after-transpose": "view cannot follow a transpose: use reshape, or contiguous() first",
+    "constant-overflows": "the constant for masked scores does not fit q's dtype: ask torch.finfo(scores.dtype).min",
+    "dtypes-mixed": "tensors of different dtypes meet: those that you make or convert need q's dtype",
+    "mask-and-is-causal": "attn_mask and is_causal=True are given together: put the triangle into the mask",
+    "cuda-hard-coded": "the code asks for a GPU: put tensors on q.device, whatever it is",
+    "device-hard-coded": "a tensor is made on, or kept from, another device than q's: give it device=q.device",
+    "cu-seqlens-dtype": "cu_seqlens is no longer int32, which is what the kernel takes",
+    "single-precision-flash": "q, k and v are converted to a dtype that flash-attn does not take",
+    "heads-not-split": "q, k and v reach the kernel without their heads: [total_tokens, num_heads, head_dim] is wanted",
+    "batch-axis-added": "packed tokens have no batch axis: [total_tokens, num_heads, head_dim] is wanted",
+    "heads-before-tokens": "the heads come before the tokens: flash-attn wants them after, without a transpose",
+    "max-seqlen-too-small": "max_seqlen is smaller than the longest sequence",
+    "max-seqlen-type": "max_seqlen is no integer any more",
+    "cu-seqlens-wrong": "cu_seqlens does not hold the borders of the sequences any more",
+    "sizes-hard-coded": "it works for some sizes and fails for others: a size is written into the code, or kept from "
+    "an earlier call",
+    "inputs-modified": "an operation writes into the inputs: work on new tensors",
+    "gradient-cut": "the graph is cut: detach, no_grad, .data, numpy or a new tensor made from old numbers",
+    "gradient-bent": "the numbers are right and their gradients are not: something is hidden from autograd",
+    "empty-rows-nan": "a row that sees no key gives NaN: its softmax divides 0 by 0",
+    "empty-rows-nan-gradient": "a row that sees no key gives NaN gradients: the repair after the softmax hides the NaN "
+    "in the output alone",
+    "softmax-overflows": "exp overflows where scores are large: the row's maximum has to be subtracted first",
+    "stale-memory": "what is kept from an earlier call is used for another one that it does not belong to",
+    "random-output": "the same call gives other numbers each time: dropout, or another random step",
+    "weights-not-normalised": "each row of the output is the right one times a factor, as if its weights did not sum "
+    "to 1",
+    "precision-lost": "numbers are rounded more coarsely inside than q's dtype does",
+    "scale-other": "the scores are scaled by something else than 1/√head_dim",
+    "kernel-not-called": "the notebook's kernel is not called, in one case at least",
+    "kernel-unused": "the kernel is called, and its result has no or next to no effect on the output",
+    "kernel-in-part": "the output is not the kernel's result alone",
+    "fused-kernel": "a fused kernel computes what this notebook asks you to compute step by step",
 }

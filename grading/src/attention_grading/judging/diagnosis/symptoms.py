@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import torch
 
+from attention_grading.judging.cases import MEMORY
 from attention_grading.judging.comparison import expected_of, relative_error, tolerance
 from attention_grading.judging.diagnosis.models import Model
 from attention_lab.checks.calls import Call, Failure, Outcome
@@ -20,51 +21,11 @@ from attention_lab.checks.words import NO_SUCH_GPU
 from attention_lab.rules import visible_keys
 from attention_lab.variants import Variant
 
+# What the check ``kernel`` finds has the mistake's name for a code
+OF_KERNEL = ("fused-kernel", "kernel-not-called", "kernel-unused", "kernel-in-part")
+
 Judged = tuple[Case, Sequence[Outcome], CheckFailed | None]
 Performed = tuple[Call, Outcome]
-
-SYMPTOM_SENTENCES: dict[str, str] = {
-    "returns-nothing": "the function ends without returning its output",
-    "returns-too-much": "more than the output is returned, such as the weights",
-    "heads-not-merged": "the output still has its heads apart: bring it back to the shape of q",
-    "dtype-changed": "the output does not have q's dtype: convert it back at the end",
-    "signature-changed": "the function does not take the arguments that the task names",
-    "undefined-name": "a name is used that nothing defines: a typo, or a variable that the notebook had earlier",
-    "mask-none-unhandled": "the mask is used without asking whether there is one",
-    "view-after-transpose": "view cannot follow a transpose: use reshape, or contiguous() first",
-    "constant-overflows": "the constant for masked scores does not fit q's dtype: ask torch.finfo(scores.dtype).min",
-    "dtypes-mixed": "tensors of different dtypes meet: those that you make or convert need q's dtype",
-    "mask-and-is-causal": "attn_mask and is_causal=True are given together: put the triangle into the mask",
-    "cuda-hard-coded": "the code asks for a GPU: put tensors on q.device, whatever it is",
-    "device-hard-coded": "a tensor is made on, or kept from, another device than q's: give it device=q.device",
-    "cu-seqlens-dtype": "cu_seqlens is no longer int32, which is what the kernel takes",
-    "single-precision-flash": "q, k and v are converted to a dtype that flash-attn does not take",
-    "heads-not-split": "q, k and v reach the kernel without their heads: [total_tokens, num_heads, head_dim] is wanted",
-    "batch-axis-added": "packed tokens have no batch axis: [total_tokens, num_heads, head_dim] is wanted",
-    "heads-before-tokens": "the heads come before the tokens: flash-attn wants them after, without a transpose",
-    "max-seqlen-too-small": "max_seqlen is smaller than the longest sequence",
-    "max-seqlen-type": "max_seqlen is no integer any more",
-    "cu-seqlens-wrong": "cu_seqlens does not hold the borders of the sequences any more",
-    "sizes-hard-coded": "it works for some sizes and fails for others: a size is written into the code, or kept from "
-    "an earlier call",
-    "inputs-modified": "an operation writes into the inputs: work on new tensors",
-    "gradient-cut": "the graph is cut: detach, no_grad, .data, numpy or a new tensor made from old numbers",
-    "gradient-bent": "the numbers are right and their gradients are not: something is hidden from autograd",
-    "empty-rows-nan": "a row that sees no key gives NaN: its softmax divides 0 by 0",
-    "empty-rows-nan-gradient": "a row that sees no key gives NaN gradients: the repair after the softmax hides the NaN "
-    "in the output alone",
-    "softmax-overflows": "exp overflows where scores are large: the row's maximum has to be subtracted first",
-    "stale-memory": "what is kept from an earlier call is used for another one that it does not belong to",
-    "random-output": "the same call gives other numbers each time: dropout, or another random step",
-    "weights-not-normalised": "each row of the output is the right one times a factor, as if its weights did not sum "
-    "to 1",
-    "precision-lost": "numbers are rounded more coarsely inside than q's dtype does",
-    "scale-other": "the scores are scaled by something else than 1/√head_dim",
-    "kernel-not-called": "the notebook's kernel is not called, in one case at least",
-    "kernel-unused": "the kernel is called, and its result has no or next to no effect on the output",
-    "kernel-in-part": "the output is not the kernel's result alone",
-    "fused-kernel": "a fused kernel computes what this notebook asks you to compute step by step",
-}
 
 
 def recognise_symptom(
@@ -79,18 +40,18 @@ def recognise_symptom(
         right_before: Whether all earlier comparisons of outputs with the reference went well.
 
     Returns:
-        The name and its meaning, or ``None``.
+        The mistake's name, or ``None``; ``names.SENTENCES`` says what it means.
     """
     case, outcomes, problem = next(one for one in judged if one[2] is not None)
     if case.check == "kernel":
-        name = _of_kernel(problem)
+        name = problem.code if problem.code in OF_KERNEL else None
     else:
         failed = next((pair for pair in zip(case.calls, outcomes, strict=True) if _cannot_be_read(*pair)), None)
         if failed is not None:
             name = _of_unreadable(variant, *failed, performed)
         else:
             name = _of_outcome(variant, case, outcomes, problem, right_before) or _of_numbers(variant, performed)
-    return None if name is None else f"{name}: {SYMPTOM_SENTENCES[name]}"
+    return name
 
 
 # ---- no numbers ------------------------------------------------------------------------------------------------------
@@ -183,15 +144,15 @@ def _of_outcome(
     pairs = list(zip(case.calls, outcomes, strict=True))
     if any(call.setting == "meta" for call in case.calls):
         return "device-hard-coded"
-    if "modified its input" in problem.problem:
+    if problem.code == "inputs-modified":
         return "inputs-modified"
-    if "no gradient flows" in problem.problem:
+    if problem.code == "no-gradient":
         return "gradient-cut"
-    if "not finite" in problem.problem:
+    if problem.code == "not-finite":
         return _of_nan(variant, pairs)
-    if "gradient" in problem.problem and right_before and all(_is_right(variant, *pair) for pair in pairs):
+    if problem.code == "wrong-gradient" and right_before and all(_is_right(variant, *pair) for pair in pairs):
         return "gradient-bent"
-    if case.name.startswith("calls do not depend") and right_before and _is_right(variant, *pairs[0]):
+    if case.name == MEMORY and right_before and _is_right(variant, *pairs[0]):
         return "stale-memory"
     return None
 
@@ -328,15 +289,3 @@ def _fits_some_scale(variant: Variant, call: Call, outcome: Outcome) -> bool:
 
 def _minimum(function: Callable[[float], float], candidates: Sequence[float]) -> float:
     return min(candidates, key=function)
-
-
-def _of_kernel(problem: CheckFailed) -> str | None:
-    for name, words in (
-        ("fused-kernel", "comes from a fused"),
-        ("kernel-not-called", "never called"),
-        ("kernel-unused", "next to no effect"),
-        ("kernel-in-part", "not its result alone"),
-    ):
-        if words in problem.problem or words in problem.detail:
-            return name
-    return None
