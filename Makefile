@@ -13,6 +13,8 @@ export OMP_NUM_THREADS ?= 1
 # Test files side by side, one process a core; WORKERS=0 runs them in one process, which a debugger needs
 WORKERS ?= auto
 PYTEST_OPTIONS ?=
+# What no marker sets apart (CONTRIBUTING.md, "Tests")
+QUICK := not process and not nbgrader and not browser and not gpu and not slow
 # What JupyterLab is told: make lab LAB_OPTIONS="--no-browser --port 9000"
 LAB_OPTIONS ?=
 
@@ -21,6 +23,7 @@ help:
 	@echo "make demo            build the environment, then the whole round on a small class in build/demo/"
 	@echo "make test            build the environment, then run all tests (PYTEST_OPTIONS=\"-k heatmap\" runs some);"
 	@echo "                     what needs Chromium, PostgreSQL or a GPU is skipped by name where that is missing"
+	@echo "make quick           build the environment, then run the tests that start no processes and take no time"
 	@echo "make release         write release/ from source/ (FORCE=1 overwrites changed notebooks)"
 	@echo "make wheel           build the learner kit's wheel into build/dist/, to lie beside a notebook"
 	@echo "make normalise       bring the notebooks in source/ and notebooks/ into their normal form"
@@ -48,6 +51,10 @@ demo: $(VENV)/stamp
 .PHONY: test
 test: $(VENV)/stamp-test
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_OPTIONS)
+
+.PHONY: quick
+quick: $(VENV)/stamp-test
+	$(BIN)/python -m pytest -n $(WORKERS) -m "$(QUICK)" $(PYTEST_OPTIONS)
 
 .PHONY: lint
 lint: $(VENV)/stamp-test

@@ -34,7 +34,6 @@ import nbformat
 import psutil
 import torch
 from nbgrader.api import Gradebook, SubmittedAssignment
-from readme import write_tables
 from rich.console import Console
 
 from attention_grading.authoring.course_root import nbgrader, prepare
@@ -44,6 +43,7 @@ from attention_grading.judging.session import Session
 from attention_grading.notebooks.grade import show_outputs
 from attention_grading.notebooks.transplant import transplant
 from attention_lab.variants import get_variant
+from readme import write_tables
 
 matplotlib.use("agg")
 import matplotlib.pyplot as plt

@@ -1,6 +1,6 @@
-"""How long a verdict takes: ``python benchmarks/judging.py [--variant NAME]``.
+"""How long a verdict takes: ``PYTHONPATH=tests python benchmarks/judging.py [--variant NAME]``.
 
-Judges a mixed class of each variant, the corpus in ``tests/solutions`` (about one right answer in four), in one warm
+Judges a mixed class of each variant, the corpus in ``tests/corpus`` (about one right answer in four), in one warm
 worker, one answer after the other. Wall-clock time of a right answer and of a wrong one with its diagnosis, and
 core-seconds, which other work on the machine does not lengthen much: the judge's own, the worker's and its children's.
 """
@@ -10,19 +10,14 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
-import sys
 import time
-from pathlib import Path
 
 import psutil
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-
-from solutions import CORPUS, Answer
 
 from attention_grading.judging.session import Session
 from attention_lab.notebook.learner_cells import Submission
 from attention_lab.variants import VARIANTS
+from corpus import CORPUS, Answer
 
 
 def core_seconds() -> float:

@@ -9,9 +9,9 @@ from typing import Any
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from readme import write_tables
 
 from attention_lab.compare.curves import look
+from readme import write_tables
 
 matplotlib.use("Agg")
 

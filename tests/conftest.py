@@ -17,9 +17,17 @@ import pytest
 import torch
 
 from attention_grading.judging.session import Session
+from attention_grading.sandbox.confinement import ConfinementUnavailable, require_available
+from support.places import ROOT
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tests"))
+
+def _confines() -> bool:
+    try:
+        require_available()
+    except ConfinementUnavailable:
+        return False
+    return True
+
 
 # What a test may need: where it is, and the words for when it is not there
 NEEDS: dict[str, tuple[Callable[[], object], str]] = {
@@ -28,6 +36,7 @@ NEEDS: dict[str, tuple[Callable[[], object], str]] = {
         lambda: shutil.which("initdb") or list(Path("/usr/lib/postgresql").glob("*/bin/initdb")),
         "needs PostgreSQL's server programs (Debian: apt install postgresql)",
     ),
+    "confinement": (_confines, "needs Landlock and seccomp (Linux 6.2 or newer)"),
     "gpu": (torch.cuda.is_available, "needs a GPU"),
 }
 
@@ -76,6 +85,14 @@ def course(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert done.returncode == 0, done.stdout + done.stderr
     (folder / "demo.out").write_text(done.stdout)
     return folder
+
+
+@pytest.fixture
+def releases(tmp_path: Path) -> Callable[..., Path]:
+    """Write all releases into the test's own folder, with some functions written: ``releases(eager_causal=TEXT)``."""
+    from support.releases import write_releases  # builds the corpus
+
+    return lambda **sources: write_releases(tmp_path, **sources)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Judge the corpus of right answers on this machine's GPU: ``python benchmarks/gpu/judge_answers.py``.
+"""Judge the corpus of right answers on this machine's GPU: ``PYTHONPATH=tests python benchmarks/gpu/judge_answers.py``.
 
 The judge's own way gives every submission a fresh process, which takes a long time to start CUDA. Here one process
 judges all answers to a variant, and the judge's way is gone once for each variant: a session on the device, which is
@@ -22,9 +22,6 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
-
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "tests"))
 
 
 @dataclass
@@ -50,9 +47,6 @@ class Judged:
 
 def judge_variant(variant_name: str, seeds: Sequence[str], device: str) -> Judged:
     """Judge all right answers to a variant in this process."""
-    from confusion import record_errors
-    from solutions import CORPUS
-
     from attention_grading.execution.judge_worker import provide_flash_attn
     from attention_grading.judging.cases import flat_calls, plan
     from attention_grading.judging.in_kernel import perform_here
@@ -60,6 +54,8 @@ def judge_variant(variant_name: str, seeds: Sequence[str], device: str) -> Judge
     from attention_lab.flash import flash_route
     from attention_lab.notebook.run_cells import load
     from attention_lab.variants import get_variant
+    from corpus import CORPUS
+    from corpus.confusion import record_errors
 
     begin, variant = time.perf_counter(), get_variant(variant_name)
     provide_flash_attn()
@@ -81,10 +77,9 @@ def judge_variant(variant_name: str, seeds: Sequence[str], device: str) -> Judge
 
 def judge_in_a_session(variant_name: str, device: str) -> str:
     """Judge one right answer in a process apart; empty where it gets full marks, else what was said."""
-    from solutions import CORPUS
-
     from attention_grading.judging.session import Session
     from attention_grading.sandbox.limits import Limits
+    from corpus import CORPUS
 
     answer = next(answer for answer in CORPUS if answer.right and answer.variant == variant_name)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():

@@ -12,7 +12,7 @@ OUT=$(realpath -m "${OUT:-build/gpu/results}")
 BUILT=$(realpath -m "${BUILT:-build/gpu/flash-attn}")
 PYTHON=${PYTHON:-python3}
 mkdir -p "$OUT"
-export PYTHONPATH=$PWD/src:$PWD/grading/src${PYTHONPATH:+:$PYTHONPATH} PYTHONUNBUFFERED=1
+export PYTHONPATH=$PWD/src:$PWD/grading/src:$PWD/tests${PYTHONPATH:+:$PYTHONPATH} PYTHONUNBUFFERED=1
 use_built() {
     if compgen -G "$BUILT/flash_attn_2_cuda*.so" >/dev/null; then
         export PYTHONPATH=$BUILT:$PYTHONPATH

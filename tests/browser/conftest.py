@@ -8,13 +8,13 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from lab_page import SECONDS, LabPage, visiting
-from lab_server import LabServer
 from playwright.sync_api import Browser, expect, sync_playwright
 
 from attention_grading.authoring.course_root import prepare
+from support.lab_page import SECONDS, LabPage, visiting
+from support.lab_server import LabServer
+from support.places import ROOT
 
-ROOT = Path(__file__).parents[2]
 SHOTS = ROOT / "build" / "screenshots"  # for people to look at
 FLAGS = (
     "--no-sandbox",  # the pages are this course's own, and root has no other way
@@ -50,7 +50,7 @@ def course_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def shots(request: pytest.FixtureRequest) -> Path:
     """Folder of the module's screenshots."""
-    folder = SHOTS / request.module.__name__.removeprefix("test_")
+    folder = SHOTS / request.path.stem.removeprefix("test_")
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from lab_page import LabPage
-from lab_server import LabServer, lab_server
 from playwright.sync_api import FrameLocator, expect
 
 from attention_grading.authoring.demo_class import MISTAKES
 from attention_lab.notebook.learner_cells import SOLUTION_ID
+from support.lab_page import LabPage
+from support.lab_server import LabServer, lab_server
 
-pytestmark = pytest.mark.needs("chromium")
+pytestmark = [pytest.mark.browser, pytest.mark.needs("chromium")]
 
 STEM = "02_eager_causal"
 FILE = f"{STEM}/{STEM}.ipynb"

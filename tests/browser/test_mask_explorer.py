@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from lab_page import LabPage, visiting
-from lab_server import LabServer, lab_server
 from playwright.sync_api import Browser, Locator, expect
 
-pytestmark = pytest.mark.needs("chromium")
+from support.lab_page import LabPage, visiting
+from support.lab_server import LabServer, lab_server
+
+pytestmark = [pytest.mark.browser, pytest.mark.needs("chromium")]
 
 LESSON = "notebooks/08_mask_explorer.ipynb"
 # Space opens a list; JupyterLab keeps bare arrows for itself

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from flash_contract import ROUTES, ROWS, SAME, UNDEFINED, ask, asked, kernels, reference, table
 from rich.console import Console
 
 from attention_lab.flash import flash_attn_varlen_func, flash_route
+from gpu.flash_contract import ROUTES, ROWS, SAME, UNDEFINED, ask, asked, kernels, reference, table
+
+pytestmark = pytest.mark.gpu
 
 NAMES = [row.name for row in ROWS]
 

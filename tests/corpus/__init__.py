@@ -1,0 +1,21 @@
+"""A corpus of right and wrong answers, which proves the judge by mutation testing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from corpus import eager, flash, sdpa, styles, traps
+from corpus.answer import Answer
+from corpus.symptoms import SYMPTOMS
+
+
+def _with_symptom(answer: Answer) -> Answer:
+    symptom = SYMPTOMS[answer.variant.partition("_")[0]].get(answer.name)
+    return answer if symptom is None else replace(answer, diagnosis=symptom)
+
+
+CORPUS: list[Answer] = [
+    _with_symptom(answer) for group in (eager, sdpa, flash, styles, traps) for answer in group.answers()
+]
+
+__all__ = ["CORPUS", "Answer"]

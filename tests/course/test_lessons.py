@@ -1,0 +1,155 @@
+"""The lessons 00, 07 and 08: short cells, links, and what they show when they run."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import time
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from attention_grading.authoring.release import pin_addresses
+from attention_grading.course_file import read_course
+from attention_lab.compare import measure
+from attention_lab.variants import VARIANTS
+from support.places import ROOT
+from support.releases import RIGHT
+
+LESSONS = {path.stem[:2]: path for path in sorted((ROOT / "notebooks").glob("*.ipynb"))}
+
+SECONDS = 60  # that lesson 07 may take on two cores
+
+
+def execute(lesson: str, **cells: str) -> dict[str, str]:
+    """Run a lesson with some cells replaced; returns what each cell shows as text."""
+    notebook = nbformat.read(LESSONS[lesson], as_version=4)
+    for cell in notebook.cells:
+        cell.source = cells.get(cell.id, cell.source)
+    resources = {"metadata": {"path": str(LESSONS[lesson].parent)}}
+    NotebookClient(notebook, timeout=SECONDS, resources=resources).execute()
+    return {cell.id: "\n".join(map(shown, cell.outputs)) for cell in notebook.cells if cell.cell_type == "code"}
+
+
+def shown(output: nbformat.NotebookNode) -> str:
+    """An output as text; a picture as its alternative text, marked as a picture."""
+    data = output.get("data", {})
+    mark = "picture: " if "image/png" in data else ""
+    return mark + data.get("text/plain", output.get("text", ""))
+
+
+# ---- all lessons -----------------------------------------------------------------------------------------------------
+
+
+def test_there_are_the_three_lessons():
+    assert list(LESSONS) == ["00", "07", "08"]
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_cells_are_short(lesson):
+    for cell in nbformat.read(LESSONS[lesson], as_version=4).cells:
+        if cell.cell_type == "code":
+            assert len([line for line in cell.source.split("\n") if line.strip()]) <= 15, cell.id
+        else:
+            prose = re.sub(r"```.*?```", "", cell.source, flags=re.S)
+            assert len(prose.split()) <= (160 if "<details>" in prose else 120), cell.id
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_links_lead_to_files_of_the_course(lesson):
+    text = "\n".join(cell.source for cell in nbformat.read(LESSONS[lesson], as_version=4).cells)
+    links = re.findall(r"\]\(([^)]+)\)", text)
+    assert links
+    for link in links:
+        assert (LESSONS[lesson].parent / link).is_file(), link
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_the_kit_is_installed_from_the_courses_address(lesson):
+    (setup,) = [cell for cell in nbformat.read(LESSONS[lesson], as_version=4).cells if cell.id == "setup"]
+    addresses = re.findall(r'"(attention-lab @ [^"]+)"', setup.source)
+    assert addresses == [read_course(ROOT).kit], "run `make release`"
+
+
+def test_a_fork_s_address_goes_into_the_lessons(tmp_path):
+    shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks")
+    fields = (ROOT / "course.toml").read_text().replace("v0.1.0", "v9.9.9").replace("attention-six-ways/", "a-fork/")
+    (tmp_path / "course.toml").write_text(fields)
+    (tmp_path / "README.md").touch()
+    assert [path.stem[:2] for path in pin_addresses(tmp_path)] == list(LESSONS)
+    assert pin_addresses(tmp_path) == []
+    for path in LESSONS.values():
+        before, after = path.read_text(), (tmp_path / "notebooks" / path.name).read_text()
+        assert before.replace(read_course(ROOT).kit, read_course(tmp_path).kit) == after != before
+
+
+# ---- 00 and 08 -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.process
+def test_lesson_00_shows_numbers_that_can_be_checked_by_eye():
+    cells = execute("00")
+    assert "chase  [0, 1, 0, 1]  sum 2" in cells["dot-products"]
+    assert re.search(r"mice +exp 20\.1 +weight 0\.67 +█{27}", cells["weights"])
+    assert cells["after-softmax"].strip().endswith("sum 0.33")
+    assert cells["before-softmax"].strip() == "[0.73, 0.27, 0.0] sum 1.00"
+    assert "mice   [0.42, 0.16, 0.42]  sum 1.00" in cells["causal-weights"]
+    for name in ("causal-picture", "padding-picture"):
+        assert cells[name].startswith("picture: From scores to weights. 3 of 9 cells are masked")
+
+
+@pytest.mark.process
+def test_lesson_08_shows_the_explorer_and_its_pictures():
+    cells = execute("08", explorer='explorer = explore()\nexplorer.controls["head"].value = 2\nexplorer')
+    assert cells["explorer"].startswith("Explorer(")
+    assert cells["explorer-picture"].startswith("picture: Sentence 2 of 2: head 2, causal")
+    assert cells["packed-picture"].startswith("picture: Padded and packed: head 2, causal")
+
+
+# ---- 07 --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.process
+def test_lesson_07_names_all_stubs_and_runs_to_the_end():
+    cells = execute("07")
+    for variant in VARIANTS.values():
+        assert f"left out: not written yet; it waits in {variant.stem}.ipynb" in cells["load"]
+    assert cells["agree"].startswith("Nothing to compare yet")
+    assert cells["waste"].split("\n")[-1].startswith("picture: What padding wastes.")
+    assert cells["ragged"].strip().endswith(measure.NOTHING)
+    assert cells["cost-cpu"].strip() == measure.NOTHING
+
+
+@pytest.mark.process
+def test_lesson_07_compares_all_within_its_time(releases):
+    start = time.perf_counter()
+    cells = execute("07", folder=f"folder = {str(releases(**RIGHT))!r}")
+    print(f"lesson 07 with {len(VARIANTS)} functions: {time.perf_counter() - start:.0f} s")
+    assert cells["load"].count("loaded") == len(VARIANTS)
+    assert cells["agree"].count("differ by at most") == len(VARIANTS)
+    assert "All of it is rounding" in cells["agree"]
+    assert cells["ragged"].count(" MB") == len(VARIANTS)
+    assert cells["cost-cpu"].startswith("picture: Time and memory of your functions on this CPU. At 512 tokens:")
+    assert "flash causal" in cells["cost-cpu"]
+
+
+@pytest.mark.process
+def test_lesson_07_goes_on_with_what_is_finished_and_names_what_is_broken(releases):
+    head = "def NAME(q, k, v, num_heads, head_dim, mask=None):\n"
+    broken = {
+        "sdpa_causal": head.replace("NAME", "sdpa_causal_attention") + "    return q @ k",
+        "eager_causal": head.replace("NAME", "eager_causal_attention") + "    return q[:, :1]",
+        # right on small batches alone
+        "sdpa_bidirectional": RIGHT["sdpa_bidirectional"].replace(
+            "mask=None):", "mask=None):\n    assert q.shape[1] < 128", 1
+        ),
+    }
+    places = releases(eager_bidirectional=RIGHT["eager_bidirectional"], **broken)
+    cells = execute("07", folder=f"folder = {str(places)!r}")
+    assert re.search(r"sdpa_causal +left out: it stops with RuntimeError: .*run its checks", cells["load"])
+    assert re.search(r"eager_causal +left out: it returns \(2, 1, 24\), not \(2, 3, 24\)", cells["load"])
+    assert cells["load"].count("not written yet") == len(VARIANTS) - 1 - len(broken)
+    assert cells["agree"].count("differ by at most") == 1
+    assert "sdpa_bidirectional stops at 128 tokens on cpu: AssertionError" in cells["cost-cpu"]
+    assert "picture: Time and memory" in cells["cost-cpu"]

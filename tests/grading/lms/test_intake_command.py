@@ -1,0 +1,121 @@
+"""``attention-grading intake``: exit codes, table and report; and nbgrader grades what it took in."""
+
+from __future__ import annotations
+
+import csv
+from datetime import datetime
+
+import nbformat
+import pytest
+from nbgrader.api import Gradebook
+
+from attention_grading.authoring.course_root import nbgrader, prepare
+from attention_grading.cli import main
+from attention_grading.lms.intake_table import COLUMNS, Line, write_csv
+from support.downloads import PLAIN, STEM, notebook, with_entry, zipped
+from support.places import ROOT
+
+# ---- the command and its report --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    (tmp_path / "nbgrader_config.py").write_text("")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_command_exits_with_0_1_or_2(root, capsys):
+    (root / "good.zip").write_bytes(zipped(PLAIN))
+    assert main(["intake", "good.zip"]) == 0
+    assert "1 taken, 2 repaired, 1 earlier attempt, 1 ignored" in capsys.readouterr().out
+    (root / "bad.zip").write_bytes(with_entry("/x.ipynb"))
+    assert main(["intake", "bad.zip", "--replace"]) == 1
+    usages = (
+        ["missing.zip"],
+        ["good.zip", "--timezone", "Nowhere/At all"],
+        ["good.zip", "--due", "some day"],
+        ["good.zip", "--roster", "missing.csv"],
+        ["good.zip", "--into", "good.zip"],
+        ["good.zip", "--student-folder", "-1"],
+        ["good.zip", "--report", "missing/report.csv"],
+        [],
+    )
+    for wrong in usages:
+        with pytest.raises(SystemExit) as stopped:
+            main(["intake", *wrong])
+        assert stopped.value.code == 2
+    (root / "nbgrader_config.py").unlink()
+    with pytest.raises(SystemExit) as stopped:
+        main(["intake", "good.zip"])
+    assert stopped.value.code == 2
+
+
+def test_terminal_shows_what_was_done_and_no_control_characters(root, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    name = "student-\x1b[31mred\u202e[bold]"
+    (root / "downloads" / name).mkdir(parents=True)
+    (root / "downloads" / name / "mine.ipynb").write_bytes(notebook())
+    assert main(["intake", "downloads", "--dry-run"]) == 0
+    out = capsys.readouterr().out
+    assert "nothing was written" in out
+    assert "repaired" in out
+    assert "[bold]/mine.ipynb" in out
+    assert "\x1b" not in out
+    assert "\u202e" not in out
+    assert not (root / "submitted").exists()
+
+
+def test_hints_are_said_once(root, capsys):
+    entries = {f"a_{number}_9001_{STEM}.ipynb": notebook() for number in (101, 102, 103)}
+    (root / "canvas.zip").write_bytes(zipped({**entries, f"b_LATE_104_9004_{STEM}.ipynb": notebook()}))
+    assert main(["intake", "canvas.zip"]) == 0
+    out = capsys.readouterr().out
+    assert out.count("hint") == 2
+    assert "--due makes times of them" in " ".join(out.split())
+    assert main(["intake", "canvas.zip", "--due", "2026-10-01"]) == 0
+    assert "hint" not in capsys.readouterr().out
+
+
+def test_report_is_harmless_in_a_spreadsheet_and_an_old_one_is_kept(root):
+    for name in ("=cmd()", "+1", "-1", "@sum", "\t=1"):
+        (root / "downloads" / name).mkdir(parents=True)
+        (root / "downloads" / name / "x.pdf").write_bytes(b"")
+    (root / "report.csv").write_text("old")
+    main(["intake", str(root / "downloads"), "--report", "report.csv"])
+    with (root / "report.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert tuple(rows[0]) == COLUMNS
+    assert len(rows) == 5
+    assert (root / "report.csv.1").read_text() == "old"
+    write_csv(root / "direct.csv", [Line("ignored", file=name) for name in ("=1", "+1", "-1", "@1", " =1", "a=1", "")])
+    with (root / "direct.csv").open(newline="") as file:
+        assert [row["file"] for row in csv.DictReader(file)] == ["'=1", "'+1", "'-1", "'@1", "' =1", "a=1", ""]
+
+
+# ---- with nbgrader ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.nbgrader
+def test_late_submission_is_taken_in_graded_and_penalised(tmp_path, monkeypatch):
+    folder = tmp_path / "course"
+    prepare(ROOT, folder)
+    with (folder / "nbgrader_config.py").open("a") as config:
+        config.write('\nc.LateSubmissionPlugin.penalty_method = "zero"\nc.JudgingRules.allow_unconfined = True\n')
+    nbgrader(folder, "generate_assignment", STEM)
+    with Gradebook(f"sqlite:///{folder / 'gradebook.db'}") as gradebook:
+        gradebook.update_or_create_assignment(STEM, duedate=datetime(2026, 10, 1, 12))
+    master = nbformat.read(folder / "source" / STEM / f"{STEM}.ipynb", as_version=4)
+    solved = nbformat.read(folder / "release" / STEM / f"{STEM}.ipynb", as_version=4)
+    answer = next(cell.source for cell in master.cells if cell.id == "solution")
+    next(cell for cell in solved.cells if cell.id == "solution").source = answer
+    data = nbformat.writes(solved).encode()
+    entries = {f"one_101_9001_Copy of {STEM}.ipynb": data, f"two_LATE_102_9002_{STEM}.ipynb": b"\xef\xbb\xbf" + data}
+    (folder / "canvas.zip").write_bytes(zipped(entries))
+    monkeypatch.chdir(folder)
+    assert main(["intake", "canvas.zip", "--due", "2026-10-01 14:00", "--timezone", "Europe/Berlin"]) == 0
+    nbgrader(folder, "autograde", STEM)
+    with Gradebook(f"sqlite:///{folder / 'gradebook.db'}") as gradebook:
+        one, two = (gradebook.find_submission(STEM, student) for student in ("101", "102"))
+        assert (one.score, one.total_seconds_late, one.late_submission_penalty) == (10, 0, 0)
+        assert (two.score, two.total_seconds_late, two.late_submission_penalty) == (10, 60, 10)

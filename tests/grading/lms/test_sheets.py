@@ -1,0 +1,106 @@
+"""Points written into a platform's own sheet."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import pytest
+
+from attention_grading.lms.roster import Roster, read_roster
+from attention_grading.lms.sheets import SheetProblem, canvas_sheet, moodle_sheet, new_canvas_sheet
+from attention_lab.variants import VARIANTS
+
+VARIANT = VARIANTS["eager_causal"]
+STEM = VARIANT.stem
+CANVAS_HEADER = f"Student,ID,SIS User ID,SIS Login ID,Section,{STEM} (4567),Other (99),Current Score\n"
+CANVAS_EXPORT = f"""\
+{CANVAS_HEADER}    Points Possible,,,,,10,5,(read only)
+"One, A",101,s-1,one,Group 1,,3,50
+"Two, B",102,s-2,two,Group 1,,4,50
+"Three, C",103,s-3,three,Group 1,,,
+"Four, D",104,s-4,four,Group 1,7,,
+"=2+5",105,s-5,five,Group 1,,,
+"""
+MOODLE_HEADER = "Identifier,Full name,ID number,Status,Grade,Maximum grade,Last modified (grade),Feedback comments\n"
+MOODLE_SHEET = f"""\
+{MOODLE_HEADER}Participant 4711,One A,101,Submitted for grading,,10.00,-,
+Participant 4712,Two_B b,102,Submitted for grading,,10.00,-,
+Participant 4713,Three C,103,Submitted for grading,,10.00,-,
+Participant 4714,Four D,104,No submission,7.00,10.00,"Thursday, 1 October 2026, 12:30 PM",
+Participant 4715,=2+5,105,No submission,,10.00,-,
+"""
+
+
+def fill(sheet, points, roster=None, **options):
+    options = {"max_score": 10, "scale": False, "missing": False} | options
+    sheet.fill(points, roster or Roster(), **options)
+    return {sheet.rows[index][1]: sheet.rows[index][sheet.grade] for index in sheet.students}
+
+
+def test_other_points_on_the_platform_are_refused_or_scaled(write):
+    path = write("canvas.csv", CANVAS_EXPORT.replace(",10,5,", ",100,5,"))
+    with pytest.raises(SheetProblem, match="the platform gives 100 points for it, the course 10"):
+        fill(canvas_sheet(path, STEM, None), {"101": 8.5})
+    assert fill(canvas_sheet(path, STEM, None), {"101": 8.5}, scale=True)["101"] == "85"
+    path = write("moodle.csv", MOODLE_SHEET.replace("10.00", "5.00"))
+    with pytest.raises(SheetProblem, match="gives 5 points"):
+        fill(moodle_sheet(path, None), {"4711": 8.5})
+
+
+def test_assignment_is_found_by_name_or_said(write):
+    renamed = write("canvas.csv", CANVAS_EXPORT.replace(STEM, "Homework 2"))
+    with pytest.raises(SheetProblem, match=r"0 times .* --column with one of: Homework 2 \(4567\), Other \(99\)"):
+        canvas_sheet(renamed, STEM, None)
+    for column in ("4567", "Homework 2 (4567)"):
+        assert canvas_sheet(renamed, STEM, column).rows[0][-1] == "Homework 2 (4567)"
+    twice = write("twice.csv", CANVAS_EXPORT.replace("Other", "Eager causal again"))
+    with pytest.raises(SheetProblem, match="2 times"):
+        canvas_sheet(twice, STEM, None)
+
+
+def test_column_that_canvas_calculates_is_refused(write):
+    path = write("canvas.csv", CANVAS_EXPORT.replace("Current Score", f"{STEM} Final (1)"))
+    with pytest.raises(SheetProblem, match="calculates"):
+        canvas_sheet(path, STEM, "1")
+
+
+def test_semicolons_and_a_byte_order_mark_stay_readable(write):
+    text = CANVAS_EXPORT.replace('"One, A"', "One A").replace('"Two, B"', "Two B").replace('"Three, C"', "Three C")
+    path = write("canvas.csv", "\ufeff" + text.replace('"Four, D"', "Four D").replace(",", ";"))
+    sheet = canvas_sheet(path, STEM, None)
+    assert fill(sheet, {"101": 8.5})["101"] == "8.5"
+    assert sheet.text().splitlines()[0] == f"Student;ID;SIS User ID;SIS Login ID;Section;{STEM} (4567)"
+
+
+@pytest.mark.parametrize("student", ["101", "s-1", "one", "mine"])
+def test_student_is_found_by_any_id_and_by_the_roster(write, student):
+    roster = read_roster([write("roster.csv", "student_id,lms_user_id\nmine,101\n")])
+    assert fill(canvas_sheet(write("canvas.csv", CANVAS_EXPORT), STEM, None), {student: 3.0}, roster)["101"] == "3"
+
+
+def test_rows_that_go_by_the_same_id_get_nothing(write):
+    path = write("canvas.csv", CANVAS_EXPORT.replace(",102,s-2,two", ",,101,two"))
+    sheet = canvas_sheet(path, STEM, None)
+    assert fill(sheet, {"101": 3.0})["101"] == ""
+    assert sheet.problems == ["101: rows 3, 4 both go by this id; neither was filled in"]
+    assert not sheet.filled
+
+
+def test_moodle_in_another_language_needs_only_the_column(write):
+    header = "ID,Vollständiger Name,Status,Bewertung,Bestwertung,Zuletzt geändert (Bewertung)\n"
+    path = write("moodle.csv", header + "Teilnehmer/in4711,One A,Zur Bewertung abgegeben,,10,-\n")
+    with pytest.raises(SheetProblem, match="--column"):
+        moodle_sheet(path, None)
+    sheet = moodle_sheet(path, "Bewertung")
+    sheet.fill({"4711": 7.5}, Roster(), max_score=10, scale=False, missing=False)
+    assert sheet.rows[1][3] == "7.5"
+    assert sheet.possible == 10
+
+
+def test_no_cell_of_a_sheet_is_a_formula(write):
+    for dangerous in ("=1+1", "+1+1", "@SUM(1)", "-1+1", "\t=1"):
+        text = CANVAS_EXPORT.replace("=2+5", dangerous)
+        cells = list(csv.reader(io.StringIO(canvas_sheet(write("c.csv", text), STEM, None).text())))
+        assert f"'{dangerous}" in [row[0] for row in cells]
+    assert new_canvas_sheet(["=1"], STEM, 10).text().count("'=1") == 3

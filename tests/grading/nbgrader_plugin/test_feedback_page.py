@@ -1,0 +1,123 @@
+"""Pages take a moment, whatever stands in a cell: nbgrader waits for one before it writes the next."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbconvert.exporters import HTMLExporter
+from nbformat.v4 import new_code_cell, new_output
+from nbgrader.server_extensions.formgrader import handlers
+from traitlets.config import Config
+
+from attention_grading.nbgrader_plugin.feedback_page import FeedbackExporter
+from attention_grading.nbgrader_plugin.page_code import (
+    MAX_COLOURED_CELL,
+    MAX_COLOURED_PAGE,
+    PageCode,
+    without_long_gaps,
+)
+from attention_lab.notebook.learner_cells import MAX_CODE
+from support.places import ROOT
+from support.within import within
+
+STEM = "02_eager_causal"
+SECONDS = 6  # one, on a machine with something else to do
+
+
+def feedback(*sources: str, text: str = "") -> str:
+    config = Config()
+    config.HTMLExporter.extra_template_basedirs = [handlers.template_path]
+    styles = Path(handlers.static_path, "node_modules", "bootstrap", "dist", "css")
+    config.HTMLExporter.extra_template_paths = [str(styles)]
+    names = {"notebook": STEM, "assignment": STEM, "student": "s", "score": 1, "max_score": 10, "late_penalty": 0}
+    return FeedbackExporter(config=config).from_notebook_node(graded(*sources, text=text), {"nbgrader": names})[0]
+
+
+def formgrader(*sources: str, text: str = "") -> str:
+    """A page of Formgrader's, with what the course's configuration sets."""
+    config = Config()
+    config.HTMLExporter.template_name = "formgrade"
+    config.HTMLExporter.extra_template_basedirs = [handlers.template_path]
+    exec(
+        next(line for line in _configuration() if line.startswith("from attention_grading.nbgrader_plugin.page_code")),
+        names := {},
+    )
+    exec(next(line for line in _configuration() if line.startswith("c.HTMLExporter.filters")), names | {"c": config})
+    names = ("assignment_id", "notebook_id", "submission_id", "base_url", "student", "last_name", "first_name")
+    resources = {**dict.fromkeys((*names, "notebook_path"), "x"), "index": 1, "total": 1}
+    return HTMLExporter(config=config).from_notebook_node(graded(*sources, text=text), resources)[0]
+
+
+def _configuration() -> list[str]:
+    return (ROOT / "nbgrader_config.py").read_text().splitlines()
+
+
+def graded(*sources: str, text: str) -> nbformat.NotebookNode:
+    notebook = nbformat.read(ROOT / "source" / STEM / f"{STEM}.ipynb", as_version=4)
+    for cell in notebook.cells:
+        if "nbgrader" in cell.metadata:
+            cell.metadata.nbgrader.update(score=1.0, points=1, comment=None)
+    outputs = [new_output("stream", text=text), new_output("error", ename="E", evalue="", traceback=[text])]
+    notebook.cells += [new_code_cell(source, outputs=outputs if text else []) for source in sources]
+    return notebook
+
+
+PIECES = (
+    "\n", "   \n", " \n\t\n", "\x0b\n", "\t", " ", "'", '"', "\\", "(", "[", "{", 'f"{', "f'''{", "'\\N{", "\\N{", "1",
+    ".", "a.", "1_", "@", "?", "%", "%%x\n", "#", "a", "ж", "x = [f(1, 'a')]  # b\n",
+)  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("piece", PIECES)
+def test_no_cell_makes_a_page_take_long(piece):
+    long = (piece * MAX_CODE)[: MAX_CODE - 1] + "x"
+    just_coloured = long[: MAX_COLOURED_CELL - 2] + "x"
+    for cells in ([long], [just_coloured] * (MAX_CODE // MAX_COLOURED_CELL)):
+        with within(SECONDS):
+            feedback(*cells)
+
+
+@pytest.mark.slow
+def test_formgraders_page_takes_a_moment_too():
+    for cell in ("   \n" * 50_000 + "x", "'" + "\\N{" * 100_000):
+        with within(SECONDS):
+            formgrader(cell)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("piece", ["a", "<", "&", "\x1b[", "\x1b[1m", "\x1b[1;", "\n", " ", "http://", "'"])
+@pytest.mark.parametrize("page", [feedback, formgrader])
+def test_no_output_makes_a_page_take_long(page, piece):
+    with within(SECONDS):
+        page("x = 1", text=(piece * 40_000)[:40_000])
+
+
+@pytest.mark.parametrize("page", [feedback, formgrader])
+def test_code_of_usual_length_is_coloured(page):
+    assert '<span class="k">lambda</span>' in page("f = lambda: 1")
+
+
+@pytest.mark.parametrize("page", [feedback, formgrader])
+def test_long_code_is_there_in_full_as_text(page):
+    html = page("\n".join(f"x{number} = '<b>&'" for number in range(2000)))
+    assert "x0 = '&lt;b&gt;&amp;'" in html.replace("&#x27;", "'").replace("&#39;", "'")
+    assert "x1999 = " in html
+    assert "<b>&" not in html
+
+
+@pytest.mark.slow
+def test_each_page_has_the_whole_room_for_colours():
+    exporter_pages = [feedback(*["f = lambda: 1" + "\n# x" * 2000] * 2) for _ in range(3)]
+    assert all('<span class="k">lambda</span>' in html for html in exporter_pages)
+    page = PageCode()
+    cells = [page("x = 1\n" * (MAX_COLOURED_CELL // 6)) for _ in range(MAX_COLOURED_PAGE // MAX_COLOURED_CELL + 2)]
+    assert "<span" in cells[0]
+    assert "<span" not in cells[-1]
+
+
+def test_long_gaps_are_closed_and_short_ones_stay():
+    assert without_long_gaps("a\n\n\nb\n  c") == "a\n\n\nb\n  c"
+    assert without_long_gaps("a  \n" + " \t\n" * 1000 + "b") == "a\n\n\nb"

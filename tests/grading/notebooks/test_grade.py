@@ -1,0 +1,26 @@
+"""Grading one notebook: which of its cells are run."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import nbformat
+
+from attention_grading.notebooks.grade import show_outputs
+from attention_lab.notebook.learner_cells import GRADED_IDS, HAND_IN_ID
+from support.cells import cells_of
+from support.places import MASTERS, STEMS
+
+
+def test_grader_runs_neither_the_graded_cells_nor_the_look_at_the_learners_file():
+    notebook = nbformat.read(MASTERS[STEMS[0]], as_version=4)
+    ran = []
+
+    def show(sources):
+        ran.extend(sources)
+        return SimpleNamespace(outputs=[[] for _ in sources], ended=None)
+
+    assert show_outputs(notebook, SimpleNamespace(show=show)) == []
+    cells = cells_of(MASTERS[STEMS[0]])
+    left_out = {cell_id for cell_id, cell in cells.items() if cell.cell_type == "code" and cell.source not in ran}
+    assert left_out == {HAND_IN_ID, *GRADED_IDS}

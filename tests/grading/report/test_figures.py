@@ -1,0 +1,34 @@
+"""The class report's figures."""
+
+from __future__ import annotations
+
+from attention_grading.nbgrader_plugin.gradebook_reader import ClassMarks, Mark
+from attention_grading.notebooks.verdict_cells import Finding
+from attention_grading.report.figures import AssignmentFigures, assignment_figures, mistake_figures
+
+
+def test_the_mistake_of_most_students_comes_first():
+    found = [
+        Finding("s1", "a", ("missing-scale", "mask-ignored")),
+        *(Finding("s1", other, ("missing-scale",)) for other in "bcd"),
+        Finding("s2", "a", ("mask-ignored",)),
+        Finding("s3", "a", ("mask-ignored",)),
+        Finding("s3", "b", ("qk-swapped",)),
+    ]
+    first, second, third = mistake_figures(found)
+    assert (first.name, len(first.students), first.submissions) == ("mask-ignored", 3, 3)
+    assert (second.name, len(second.students), second.assignments) == ("missing-scale", 1, dict.fromkeys("abcd", 1))
+    assert third.name == "qk-swapped"
+
+
+def test_late_missing_and_fractions_are_counted():
+    marks = [
+        Mark("s1", "a", 10, 10, checks={"test-values": (2, 2)}),
+        Mark("s2", "a", 9.5, 10, penalty=0.5, seconds_late=60, checks={"test-values": (2, 2)}),
+        Mark("s3", "a", 0, 10, checks={"test-values": (0, 2)}),
+    ]
+    everybody = ClassMarks({"a": {mark.student: mark for mark in marks}}, {"a": 10.0}, ("s1", "s2", "s3", "s4"))
+    figures = assignment_figures("a", marks, everybody, [Finding("s3", "a", blank=True)])
+    assert figures == AssignmentFigures(
+        "a", 3, 1, 1, 1, 6.5, 9.5, 1, 10.0, (1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1), {"values": (2, 3)}
+    )

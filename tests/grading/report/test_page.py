@@ -1,0 +1,78 @@
+"""The class report's page: names only where they belong, readable anywhere."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import date
+
+import pytest
+
+from attention_grading.notebooks.verdict_cells import Finding
+from attention_grading.report.figures import AssignmentFigures, ClassReport, Problem, mistake_figures
+from attention_grading.report.page import page
+
+
+def small_report(**changes: object) -> ClassReport:
+    one = AssignmentFigures("a", 2, 0, 0, 0, 5.0, 5.0, 1, 10.0, (1, *[0] * 9, 1), {"values": (1, 2)})
+    fields = {
+        "title": "C",
+        "day": date(2026, 10, 1),
+        "students": 2,
+        "assignments": (one,),
+        "mistakes": mistake_figures([Finding("person-7f3a", "a", ("missing-scale",))]),
+        "unnamed": 0,
+        "problems": (Problem("person-7f3a", "a", "it said <script>alert(1)</script>"),),
+    }
+    return ClassReport(**(fields | changes))
+
+
+def test_names_stand_only_with_what_to_look_at_and_text_is_escaped():
+    text = page(small_report(title="A <b>course</b>"))
+    before, after = text.split("Submissions to look at")
+    assert "person-7f3a" not in before
+    assert "person-7f3a" in after
+    assert "<script" not in text
+    assert "&lt;script&gt;" in text
+    assert "<b>" not in text
+    assert "person-7f3a" not in page(small_report(anonymous=True))
+
+
+def test_empty_parts_say_so():
+    text = page(small_report(mistakes=(), problems=()))
+    assert "No mistake was recognised." in text
+    assert "0 failed checks" not in text
+    assert text.rstrip().endswith("<p>None.</p>\n</body>\n</html>")
+
+
+@pytest.mark.browser
+@pytest.mark.needs("chromium")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_page_is_readable_in_both_themes_and_on_a_phone(tmp_path, scheme):
+    from playwright.sync_api import sync_playwright
+
+    path = tmp_path / "report.html"
+    names = tuple(small_report().assignments * 6)
+    path.write_text(page(small_report(assignments=names)))
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=flags)
+        view = browser.new_page(viewport={"width": 390, "height": 800}, color_scheme=scheme)
+        asked: list[str] = []
+        view.on("request", lambda request: asked.append(request.url))
+        view.goto(path.as_uri())
+        assert asked == [path.as_uri()]
+        assert view.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+        assert view.evaluate("[...document.querySelectorAll('svg')].every(each => each.getAttribute('aria-label'))")
+        for what, least in (("p.about", 4.5), ("h1", 7), ("td", 7)):
+            assert view.evaluate(CONTRAST, what) >= least, what
+        browser.close()
+
+
+# WCAG's contrast of an element's text with the page
+CONTRAST = """what => {
+  const light = color => { const part = color.match(/[0-9.]+/g).slice(0, 3).map(value => {
+    const v = value / 255; return v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4 });
+    return 0.2126 * part[0] + 0.7152 * part[1] + 0.0722 * part[2] };
+  const text = light(getComputedStyle(document.querySelector(what)).color);
+  const back = light(getComputedStyle(document.body).backgroundColor);
+  return (Math.max(text, back) + 0.05) / (Math.min(text, back) + 0.05) }"""

@@ -1,0 +1,102 @@
+"""``attention-lab``: what its commands take, say and return."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from attention_lab import cli
+from attention_lab.cli import main
+from attention_lab.notebook import visible_checks
+from attention_lab.variants import VARIANTS
+from support.places import ROOT
+
+
+@pytest.mark.parametrize("name", ["\x1b[2J.ipynb", "\x1b]0;x\x07.ipynb", "a\udcffb.ipynb"])
+def test_escape_sequences_in_a_files_name_do_not_reach_the_learners_terminal(tmp_path, capsys, monkeypatch, name):
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: ())
+    monkeypatch.chdir(tmp_path)
+    assert main(["check", name]) == 2
+    Path(name).write_text("{}")
+    assert main(["check", name]) == 2  # it names no variant
+    other = name.replace(".ipynb", ".txt")
+    os.rename(name, other)
+    visible_checks.main("eager_causal", other)
+    monkeypatch.setattr(cli.subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 1))
+    main(["check", "--variant", "eager_causal", other])
+    said = capsys.readouterr()
+    assert said.err.count("?") >= 2
+    assert said.out.count("?") >= 2
+    assert not {"\x1b", "\x07", "\udcff"} & set(said.out + said.err)
+
+
+def test_check_says_first_that_it_runs_code_unconfined(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: ())
+    path = tmp_path / "eager_causal.py"
+    path.write_text("print('ran')")
+    monkeypatch.setattr(cli.subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 1))
+    main(["check", str(path)])
+    assert "unconfined, as your own account" in capsys.readouterr().out.splitlines()[0]
+
+
+@pytest.mark.process
+def test_check_command_judges_notebooks_and_says_so_by_exit_code(tmp_path):
+    stem = VARIANTS["eager_causal"].stem
+    right_notebook = ROOT / "source" / stem / f"{stem}.ipynb"
+    stub = ROOT / "release" / stem / f"{stem}.ipynb"
+    command = [sys.executable, "-m", "attention_lab.cli", "check"]
+    good = subprocess.run([*command, str(right_notebook)], capture_output=True, text=True, check=False)
+    assert good.returncode == 0, good.stdout + good.stderr
+    assert "10 of 10" in good.stdout
+    bad = subprocess.run([*command, str(stub), str(right_notebook)], capture_output=True, text=True, check=False)
+    assert bad.returncode == 1
+    assert "not implemented yet" in bad.stdout
+    unnamed = tmp_path / "x.ipynb"
+    unnamed.write_bytes(stub.read_bytes())
+    unknown = subprocess.run([*command, str(unnamed)], capture_output=True, text=True, check=False)
+    assert unknown.returncode == 2
+    assert "--variant" in unknown.stderr
+
+
+@pytest.mark.parametrize(("name", "says"), [("eager_causal.ipynb", "there is no such file"), (".", "is a folder")])
+def test_check_command_refuses_what_is_no_file(tmp_path, capsys, name, says):
+    assert main(["check", str(tmp_path / name)]) == 2
+    said = capsys.readouterr()
+    assert says in said.err
+    assert said.out == ""
+
+
+@pytest.mark.process
+def test_check_without_a_judge_runs_the_visible_checks_alone(tmp_path):
+    stem = VARIANTS["eager_causal"].stem
+    path = ROOT / "source" / stem / f"{stem}.ipynb"
+    command = [sys.executable, "-m", "attention_lab.notebook.visible_checks", "eager_causal", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert "passed  invariants" in done.stdout
+
+
+def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | environment)
+
+
+def without(package: str, arguments: list[str]) -> subprocess.CompletedProcess[str]:
+    """Run ``attention-lab`` where a package cannot be found."""
+    code = (
+        f"import sys; sys.modules[{package!r}] = None; from attention_lab.cli import main; sys.exit(main({arguments}))"
+    )
+    return python(code)
+
+
+@pytest.mark.process
+def test_check_without_torch_says_so_in_two_sentences():
+    done = without("torch", ["check", "02_eager_causal.ipynb"])
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert done.stderr.startswith("attention-lab: torch is not installed for this Python")
+    assert "Install it: " in done.stderr

@@ -1,0 +1,35 @@
+"""A right answer as text, and right functions made from the reference."""
+
+from __future__ import annotations
+
+import torch
+
+from attention_grading.reference import attend
+from attention_lab import get_variant
+
+# To the task ``eager_causal``; tests spoil it by replacing a line
+RIGHT = """
+def eager_causal_attention(q, k, v, num_heads, head_dim, mask=None):
+    q, k, v = (x.unflatten(-1, (num_heads, head_dim)).transpose(1, 2) for x in (q, k, v))
+    scores = q @ k.transpose(-2, -1) / math.sqrt(head_dim)
+    allowed = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).tril()
+    if mask is not None:
+        allowed = allowed & mask[:, None, None, :]
+    scores = scores.masked_fill(~allowed, torch.finfo(scores.dtype).min)
+    return (scores.softmax(dim=-1) @ v).transpose(1, 2).flatten(2)
+"""
+
+
+def right(name: str):
+    """A right function of a variant."""
+    variant = get_variant(name)
+
+    def function(q, k, v, num_heads, head_dim, *rest, **named):
+        keys = ("cu_seqlens", "max_seqlen") if variant.packed else ("mask",)
+        arguments = dict(zip(("q", "k", "v", "num_heads", "head_dim"), (q, k, v, num_heads, head_dim), strict=True))
+        arguments |= dict.fromkeys(keys) | dict(zip(keys, rest, strict=False)) | named
+        if q.device.type == "meta":
+            return torch.empty_like(q)
+        return attend(variant, arguments).to(q.dtype)
+
+    return function
