@@ -27,13 +27,9 @@ Form = Literal["keyword", "positional", "without mask"]
 Layout = Literal["contiguous", "sliced", "sequence first"]
 Setting = Literal["plain", "math", "meta", "unmarked", "marked"]
 
-# folders of the interpreter, of torch and of this kit: a traceback's lines there are not the learner's
-_NOT_THE_LEARNERS = (
-    sysconfig.get_path("stdlib"),
-    str(Path(torch.__file__).parent),
-    str(Path(__file__).parents[1]),  # of the kit, this room's
-    "<frozen",
-)
+# A traceback's lines are not the learner's where the file begins so, or lies in such a folder, wherever that is
+_NOT_THE_LEARNERS = (sysconfig.get_path("stdlib"), "<frozen")
+_FOLDERS_OF_PACKAGES = {"site-packages", "dist-packages", "torch", "attention_lab", "attention_grading"}
 
 
 # The first operation on the meta device imports for half a second: here, once, and not within a learner's first check
@@ -244,9 +240,8 @@ def _differentiate(output: Tensor, cotangent: Tensor, arguments: dict[str, Any],
     if not output.requires_grad:
         outcome.differentiable = False
         return
-    inputs = [arguments[name] for name in ("q", "k", "v")]
-    gradients = torch.autograd.grad(output, inputs, cotangent.to(output), allow_unused=True)
-    outcome.gradients = dict(zip(("q", "k", "v"), gradients, strict=True))
+    output.backward(cotangent.to(output))  # re-entrant checkpoints refuse torch.autograd.grad
+    outcome.gradients = {name: arguments[name].grad for name in ("q", "k", "v")}
 
 
 def _laid_out(x: Tensor, layout: Layout) -> Tensor:
@@ -268,7 +263,8 @@ def is_same(after: Tensor | None, before: Tensor) -> bool:
 def _learners_line(error: BaseException) -> str:
     """The innermost line that belongs to no installed package and not to this kit: the learner's own."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if frame.line and not frame.filename.startswith(_NOT_THE_LEARNERS):
+        installed = _FOLDERS_OF_PACKAGES & {*Path(frame.filename).parts[:-1]}
+        if frame.line and not installed and not frame.filename.startswith(_NOT_THE_LEARNERS):
             return f"line {frame.lineno}: {frame.line.strip()[:80]}"
     return ""
 

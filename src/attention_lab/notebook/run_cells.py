@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
+import inspect
 import linecache
 import math
 import sys
 import types
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 import torch
@@ -66,17 +69,29 @@ class _Shell:
 _DRAWING = ("attention_heatmap", "mask_heatmap")
 
 
+def _wait_for(cell: Coroutine[Any, Any, Any]) -> None:
+    """Run a cell that awaits. Without an event loop, which wants sockets: what is awaited has to be there at once."""
+    with contextlib.suppress(StopIteration):
+        while True:
+            cell.send(None)
+
+
 def _run_cell(cell_id: str, source: str, namespace: dict[str, Any]) -> list[str]:
     filename = f"<{cell_id}>"
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
     try:
-        code = compile(python_lines(source), filename, "exec")
+        # as a kernel compiles a cell: without this module's own __future__ imports, and with await outside functions
+        flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+        code = compile(python_lines(source), filename, "exec", flags, dont_inherit=True)
     except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError) as error:
         line = getattr(error, "lineno", None)
         where = f" in line {line}" if line else ""
         return [f"cell {cell_id} does not parse{where}: {type(error).__name__}: {getattr(error, 'msg', error)}"]
     try:
-        exec(code, namespace)
+        if code.co_flags & inspect.CO_COROUTINE:
+            _wait_for(eval(code, namespace))
+        else:
+            exec(code, namespace)
     except BaseException as error:
         return [f"cell {cell_id} raised {failure_of(error)}"]
     return []

@@ -78,6 +78,7 @@ def _padded_values(draw: Draw) -> Iterator[Case]:
     )
     yield _compared(draw, "values", LARGE, "large scores", lambda: [draw.padded(2, 9, 2, 8, q_scale=40.0)])
     yield values("zero queries", lambda: [draw.padded(2, 6, 2, 7, q_scale=0.0)])
+    yield values("scores of exactly zero", lambda: [_with_zero_keys(draw.padded(2, 8, 2, 6))])
     for layout in ("sliced", "sequence first"):
         yield values(f"non-contiguous inputs ({layout})", lambda: [draw.padded(2, 7, 3, 8)], layout=layout)
     yield values("no mask argument", lambda: [draw.padded(2, 5, 2, 6)], form="without mask")
@@ -120,6 +121,10 @@ def _padded_masking(draw: Draw) -> Iterator[Case]:
             draw.lifted(2, 8, 2, left_mask([8, 5], 8)),
             draw.lifted(2, 8, 2, holes_mask(draw, 2, 8)),
         ],
+    )
+    yield masking(
+        "scores of exactly zero",
+        lambda: [_with_zero_keys(draw.padded(2, 8, 3, 5, mask=left_mask([8, 7], 8), junk=8))],
     )
     for layout in ("sliced", "sequence first"):
         yield masking(
@@ -243,6 +248,7 @@ def _packed_values(draw: Draw) -> Iterator[Case]:
     )
     yield values("large scores", lambda: [draw.packed([9], 2, 8, q_scale=8.0)])
     yield values("zero queries", lambda: [draw.packed([6], 2, 8, q_scale=0.0)])
+    yield values("scores of exactly zero", lambda: [_with_zero_keys(draw.packed([8], 2, 8))])
     yield values("non-contiguous inputs", lambda: [draw.packed([7], 3, 8)], layout="sliced")
     yield values("positional arguments", lambda: [draw.packed([6], 2, 24)], form="positional")
 
@@ -346,6 +352,12 @@ def _packed_kernel_inputs(draw: Draw) -> dict[str, Callable[[], dict[str, Any]]]
 
 HALVES = (torch.float16, torch.bfloat16)
 FLOATS = (torch.float32, *HALVES)
+
+
+def _with_zero_keys(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Two keys that are all zeros: their scores are 0, which is no reason to take them for masked ones."""
+    arguments["k"][..., 1:4:2, :] = 0.0
+    return arguments
 
 
 def _option_values(variant: Variant) -> list[tuple[str, int]]:

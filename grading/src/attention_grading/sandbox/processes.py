@@ -308,6 +308,7 @@ def worker_environment(device: str = "cpu") -> dict[str, str]:
     if device == "cpu":
         environment["CUDA_VISIBLE_DEVICES"] = ""
     return environment | {
+        "TORCHDYNAMO_DISABLE": "1",  # no compiler runs there: torch.compile gives back the function
         "OMP_NUM_THREADS": "1",
         "MKL_NUM_THREADS": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
