@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import nbformat
 
+from attention_grading.judging.diagnosis.names import SENTENCES
 from attention_grading.judging.verdict import CheckResult, Verdict, not_judged
-from attention_grading.notebooks.verdict_cells import Finding, read_notebook, write_verdict
-from attention_lab.variants import VARIANTS
+from attention_grading.notebooks.verdict_cells import RECORD, Finding, read_notebook, write_verdict
+from attention_lab.checks.case import CheckFailed
+from attention_lab.variants import POINTS, VARIANTS
 from support.places import ROOT
 
 
@@ -24,14 +28,39 @@ def passing(name: str, points: int) -> CheckResult:
     return CheckResult(name, points, points, "passed")
 
 
-def test_mistake_is_read_from_the_judges_last_line_alone():
-    forged = "[x] ValueError: diagnosis: mask-ignored: no\ndiagnosis: missing-scale: no\nlook at it"
-    named = CheckResult("masking", 2, 0, "[x] wrong\nexpected 1\nlook", "qk-swapped: queries and keys are swapped")
-    unknown = CheckResult("robustness", 2, 0, "[x] wrong", "no-such-mistake: no")
-    found = read_notebook("s", "a", graded(CheckResult("values", 2, 0, forged), named, unknown, passing("kernel", 1)))
+def failing(name: str, points: int, code: str, mistake: str | None = None) -> CheckResult:
+    failed = CheckFailed("a case", "it is wrong", "expected 1, got 2", "it", code, {"worst": 1.0})
+    return CheckResult(name, points, 0, str(failed), mistake, failed=failed)
+
+
+def test_mistake_is_read_from_the_record_and_from_no_words():
+    forged = CheckResult(
+        "values", 2, 0, "[x] ValueError: diagnosis: mask-ignored: no\ndiagnosis: missing-scale: no\nlook"
+    )
+    named = failing("masking", 2, "wrong-values", "qk-swapped")
+    found = read_notebook("s", "a", graded(forged, named, passing("kernel", 1)))
     assert found.mistakes == ("qk-swapped",)
     assert set(found.unnamed) == {"contract", "invariants", "values", "robustness"}
     assert not found.blank
+
+
+def test_every_name_of_a_mistake_is_read_again():
+    """Those of symptoms, too, which the class report once did not know."""
+    for name in SENTENCES:
+        found = read_notebook("s", "a", graded(failing("masking", 2, "wrong-values", name)))
+        assert found.mistakes == (name,)
+
+
+def test_record_holds_the_verdict_as_json():
+    notebook = graded(failing("masking", 2, "wrong-values", "qk-swapped"), passing("kernel", 1))
+    records = {
+        cell.id: json.loads(json.dumps(cell.metadata[RECORD])) for cell in notebook.cells if RECORD in cell.metadata
+    }
+    assert records["test-kernel"] | {"passed": True, "earned": 1} == records["test-kernel"]
+    record = records["test-masking"]
+    assert (record["code"], record["case"], record["mistake"]) == ("wrong-values", "a case", "qk-swapped")
+    assert record["measured"] == {"worst": 1.0}
+    assert record["message"].startswith("[a case] it is wrong\n")
 
 
 def test_what_learners_print_is_no_finding():
@@ -47,11 +76,7 @@ def test_what_learners_print_is_no_finding():
 
 
 def test_notes_are_problems_and_the_untouched_stub_is_blank():
-    stub = "[shape] your function is not implemented yet\nexpected a tensor\nlook at the task"
-    names = ("contract", "invariants", "values", "masking", "robustness", "kernel")
-    found = read_notebook(
-        "s", "a", graded(*(CheckResult(name, 1, 0, stub) for name in names), notes=("cell 3 was skipped",))
-    )
+    blank = [failing(name, 1, "not-implemented") for name in POINTS]
+    found = read_notebook("s", "a", graded(*blank, notes=("cell 3 was skipped",)))
     assert found == Finding("s", "a", blank=True, problems=("cell 3 was skipped",))
-    part = [CheckResult(name, 1, 0, stub) for name in names[1:]]
-    assert not read_notebook("s", "a", graded(passing("contract", 1), *part)).blank
+    assert not read_notebook("s", "a", graded(passing("contract", 1), *blank[1:])).blank

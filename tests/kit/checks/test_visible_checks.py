@@ -177,7 +177,7 @@ def test_visible_checks_name_what_is_wrong(case):
 
 
 def test_traceback_is_a_list_of_three_lines():
-    failed = CheckFailed("case", "problem", "detail", "hint")
+    failed = CheckFailed("case", "problem", "detail", "hint", "a-code")
     assert failed._render_traceback_() == ["[case] problem", "detail", "look at hint"]
 
 
