@@ -63,6 +63,7 @@ lint: $(VENV)/stamp-test
 	$(BIN)/lint-imports
 	$(BIN)/deptry src
 	$(BIN)/deptry --config grading/pyproject.toml grading/src
+	$(BIN)/mypy
 
 .PHONY: release
 release: $(VENV)/stamp

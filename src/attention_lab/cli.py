@@ -38,10 +38,11 @@ def main(arguments: list[str] | None = None) -> int:
     check.set_defaults(run=_check)
     options = parser.parse_args(arguments)
     try:
-        return options.run(options)
+        code: int = options.run(options)
     except (ValueError, MissingPackage) as error:
         print(f"attention-lab: {error}", file=sys.stderr)
         return 2
+    return code
 
 
 def _check(options: argparse.Namespace) -> int:

@@ -32,7 +32,8 @@ def main(arguments: list[str] | None = None) -> int:
             asked.add_options(command)
             command.set_defaults(run=asked.run, parser=command)
     options = parser.parse_args(arguments)
-    return options.run(options, options.parser)
+    code: int = options.run(options, options.parser)
+    return code
 
 
 def _say_what_is_missing(command: str, error: ModuleNotFoundError) -> int:

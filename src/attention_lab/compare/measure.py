@@ -96,7 +96,7 @@ def ragged_costs(functions: Functions, lengths: Sequence[int], device: str = "cp
 def _costs_of_batch(functions: Functions, lengths: Sequence[int], device: str) -> dict[str, Cost]:
     """Costs of the functions that run on this batch; the others are named."""
     dtype = torch.float16 if device == "cuda" else torch.float32
-    sizes = {"num_heads": HEADS, "head_dim": HEAD_DIM, "device": device, "dtype": dtype}
+    sizes: dict[str, Any] = {"num_heads": HEADS, "head_dim": HEAD_DIM, "device": device, "dtype": dtype}
     padded, packed = paired_batches(lengths, **sizes)
     costs = {}
     for name, function in functions.items():
@@ -228,4 +228,5 @@ class _LivingTensors(TorchDispatchMode):
 
 
 def _storage(tensor: Tensor) -> int:
-    return tensor.untyped_storage()._cdata
+    storage: int = tensor.untyped_storage()._cdata
+    return storage

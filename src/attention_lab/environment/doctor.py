@@ -55,7 +55,9 @@ def doctor() -> int:
 
 def examine() -> Report:
     """Look at Python, the packages, the device and the flash route."""
-    rows, problems, notes = {"python": f"{python_version()} ({sys.executable})"}, [], []
+    rows = {"python": f"{python_version()} ({sys.executable})"}
+    problems: list[str] = []
+    notes: list[str] = []
     if sys.version_info[:2] < OLDEST_PYTHON:
         wanted = ".".join(map(str, OLDEST_PYTHON))
         problems.append(f"Python {python_version()} is too old. Make an environment with Python {wanted} or newer.")

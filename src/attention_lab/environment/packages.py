@@ -65,10 +65,10 @@ def look_at(name: str, *, by_import: bool = True) -> Package:
 
 def explain(name: str, error: Exception) -> tuple[str, str]:
     """Say in two sentences why a package cannot be imported, and what to do."""
-    missing = isinstance(error, ModuleNotFoundError) and error.name is not None
-    culprit = error.name.partition(".")[0] if missing else name
+    missing = error.name if isinstance(error, ModuleNotFoundError) else None
+    culprit = name if missing is None else missing.partition(".")[0]
     choice = " (which build: https://pytorch.org/get-started/locally)" if culprit == "torch" else ""
-    if missing:
+    if missing is not None:
         return f"{culprit} is not installed for this Python, {sys.executable}.", f"Install it: {_pip(culprit)}{choice}"
     words = str(error).strip().splitlines()
     reason = f"{type(error).__name__}: {words[0][:200]}" if words else type(error).__name__
@@ -101,7 +101,7 @@ def _pip(arguments: str) -> str:
 
 def _numbers(version: str) -> tuple[int, ...]:
     """The leading numbers: ``2.11.0+cu128`` gives ``(2, 11, 0)``."""
-    return tuple(int(number) for number in re.match(r"[\d.]*", version)[0].split(".") if number)
+    return tuple(int(number) for number in re.split(r"[^\d.]", version, maxsplit=1)[0].split(".") if number)
 
 
 def _dotted(numbers: tuple[int, ...]) -> str:

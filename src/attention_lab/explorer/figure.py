@@ -99,8 +99,8 @@ def _draw_packing(state: ExplorerState) -> Drawing:
         x += side + GAP
     name_axes(figure, [panel.axes for panel in panels], besides[0], max(besides))
     _mark_borders(panels[-1].axes, packed(state).cu_seqlens.tolist())
-    for panel, query, key in _chosen(state, panels):
-        draw_choice(panel.axes, query, key)
+    for chosen, query, key in _chosen(state, panels):
+        draw_choice(chosen.axes, query, key)
     last = len(laid.tokens) * cell
     place = axes_at(figure, x - GAP + 0.1, height - TOP - PANEL_TITLE - _MARKS - last, BAR, last)
     colour_bar(figure, image, place, [0, 0.2, 0.4, 0.6, 0.8, 1], "weight")

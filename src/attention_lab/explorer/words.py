@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Literal
 
 from attention_lab.explorer.state import HEAD_DIM, ExplorerState, dot_product, packed, padded, vector
 from attention_lab.inputs import PAD
@@ -46,9 +47,10 @@ def calculation(state: ExplorerState, table: Table, query: int, key: int) -> str
     if int(table.cells[query, key]) != Reason.VISIBLE:
         return ""
     tokens = table.tokens[query], table.tokens[key]
+    roles: tuple[Literal["query", "key"], ...] = ("query", "key")
     vectors = [
         "(" + ", ".join(map(score_text, vector(role, state.head, token))) + ")"
-        for role, token in zip(("query", "key"), tokens, strict=True)
+        for role, token in zip(roles, tokens, strict=True)
     ]
     score = float(table.scores[query, key])
     seen = table.cells[query] == Reason.VISIBLE

@@ -125,12 +125,17 @@ def choose(found: Found) -> Route:
 def implementation(route: Route, found: Found) -> Callable[..., Any]:
     """The function behind a route; on the flash-attn route it is flash-attn's own function object."""
     if route.name == "flash-attn":
-        return found.flash_attn
+        return _ran(found.flash_attn)
     if route.name == "varlen_attn":
-        return _adapted(found.varlen_attn)
+        return _adapted(_ran(found.varlen_attn))
     from attention_lab.flash.stand_in import flash_attn_varlen_stand_in
 
     return flash_attn_varlen_stand_in
+
+
+def _ran(kernel: Callable[..., Any] | Exception | None) -> Callable[..., Any]:
+    assert callable(kernel), "a route is chosen only where its kernel ran"
+    return kernel
 
 
 def flash_route() -> Route:
@@ -153,11 +158,13 @@ def _chosen() -> tuple[Route, Callable[..., Any]]:
 
 
 def _flash_attn() -> Callable[..., Any]:
-    return importlib.import_module("flash_attn").flash_attn_varlen_func
+    kernel: Callable[..., Any] = importlib.import_module("flash_attn").flash_attn_varlen_func
+    return kernel
 
 
 def _varlen_attn() -> Callable[..., Any]:
-    return importlib.import_module("torch.nn.attention.varlen").varlen_attn
+    kernel: Callable[..., Any] = importlib.import_module("torch.nn.attention.varlen").varlen_attn
+    return kernel
 
 
 def _adapted(varlen_attn: Callable[..., Any]) -> Callable[..., Any]:

@@ -83,9 +83,9 @@ def adapt(varlen_attn: Callable[..., Any]) -> Callable[..., Any]:
         if return_attn_probs:
             options["return_aux"] = _aux_request(varlen_attn)
         result = varlen_attn(q, k, v, cu_seqlens_q, cu_seqlens_k, int(max_seqlen_q), int(max_seqlen_k), **options)
-        output, *lse = result if return_attn_probs else (result,)
+        output, *more = result if return_attn_probs else (result,)
         output = stand_in.shown(output[..., :head_dim] if padding else output, asked)
-        return (output, *lse, q.new_empty(0)) if return_attn_probs else output
+        return (output, *more, q.new_empty(0)) if return_attn_probs else output
 
     return flash_attn_varlen_func
 
@@ -100,4 +100,6 @@ def _require_gpu(q: Tensor) -> None:
 
 def _aux_request(varlen_attn: Callable[..., Any]) -> Any:
     """What asks ``varlen_attn`` for the log-sum-exp too; its class lies beside the function."""
-    return inspect.getmodule(varlen_attn).AuxRequest(lse=True)
+    module = inspect.getmodule(varlen_attn)
+    assert module is not None
+    return module.AuxRequest(lse=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import csv
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import nbformat
@@ -35,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     prepare(options.course.resolve(), folder)
     console.print(f"[bold]{read_course(folder).name}[/bold]: the whole round in {options.folder}")
     students = STUDENTS if trusts_confinement(folder, console) else HONEST
-    steps = (
+    steps: tuple[tuple[str, Callable[[], object]], ...] = (
         ("generating six releases", lambda: nbgrader(folder, "generate_assignment", "--assignment=*")),
         ("making a class", lambda: make_class(folder, students)),
         ("autograding", lambda: nbgrader(folder, "autograde", "--assignment=*")),
@@ -105,7 +106,7 @@ def _reason(folder: Path) -> str | None:
     if not folder.is_dir():
         return None
     notebook = nbformat.read(folder / f"{folder.name}.ipynb", as_version=4)
-    errors = [
+    errors: list[list[str]] = [
         output.traceback
         for cell in notebook.cells
         if "points" in cell.metadata.get("nbgrader", {})

@@ -72,7 +72,7 @@ def one_mistake(variant: Variant, released: NotebookNode, master: NotebookNode) 
 
 def blank(variant: Variant, released: NotebookNode, master: NotebookNode) -> str:
     """The release as it was given out."""
-    return nbformat.writes(released)
+    return _text(released)
 
 
 def syntax_error(variant: Variant, released: NotebookNode, master: NotebookNode) -> str:
@@ -82,7 +82,7 @@ def syntax_error(variant: Variant, released: NotebookNode, master: NotebookNode)
 
 def broken_file(variant: Variant, released: NotebookNode, master: NotebookNode) -> str:
     """A file that was cut off while it was saved."""
-    text = nbformat.writes(released)
+    text = _text(released)
     return text[: len(text) // 2]
 
 
@@ -155,13 +155,19 @@ def make_class(folder: Path, students: dict[str, Writer]) -> None:
 
 
 def _solution(notebook: NotebookNode) -> NotebookNode:
-    return next(cell for cell in notebook.cells if grade_id_of(cell) == SOLUTION_ID)
+    cell: NotebookNode = next(cell for cell in notebook.cells if grade_id_of(cell) == SOLUTION_ID)
+    return cell
 
 
 def _with_solution(released: NotebookNode, source: str) -> str:
     notebook = nbformat.from_dict(released)
     cell = _solution(notebook)
     before, cell.source = cell.source, source
-    text = nbformat.writes(notebook)
+    text = _text(notebook)
     cell.source = before
+    return text
+
+
+def _text(notebook: NotebookNode) -> str:
+    text: str = nbformat.writes(notebook)
     return text

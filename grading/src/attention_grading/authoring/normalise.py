@@ -59,7 +59,8 @@ def normal_text(notebook: NotebookNode) -> str:
         cell.source = cell.source.rstrip()
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
-    return nbformat.writes(nbformat.from_dict(normal)).rstrip("\n") + "\n"
+    text: str = nbformat.writes(nbformat.from_dict(normal))
+    return text.rstrip("\n") + "\n"
 
 
 if __name__ == "__main__":

@@ -54,7 +54,8 @@ class Cluster:
         return 2 * self._threads
 
     def submit(self, tasks: Sequence[NotebookTask], terms: GradingTerms) -> Future[Graded]:
-        return self._executor.submit(grade_submission, tasks, terms)
+        future: Future[Graded] = self._executor.submit(grade_submission, tasks, terms)
+        return future
 
     def died(self, error: BaseException) -> bool:
         return False  # Dask has tried again by itself before it says so

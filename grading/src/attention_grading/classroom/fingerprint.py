@@ -59,8 +59,8 @@ def _hash_file(path: Path) -> str:
 def stamp_of(folder: Path) -> str | None:
     """The fingerprint that a graded submission was stamped with; ``None`` where there is none."""
     try:
-        stamp = json.loads((folder / STAMP).read_text(encoding="utf-8"))
-        return stamp["fingerprint"]
+        fingerprint: str = json.loads((folder / STAMP).read_text(encoding="utf-8"))["fingerprint"]
+        return fingerprint
     except (OSError, ValueError, TypeError, KeyError):
         return None
 

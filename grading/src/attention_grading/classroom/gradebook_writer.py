@@ -278,9 +278,10 @@ def read_timestamp(course: NbgraderCourse, folder: Path) -> datetime | None:
         ValueError: The file holds no time.
     """
     try:
-        return course.coursedir.get_existing_timestamp(str(folder))
+        when: datetime | None = course.coursedir.get_existing_timestamp(str(folder))
     except (AttributeError, ValueError, OverflowError) as error:  # nbgrader's own report of it fails
         raise ValueError("timestamp.txt holds no time") from error
+    return when
 
 
 def seconds_late(course: NbgraderCourse, rows: AssignmentRows, folder: Path, known: Known | None) -> float:

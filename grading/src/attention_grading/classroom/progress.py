@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -43,7 +43,7 @@ class RunSummary:
     unchanged: Counter[str] = field(default_factory=Counter)
     problems: Counter[str] = field(default_factory=Counter)
     ungraded: Counter[str] = field(default_factory=Counter)
-    worker_seconds: Counter[str] = field(default_factory=Counter)
+    worker_seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     lines: list[str] = field(default_factory=list)
     marks: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     seconds: float = 0.0
@@ -55,7 +55,7 @@ class RunSummary:
 
     def as_json(self) -> dict[str, Any]:
         """The fields, for ``--report``."""
-        return {name: dict(value) if isinstance(value, Counter) else value for name, value in vars(self).items()}
+        return {name: dict(value) if isinstance(value, dict) else value for name, value in vars(self).items()}
 
 
 def plan_table(report: RunSummary, todo: Sequence[HandedIn]) -> Table:

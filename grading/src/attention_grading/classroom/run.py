@@ -61,8 +61,8 @@ def stopping() -> Iterator[Stop]:
     try:
         yield stop
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for known, handler in before.items():
+            signal.signal(known, handler)
 
 
 @dataclass
@@ -104,7 +104,7 @@ def grade_class(
     def count(failed: Exception | None) -> None:
         nonlocal unrecorded
         unrecorded = unrecorded + 1 if isinstance(failed, SQLAlchemyError) else 0
-        if unrecorded == MAX_UNRECORDED:
+        if failed is not None and unrecorded == MAX_UNRECORDED:
             raise GradebookGone(f"{gradebook_words(failed)}; {unrecorded} submissions in a row could not be recorded")
 
     def close(handed_in: HandedIn, lines: Sequence[str], graded: Graded | None) -> None:

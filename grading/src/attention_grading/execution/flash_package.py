@@ -18,7 +18,8 @@ def build() -> tuple[types.ModuleType, types.ModuleType]:
     ``flash_attn_varlen_func`` is the course's own. The other forms compute the same numbers as another kernel's,
     because the notebooks ask for the variable-length one and no other.
     """
-    package, interface = types.ModuleType("flash_attn"), types.ModuleType("flash_attn.flash_attn_interface")
+    package: Any = types.ModuleType("flash_attn")
+    interface: Any = types.ModuleType("flash_attn.flash_attn_interface")
     for module in (package, interface):
         for function in (
             flash_attn_varlen_func,
@@ -41,7 +42,8 @@ def flash_attn_func(q: Tensor, k: Tensor, v: Tensor, *options: Any, **named: Any
     batch, queries, keys = q.shape[0], q.shape[1], k.shape[1]
     cu_q, cu_k = running_sum([queries] * batch, q.device), running_sum([keys] * batch, q.device)
     packed = (x.flatten(0, 1) for x in (q, k, v))
-    return _another(*packed, cu_q, cu_k, queries, keys, *options, **named).unflatten(0, (batch, queries))
+    output: Tensor = _another(*packed, cu_q, cu_k, queries, keys, *options, **named).unflatten(0, (batch, queries))
+    return output
 
 
 def flash_attn_kvpacked_func(q: Tensor, kv: Tensor, *options: Any, **named: Any) -> Tensor:
@@ -68,4 +70,5 @@ def flash_attn_varlen_qkvpacked_func(
 
 def _another(*arguments: Any, **named: Any) -> Tensor:
     with another_form():
-        return flash_attn_varlen_func(*arguments, **named)
+        output: Tensor = flash_attn_varlen_func(*arguments, **named)
+    return output

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import struct
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import safetensors.torch
 import torch
@@ -36,17 +36,18 @@ def encode(header: dict[str, Any], tensors: dict[str, Tensor] | None = None) -> 
 
 def _dense(x: Tensor, detach: Any = Tensor.detach, cpu: Any = Tensor.cpu, clone: Any = Tensor.clone) -> Tensor:
     """A tensor as safetensors wants it: dense, sharing no memory. It is PyTorch that copies, whatever was patched."""
-    return clone(cpu(detach(x)), memory_format=torch.contiguous_format)
+    dense: Tensor = clone(cpu(detach(x)), memory_format=torch.contiguous_format)
+    return dense
 
 
-def send(stream: BinaryIO, header: dict[str, Any], tensors: dict[str, Tensor] | None = None) -> None:
+def send(stream: IO[bytes], header: dict[str, Any], tensors: dict[str, Tensor] | None = None) -> None:
     """Write one frame."""
     stream.write(encode(header, tensors))
     stream.flush()
 
 
 def receive(
-    stream: BinaryIO, room: int = MAX_TENSORS, max_header: int = MAX_HEADER
+    stream: IO[bytes], room: int = MAX_TENSORS, max_header: int = MAX_HEADER
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Read one frame.
 
@@ -76,7 +77,7 @@ def receive(
     return header, tensors
 
 
-def _read(stream: BinaryIO, size: int) -> bytes:
+def _read(stream: IO[bytes], size: int) -> bytes:
     data = stream.read(size)
     if data is None or len(data) < size:
         raise EOFError

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, BinaryIO, Protocol
+from typing import IO, Any, Protocol
 
 from torch import Tensor
 
@@ -147,8 +147,10 @@ class Supervisor:
             return
         words = f" (a submission may use {self._limits.memory_bytes // 2**20} MB)"
         for outcome in run.outcomes:
-            failure = outcome.failure if outcome is not None else None
-            if failure is not None and _OUT_OF_MEMORY.search(f"{failure.kind} {failure.text}"):
+            if outcome is None or outcome.failure is None:
+                continue
+            failure = outcome.failure
+            if _OUT_OF_MEMORY.search(f"{failure.kind} {failure.text}"):
                 outcome.failure = replace(failure, text=failure.text + words)
         run.notes = [note + words if _OUT_OF_MEMORY.search(note) else note for note in run.notes]
 
@@ -205,7 +207,7 @@ def _converse(
         run.ended = plain(f"sent the grader something that is no answer ({type(error).__name__}: {error})", 200)
 
 
-def _answer(writer: BinaryIO, service: KernelFactors, header: dict[str, Any], tensors: dict[str, Any]) -> None:
+def _answer(writer: IO[bytes], service: KernelFactors, header: dict[str, Any], tensors: dict[str, Any]) -> None:
     try:
         result = service(header["kernel"], header["arguments"] | tensors)
     except Exception as error:  # whatever the learner asked for, the judge goes on

@@ -14,7 +14,7 @@ import os
 import sys
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import torch
 import torch.nn.functional as F
@@ -107,7 +107,7 @@ def _touch_operations(x: Tensor) -> None:
 # ---- one submission --------------------------------------------------------------------------------------------------
 
 
-def serve_submission(reader: BinaryIO, writer: BinaryIO, device: str) -> None:
+def serve_submission(reader: IO[bytes], writer: IO[bytes], device: str) -> None:
     """Load one submission, perform the calls, and send the outcomes as they come."""
     request, _ = frames.receive(reader)
     header, tensors = frames.receive(reader)

@@ -212,7 +212,8 @@ def _marked_stand_in(service: KernelService) -> Iterator[None]:
     def shown(output: Tensor, asked: dict[str, Any]) -> Tensor:
         if asked and not _another_form.get():
             return service("flash", _flash_request(asked)).to(output)
-        return _marked_other(service, output)
+        marked: Tensor = _marked_other(service, output)
+        return marked
 
     true = stand_in.shown
     stand_in.shown = shown

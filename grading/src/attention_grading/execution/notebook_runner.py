@@ -181,4 +181,5 @@ def _one_of(value: object, *allowed: str) -> str:
 
 
 def _note(text: str) -> NotebookNode:
-    return new_output("stream", name="stdout", text=text)
+    note: NotebookNode = new_output("stream", name="stdout", text=text)
+    return note

@@ -15,7 +15,7 @@ import os
 import sys
 import tempfile
 from functools import partial
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 # before matplotlib is imported, as a kernel has it
 os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
@@ -73,6 +73,10 @@ class OutputRecorder:
     """The outputs of the cell that runs, in nbformat's terms and in their order."""
 
     def __init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """Start a notebook: nothing is kept yet, and there is room for all that it may show."""
         self.outputs: list[dict[str, Any]] = []
         self.pictures: dict[str, bytes] = {}
         self._text, self._pictures, self._errors = MAX_TEXT, MAX_PICTURES, MAX_ERRORS
@@ -141,7 +145,16 @@ class _Stream(io.TextIOBase):
 
 
 class _Publisher(DisplayPublisher):
-    def publish(self, data: Any, metadata: Any = None, **options: Any) -> None:
+    def publish(
+        self,
+        data: Any,
+        metadata: Any = None,
+        source: Any = None,
+        *,
+        transient: Any = None,
+        update: bool = False,
+        **options: Any,
+    ) -> None:
         RECORDER.data("display_data", data, metadata or {})
 
     def clear_output(self, wait: bool = False) -> None:
@@ -171,7 +184,7 @@ class RecordingShell(InteractiveShell):
 
     def forget(self) -> None:
         """Take back what the warm-up left behind."""
-        RECORDER.__init__()
+        RECORDER.begin()
         self.reset(new_session=False)
         self.execution_count = 1
 
@@ -191,7 +204,7 @@ def make_shell(folder: str) -> RecordingShell:
 # ---- one notebook ----------------------------------------------------------------------------------------------------
 
 
-def serve_notebook(shell: RecordingShell, reader: BinaryIO, writer: BinaryIO) -> None:
+def serve_notebook(shell: RecordingShell, reader: IO[bytes], writer: IO[bytes]) -> None:
     """Run the cells of one notebook, and send the outputs of each as it ends."""
     request, _ = frames.receive(reader)
     for number, source in enumerate(request["cells"]):

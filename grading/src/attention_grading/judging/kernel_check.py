@@ -49,11 +49,11 @@ def fused_kernel(
     plain, marked, read = pair
     before, after = plain[read].double().flatten(), marked[read].double().flatten()
     telling = before.abs() > 1e-3 * before.abs().max()  # next to zero, a ratio says nothing
-    before, factors = before[telling].tolist(), (after / before)[telling].tolist()
+    numbers, factors = before[telling].tolist(), (after / before)[telling].tolist()
     drawn = outcomes[1].marks
     if not factors and not must_run:
         return
-    if factors and matched(list(zip(before, factors, strict=True)), drawn) >= 0.98 * len(factors):
+    if factors and matched(list(zip(numbers, factors, strict=True)), drawn) >= 0.98 * len(factors):
         return
     name = "flash_attn_varlen_func" if variant.packed else "F.scaled_dot_product_attention"
     code, used = "kernel-not-called", "the kernel was never called on v"

@@ -112,7 +112,8 @@ class MarkedKernels:
 
 def _true(kernel: str, arguments: dict[str, Any]) -> Tensor:
     if kernel == "other":
-        return arguments["output"].double()
+        output: Tensor = arguments["output"]
+        return output.double()
     return true_sdpa(**arguments) if kernel == "sdpa" else true_flash(**arguments)
 
 
@@ -160,7 +161,8 @@ def true_flash(
     """``flash_attn_varlen_func`` in float64, without dropout: which kernel did the work does not depend on it."""
     require_arguments(q, k, v, cu_seqlens_q, cu_seqlens_k, max_seqlen_q, max_seqlen_k)
     starts = require_borders(q, k, cu_seqlens_q, cu_seqlens_k, max_seqlen_q, max_seqlen_k)
-    visible = visible_keys(*starts, causal, tuple(window_size)).to(q.device)
+    left, right = window_size
+    visible = visible_keys(*starts, causal, (left, right)).to(q.device)
     # [total, num_heads, head_dim] -> [num_heads, total, head_dim]
     queries, keys, values = (x.double().transpose(0, 1) for x in (q, *expanded_heads(q, k, v)))
     scores = queries @ keys.transpose(1, 2) * (q.shape[-1] ** -0.5 if softmax_scale is None else softmax_scale)
@@ -244,7 +246,8 @@ def _elements(kernel: str, arguments: dict[str, Any]) -> int:
         ValueError: A tensor has the wrong number of axes, or an empty one that is not the tokens'.
     """
     if kernel == "other":
-        return arguments["output"].numel()
+        output: Tensor = arguments["output"]
+        return output.numel()
     if kernel == "sdpa":
         q, k, v = (arguments[name].shape for name in ("query", "key", "value"))
     else:  # [total_tokens, num_heads, head_dim] -> [num_heads, total_tokens, head_dim]

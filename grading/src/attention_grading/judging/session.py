@@ -146,7 +146,10 @@ class Session:
         if not run.found:
             reason = "; ".join(run.notes) or "it is defined nowhere"
             return not_judged(variant, f"the function {variant.function_name} was not found: {reason}", notes)
-        if run.ended and all(outcome.failure and outcome.failure.kind == "NotPerformed" for outcome in run.outcomes):
+        if run.ended and all(
+            outcome is not None and outcome.failure is not None and outcome.failure.kind == "NotPerformed"
+            for outcome in run.outcomes
+        ):
             return not_judged(variant, f"your function gave no answer: it {run.ended}", notes)
         outcomes = [outcome or missing_outcome("your function gave no answer") for outcome in run.outcomes]
         if any(outcome.returned == NO_DATA for outcome in outcomes):

@@ -151,7 +151,7 @@ def _candidates(
             notebooks.append((found, found.slot))
         else:
             lines.append(_left_out(found))
-    known: list[tuple[Found, Slot, Owner | Unknown | None, Recognised]] = []
+    known: list[tuple[Found, Slot, Owner | Unknown | None, Variant, Recognised]] = []
     for found, slot in notebooks:
         owner: Owner | Unknown | None = None
         try:
@@ -160,18 +160,18 @@ def _candidates(
             owner = reason
         recognised = recognise(reader.fetch(slot), _names(found, owner))
         if recognised.variant is None:
-            reason = recognised.broken or "neither its content nor its name says which of the six it is"
-            lines.append(Line("rejected", file=_path(found), details=(reason,)))
+            why = recognised.broken or "neither its content nor its name says which of the six it is"
+            lines.append(Line("rejected", file=_path(found), details=(why,)))
             continue
         if recognised.repairs:
             slot = reader.keep(recognised.data)
-        known.append((found, slot, owner, replace(recognised, data=b"")))
-    plain = [found for found, _, owner, _ in known if owner is None]
+        known.append((found, slot, owner, recognised.variant, replace(recognised, data=b"")))
+    plain = [found for found, _, owner, _, _ in known if owner is None]
     mixed = len(plain) not in (0, len(known))
     by_path = owners_by_path(plain[0].source, [found.parts for found in plain], level) if plain else {}
     candidates = []
-    for found, slot, owner, recognised in known:
-        result = _candidate(found, slot, owner or by_path[found.parts], recognised, roster, times, mixed)
+    for found, slot, owner, variant, recognised in known:
+        result = _candidate(found, slot, owner or by_path[found.parts], variant, recognised, roster, times, mixed)
         if isinstance(result, Candidate):
             candidates.append(result)
         else:
@@ -203,12 +203,12 @@ def _candidate(
     found: Found,
     slot: Slot,
     owner: Owner | Unknown,
+    variant: Variant,
     recognised: Recognised,
     roster: Roster,
     times: Times,
     mixed: bool,
 ) -> Candidate | Line:
-    variant = recognised.variant
     notes = list(recognised.notes)
     try:
         if not isinstance(owner, Owner):

@@ -48,7 +48,8 @@ def feedback_notebook(graded: NotebookNode, db_url: str, student: str, assignmen
         {name: value for name, value in graded.metadata.items() if name in ("kernelspec", "language_info")}
     )
     page.nbformat, page.nbformat_minor = 4, 5
-    return nbformat.writes(page) + "\n"
+    text: str = nbformat.writes(page)
+    return text + "\n"
 
 
 def _plain_markdown(text: str) -> str:

@@ -79,7 +79,8 @@ def table(lines: Sequence[Line], title: str) -> Table:
 def _without_repeats(lines: Sequence[Line]) -> tuple[list[Line], Counter[tuple[str, tuple[str, ...]]]]:
     """The lines to show, and by status and details how many are left out."""
     seen: Counter[tuple[str, tuple[str, ...]]] = Counter()
-    kept, left_out = [], Counter()
+    kept: list[Line] = []
+    left_out: Counter[tuple[str, tuple[str, ...]]] = Counter()
     for line in lines:
         kind = (line.status, line.details)
         seen[kind] += 1

@@ -18,8 +18,8 @@ from attention_grading.lms.roster import Roster, Unknown, folder_name
 from attention_grading.text import harmless
 
 # Canvas: the columns that say who it is, as its importer knows them
-_CANVAS_WHO = ("student", "lastname", "firstname", "id", "sis user id", "sis login id", "integration id")
-_CANVAS_WHO += ("root account", "section")
+_CANVAS_WHO: tuple[str, ...] = ("student", "lastname", "firstname", "id", "sis user id", "sis login id")
+_CANVAS_WHO += ("integration id", "root account", "section")
 _CANVAS_NEW = ["Student", "ID", "SIS User ID", "SIS Login ID", "Section"]
 _CANVAS_POINTS = "Points Possible"
 _CANVAS_NUMBER = re.compile(r"\(\d+\)\s*$")

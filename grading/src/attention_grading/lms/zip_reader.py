@@ -206,9 +206,9 @@ class Reader:
                     continue
                 below = parts + (pieces or (info.orig_filename,))
                 doubled = names[unicodedata.normalize("NFC", info.orig_filename)] > 1
-                reason = why_not(info) or ("stands more than once in the archive" if doubled else None)
-                if reason is not None:
-                    yield Refused(source, below, reason)
+                why = why_not(info) or ("stands more than once in the archive" if doubled else None)
+                if why is not None:
+                    yield Refused(source, below, why)
                 elif not info.orig_filename.endswith("/"):
                     yield from self._entry(source, below, archive, info, depth, when or self._entry_time(info))
 

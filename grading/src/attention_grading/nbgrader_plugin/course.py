@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from nbgrader.apps.autogradeapp import AutogradeApp
 from nbgrader.converters import Autograde
@@ -60,7 +61,7 @@ class NbgraderCourse:
     def hear(self) -> Iterator[list[str]]:
         """The warnings that nbgrader and the hooks log while the block runs; they go nowhere else."""
         said = _Listener()
-        loggers = {self.log, get_logger()}
+        loggers = {_logger(self.log), _logger(get_logger())}
         before = {logger: (logger.handlers, logger.propagate) for logger in loggers}
         for logger in loggers:
             logger.handlers, logger.propagate = [said], False
@@ -69,6 +70,14 @@ class NbgraderCourse:
         finally:
             for logger, (handlers, propagate) in before.items():
                 logger.handlers, logger.propagate = handlers, propagate
+
+
+def _logger(log: logging.Logger | logging.LoggerAdapter[Any]) -> logging.Logger:
+    """What writes; traitlets allows an adapter before it."""
+    if isinstance(log, logging.Logger):
+        return log
+    logger: logging.Logger = log.logger
+    return logger
 
 
 class _Listener(logging.Handler):

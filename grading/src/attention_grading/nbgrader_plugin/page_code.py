@@ -43,7 +43,8 @@ class PageCode(NbConvertBase):
         if len(text) > min(MAX_COLOURED_CELL, self._room):
             return f'<div class="highlight hl-python"><pre>{escape(text)}\n</pre></div>'
         self._room -= len(text)
-        return self._colour(text)
+        coloured: str = self._colour(text)
+        return coloured
 
 
 def without_long_gaps(source: str) -> str:

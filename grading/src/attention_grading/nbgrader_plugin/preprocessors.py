@@ -47,9 +47,11 @@ class SubmissionExporter(NotebookExporter):
 
     def __init__(self, *arguments: Any, **options: Any):
         super().__init__(*arguments, **options)
-        JudgingRules.instance(config=self.config).session(self.parent.coursedir)
+        converter: Any = self.parent  # nbgrader's
+        JudgingRules.instance(config=self.config).session(converter.coursedir)
 
-    def from_filename(self, filename: str, resources: Any = None, **options: Any) -> tuple[str, Any]:
+    # Any: a notebook's text, where nbconvert's own types say a notebook
+    def from_filename(self, filename: str, resources: Any = None, **options: Any) -> tuple[Any, dict[str, Any]]:
         path = Path(filename)
         if not getattr(self.parent, "_sanitizing", True):  # nbgrader comes back with what was rebuilt here
             notebook = nbformat.read(path, as_version=4)
@@ -59,7 +61,8 @@ class SubmissionExporter(NotebookExporter):
             except NotJudgeable as reason:
                 notebook = broken_notebook(str(reason))
         resources = {**(resources or {}), "metadata": {"name": path.stem, "path": str(path.parent)}}
-        return self.from_notebook_node(notebook, resources=resources, **options)
+        text, resources = self.from_notebook_node(notebook, resources=resources, **options)
+        return text, resources
 
 
 class Transplant(NbGraderPreprocessor):

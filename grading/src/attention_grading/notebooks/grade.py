@@ -107,12 +107,13 @@ def _handed_in(task: NotebookTask, code_cells: int) -> NotebookNode:
 
 
 def _written(notebook: NotebookNode) -> str:
-    text = nbformat.writes(notebook)
+    text: str = nbformat.writes(notebook)
     return text if text.endswith("\n") else text + "\n"
 
 
 def _id(cell: NotebookNode) -> str:
-    return cell.metadata.nbgrader.grade_id
+    grade_id: str = cell.metadata.nbgrader.grade_id
+    return grade_id
 
 
 def _comment(cell: NotebookNode) -> str | None:

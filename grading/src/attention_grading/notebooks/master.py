@@ -14,7 +14,8 @@ from attention_grading.course_file import CourseProblem
 @lru_cache(maxsize=32)
 def parsed(text: str) -> NotebookNode:
     """The instructor's notebook; nobody changes it (``transplant`` copies)."""
-    return nbformat.reads(text, as_version=4)
+    notebook: NotebookNode = nbformat.reads(text, as_version=4)
+    return notebook
 
 
 def read_master(folder: Path, notebook: str) -> str:

@@ -39,7 +39,8 @@ def read_leniently(path: Path, code_cells: int = MAX_CODE_CELLS) -> NotebookNode
 
 def broken_notebook(reason: str) -> NotebookNode:
     """What stands for a file that is no notebook: an empty one that says why."""
-    return new_notebook(metadata={BROKEN: reason})
+    notebook: NotebookNode = new_notebook(metadata={BROKEN: reason})
+    return notebook
 
 
 def notebook_of(text: str, code_cells: int = MAX_CODE_CELLS) -> NotebookNode:
@@ -53,7 +54,7 @@ def notebook_of(text: str, code_cells: int = MAX_CODE_CELLS) -> NotebookNode:
         NotJudgeable: The text is no notebook, or has more code cells than that.
     """
     try:
-        notebook = parse_notebook(text, code_cells)
+        submitted = parse_notebook(text, code_cells)
     except TooManyCells as reason:
         raise NotJudgeable(f"{reason}, or ask your instructor to raise c.JudgingRules.code_cells") from reason
     cells = [
@@ -62,9 +63,11 @@ def notebook_of(text: str, code_cells: int = MAX_CODE_CELLS) -> NotebookNode:
             "metadata": {"nbgrader": {"grade_id": grade_id_of(cell)}},
             "source": source_of(cell),
         }
-        for cell in notebook["cells"]
+        for cell in submitted["cells"]
     ]
-    return nbformat.from_dict({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": cells})
+    fields = {"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": cells}
+    notebook: NotebookNode = nbformat.from_dict(fields)
+    return notebook
 
 
 def transplant(nb: NotebookNode, variant: Variant, master: NotebookNode) -> tuple[NotebookNode, list[str]]:
@@ -118,7 +121,9 @@ def rebuild(master: NotebookNode, submission: Submission, reason: str | None) ->
 
 
 def _free_cell(extra: dict[str, str], cell_id: str) -> NotebookNode:
-    return new_code_cell(_without_markers(extra["source"]), id=cell_id, metadata={"tags": ["raises-exception"]})
+    source, metadata = _without_markers(extra["source"]), {"tags": ["raises-exception"]}
+    cell: NotebookNode = new_code_cell(source, id=cell_id, metadata=metadata)
+    return cell
 
 
 def _without_markers(source: str) -> str:

@@ -35,7 +35,8 @@ def landlock_abi() -> int:
     """Version of Landlock that the kernel offers; 0 where it offers none."""
     if sys.platform != "linux":
         return 0
-    return max(0, load_libc().syscall(_LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(1)))
+    abi: int = load_libc().syscall(_LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(1))
+    return max(0, abi)
 
 
 # Landlock before version 4 cannot keep a process from the network, before 6 from others' signals and abstract sockets;

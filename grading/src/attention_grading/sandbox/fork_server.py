@@ -16,14 +16,14 @@ import signal
 import socket
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from attention_grading.sandbox.confinement import Confinement, ConfinementUnavailable
 from attention_grading.sandbox.limits import Limits
 from attention_grading.sandbox.self_test import ConfinementBroken, probe
 from attention_grading.sandbox.silence import silence
 
-Handler = Callable[[BinaryIO, BinaryIO], None]
+Handler = Callable[[IO[bytes], IO[bytes]], None]
 
 
 def serve(

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import BinaryIO
+from typing import IO
 
 from attention_grading.sandbox.limits import Limits
 
@@ -35,8 +35,8 @@ class Process:
         processor_seconds: What it took of the processors, all threads together; known when it has ended.
     """
 
-    reader: BinaryIO
-    writer: BinaryIO
+    reader: IO[bytes]
+    writer: IO[bytes]
     pid: int
     channel: socket.socket | None = None
     status: int | None = None

@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 from attention_grading.sandbox.confinement import Confinement
 
@@ -48,12 +49,14 @@ def probe(confinement: Confinement) -> None:
 
 def forbidden_attempts() -> dict[str, Callable[[], object]]:
     """What must fail, by name. Made before the fork: afterwards nothing can be imported or looked up."""
-    reference = importlib.util.find_spec("attention_grading.reference").origin
+    spec = importlib.util.find_spec("attention_grading.reference")
+    reference = "" if spec is None else spec.origin
+    assert reference, "the package has no reference to be kept from"
     outside = Path(tempfile.gettempdir()) / f"confinement-probe-{os.getpid()}"
     libc = ctypes.CDLL(None, use_errno=True)
     own_file = os.open(os.__file__, os.O_RDONLY)
 
-    def connect(family: int, kind: int, address: object) -> None:
+    def connect(family: int, kind: int, address: tuple[str, int] | str) -> None:
         with socket.socket(family, kind) as probe:
             probe.connect(address)
 
@@ -99,7 +102,7 @@ def forbidden_attempts() -> dict[str, Callable[[], object]]:
     }
 
 
-def _refused() -> None:
+def _refused() -> NoReturn:
     raise OSError
 
 
