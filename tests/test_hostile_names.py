@@ -32,7 +32,7 @@ from attention_grading.lms.owners import (
 from attention_grading.lms.recognise import decode, looks_like_notebook, recognise, variant_in_name
 from attention_grading.lms.return_command import _MOODLE_FOLDER
 from attention_grading.lms.roster import Roster, Unknown, folder_name, read_roster, same_folder
-from attention_grading.nbgrader_plugin.student_folders import student_folders
+from attention_grading.nbgrader_plugin.folders import student_folders
 from attention_grading.text import harmless, id_problem, plain
 from attention_lab import cli
 from attention_lab.cli import main

@@ -93,11 +93,6 @@ class GradebookWriter:
 
     # ---- what the gradebook knows -----------------------------------------------------------------------------------
 
-    def assignments(self) -> list[str]:
-        """Names of all assignments that were generated."""
-        with self._transaction() as db:
-            return [name for (name,) in db.query(Assignment.name).order_by(Assignment.name)]
-
     def assignment(self, name: str) -> AssignmentRows:
         """An assignment's rows.
 
@@ -115,29 +110,20 @@ class GradebookWriter:
                 self._rows[name] = AssignmentRows(row.id, row.duedate, {nb.name: _rows(nb) for nb in row.notebooks})
         return self._rows[name]
 
-    def known(self, assignment: str) -> dict[str, Known]:
-        """The assignment's submissions, by student."""
+    def known(self, assignment: str, *students: str) -> dict[str, Known]:
+        """The assignment's submissions, by student; of these students alone where some are named."""
         columns = (SubmittedAssignment.student_id, SubmittedAssignment.timestamp, SubmittedAssignment.extension)
         with self._transaction() as db:
             rows = db.query(*columns).filter_by(assignment_id=self.assignment(assignment).id)
+            rows = rows.filter(SubmittedAssignment.student_id.in_(students)) if students else rows
             return {student: Known(timestamp, extension) for student, timestamp, extension in rows}
-
-    def known_submission(self, assignment: str, student: str) -> Known | None:
-        """One student's submission; ``None`` where the gradebook has none."""
-        columns = (SubmittedAssignment.timestamp, SubmittedAssignment.extension)
-        with self._transaction() as db:
-            rows = db.query(*columns).filter_by(assignment_id=self.assignment(assignment).id, student_id=student)
-            return next((Known(*row) for row in rows), None)
 
     def marks(self, assignment: str) -> list[tuple[float, float]]:
         """Score after penalties, and best possible score, of each submission."""
-        columns = (
-            SubmittedAssignment.score,
-            SubmittedAssignment.late_submission_penalty,
-            SubmittedAssignment.max_score,
-        )
+        row = SubmittedAssignment
         with self._transaction() as db:
-            rows = db.query(*columns).filter_by(assignment_id=self.assignment(assignment).id)
+            rows = db.query(row.score, row.late_submission_penalty, row.max_score)
+            rows = rows.filter_by(assignment_id=self.assignment(assignment).id)
             return [(max(0.0, score - penalty), best) for score, penalty, best in rows]
 
     # ---- one submission ---------------------------------------------------------------------------------------------

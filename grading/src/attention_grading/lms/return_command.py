@@ -24,7 +24,8 @@ from attention_grading.lms.candidates import Candidate, counted
 from attention_grading.lms.feedback_notebook import feedback_notebook
 from attention_grading.lms.roster import Roster, read_roster
 from attention_grading.lms.sheets import Sheet, SheetProblem, canvas_sheet, known_as, moodle_sheet, new_canvas_sheet
-from attention_grading.nbgrader_plugin.configuration import course_folder, open_course
+from attention_grading.nbgrader_plugin.configuration import open_course
+from attention_grading.nbgrader_plugin.folders import course_folder
 from attention_grading.nbgrader_plugin.gradebook_reader import ClassMarks, Mark, read_marks
 from attention_grading.text import id_problem, plain
 

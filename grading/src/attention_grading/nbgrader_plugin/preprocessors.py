@@ -19,10 +19,10 @@ from nbgrader.preprocessors import NbGraderPreprocessor
 
 from attention_grading.course_file import fill_placeholders, read_course
 from attention_grading.judging.session import once_more
+from attention_grading.nbgrader_plugin.folders import course_folder
 from attention_grading.nbgrader_plugin.rules import JudgingRules
-from attention_grading.notebooks import master as notebooks_master
 from attention_grading.notebooks.grade import judge_notebook, show_outputs
-from attention_grading.notebooks.master import read_master
+from attention_grading.notebooks.master import parsed, read_master
 from attention_grading.notebooks.transplant import broken_notebook, read_leniently, transplant
 from attention_grading.notebooks.verdict_cells import write_verdict
 from attention_grading.text import plain
@@ -101,5 +101,4 @@ class WriteVerdict(NbGraderPreprocessor):
 
 
 def _master(coursedir: CourseDirectory, assignment: str, notebook: str) -> NotebookNode:
-    folder = coursedir.format_path(coursedir.source_directory, ".", assignment)
-    return notebooks_master.parsed(read_master(Path(folder), notebook))
+    return parsed(read_master(course_folder(coursedir, "source", ".", assignment), notebook))
