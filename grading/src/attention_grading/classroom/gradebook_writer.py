@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -162,23 +161,21 @@ class GradebookWriter:
             submission = self._submission(db, rows, handed_in.student)
             if timestamp is not None:
                 submission.timestamp = timestamp
-            seen = {submitted.notebook_id for submitted in submission.notebooks}
+            names = {nb.id: (name, nb) for name, nb in rows.notebooks.items()}
             for submitted in submission.notebooks:
-                name, columns = next(
-                    (name, nb) for name, nb in rows.notebooks.items() if nb.id == submitted.notebook_id
-                )
+                name, columns = names[submitted.notebook_id]
                 if name in graded:
                     _write_grades(submitted, columns, graded[name])
                 elif not (handed_in.folder / f"{name}.ipynb").exists():
                     lines.append(f"{name}.ipynb was not handed in")
                     for grade in submitted.grades:
                         grade.auto_score, grade.needs_manual_grade = 0, False
-            if missing := set(graded) - {name for name, nb in rows.notebooks.items() if nb.id in seen}:
+            if missing := set(graded) - {names[submitted.notebook_id][0] for submitted in submission.notebooks}:
                 raise ValueError(f"the gradebook's submission lacks {', '.join(sorted(missing))}")
             db.flush()
             if AssignLatePenalties in self._course.converter.autograde_preprocessors:
                 for submitted in submission.notebooks:
-                    if submitted.notebook_id in {rows.notebooks[name].id for name in graded}:
+                    if names[submitted.notebook_id][0] in graded:
                         lines += self._penalise(submission, submitted, handed_in.student)
         return lines
 
@@ -222,13 +219,10 @@ class GradebookWriter:
         for notebook in graded.notebooks:
             (staged / f"{notebook.notebook}.ipynb").write_text(notebook.text, encoding="utf-8")
         write_stamp(staged, fingerprint)
+        permissions = int(str(self._course.converter.permissions), 8)
         for folder, _, files in os.walk(staged):
             for name in files:
-                os.chmod(Path(folder, name), self._permissions)
-
-    @cached_property
-    def _permissions(self) -> int:
-        return int(str(self._course.converter.permissions), 8)
+                os.chmod(Path(folder, name), permissions)
 
     def _instructors_files(self, assignment: str) -> list[str]:
         source = self._course.folder("source", ".", assignment)
