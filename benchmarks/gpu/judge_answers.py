@@ -11,7 +11,6 @@ import argparse
 import json
 import os
 import sys
-import tempfile
 import time
 import warnings
 from collections.abc import Sequence
@@ -79,22 +78,22 @@ def judge_in_a_session(variant_name: str, device: str) -> str:
     """Judge one right answer in a process apart; empty where it gets full marks, else what was said."""
     from attention_grading.judging.session import Session
     from attention_grading.sandbox.limits import Limits
+    from attention_lab.notebook.learner_cells import Submission
+    from attention_lab.variants import get_variant
     from corpus import CORPUS
 
     answer = next(answer for answer in CORPUS if answer.right and answer.variant == variant_name)
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+    submission = Submission(({"id": "file", "source": answer.source},), is_notebook=False)
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it says that nothing is confined
-        path = Path(folder) / "answer.py"
-        path.write_text(answer.source)
         with Session(limits=Limits(seconds=120), confined=None, device=device) as session:
-            verdict = session.judge_file(variant_name, path)
+            verdict = session.judge(get_variant(variant_name), submission)
     return "" if verdict.score == verdict.max_score else json.dumps(verdict.as_json())
 
 
 def main() -> int:
     """Judge and print; returns 1 where a right answer lost points."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--variant", action="append", help="this variant only; may be given several times")
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--route", help="fail where another flash route is in use")
     parser.add_argument("--seeds", type=int, default=1, help="judge each answer on the inputs of so many seeds")
@@ -103,7 +102,7 @@ def main() -> int:
     from attention_grading.judging.seed import PUBLIC_SEED
     from attention_lab.variants import VARIANTS
 
-    names = options.variant or list(VARIANTS)
+    names = list(VARIANTS)
     seeds = [PUBLIC_SEED, *(f"seed {number}" for number in range(1, options.seeds))]
     workers = min(len(names), max(1, (os.cpu_count() or 2) // 2))
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:

@@ -9,6 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 
+from attention_lab.maps.figure import NotebookFigure
+from attention_lab.maps.layout import TOP, foot, framed
+
 # Okabe and Ito's colours, told apart with colour-vision loss too; markers say the same without colour
 _LOOKS = {
     "eager": ("#d55e00", "o"),
@@ -17,6 +20,7 @@ _LOOKS = {
     "flash-attn": ("#009e73", "^"),
     "varlen_attn": ("#cc79a7", "D"),
 }
+_ABOVE, _BETWEEN, _BELOW = 0.3, 0.85, 0.5  # inches for panels' titles, and for their axes
 
 
 class Point(NamedTuple):
@@ -26,6 +30,35 @@ class Point(NamedTuple):
     y: float
     low: float
     high: float
+
+
+def panels(
+    title: str,
+    sentences: Sequence[str],
+    handles: Sequence[Line2D],
+    width: float,
+    tall: float,
+    *rows: dict[str, tuple[float, float]],
+) -> tuple[NotebookFigure, list[Axes]]:
+    """A figure with a caption below and panels of one height.
+
+    Args:
+        title: Of the figure.
+        sentences: The caption.
+        handles: The legend's entries.
+        width: Of the figure, in inches.
+        tall: Height of a panel, in inches.
+        rows: By title of a panel its left edge and its width, as shares of the figure's.
+    """
+    below = foot(sentences, handles, width)
+    height = TOP + _ABOVE + len(rows) * (tall + _BETWEEN) - _BETWEEN + _BELOW + below.height
+    figure, axes = framed(width, height, title, sentences, below), []
+    for number, places in enumerate(rows):
+        bottom = height - TOP - _ABOVE - tall - number * (tall + _BETWEEN)
+        for text, (left, wide) in places.items():
+            axes.append(figure.add_axes((left, bottom / height, wide, tall / height)))
+            axes[-1].set_title(text, fontsize=9)
+    return figure, axes
 
 
 Curves = Mapping[str, Sequence[Point]]

@@ -17,11 +17,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from attention_lab.checks.calls import failure_of
 from attention_lab.checks.run import checked_on
-from attention_lab.compare.curves import Curves, Point, draw_curves, handles
+from attention_lab.compare.curves import Curves, Point, draw_curves, handles, panels
 from attention_lab.compare.functions import Functions, paired_batches
 from attention_lab.maps.cells import LOOK
-from attention_lab.maps.figure import blank_figure
-from attention_lab.maps.layout import TOP, foot, write_around
 from attention_lab.variants import VARIANTS
 
 CPU_LENGTHS = (32, 64, 128, 256, 512)
@@ -141,22 +139,12 @@ def cost_figure(costs: Costs, where: str) -> Figure:
     times, memory = ({name: _points(row, field) for name, row in costs.items()} for field in ("ms", "peak_mb"))
     longest = max(length for row in costs.values() for length in row)
     title = f"Time and memory of your functions on {where}"
-    sentences = [
-        f"At {longest} tokens: {_listed(times, 'ms')}.",
-        f"Memory: {_listed(memory, 'MB')}.",
-    ]
-    width, rows = 9.0, 2.8
-    below = foot(sentences, handles(list(costs)), width)
-    height = TOP + 0.3 + rows + 0.48 + below.height
+    sentences = [f"At {longest} tokens: {_listed(times, 'ms')}.", f"Memory: {_listed(memory, 'MB')}."]
+    row = {"time, forward": (0.09, 0.39), "memory beside the inputs": (0.59, 0.39)}
     with matplotlib.rc_context(LOOK):
-        figure = blank_figure(width, height, f"{title}. {' '.join(sentences)}")
-        write_around(figure, title, below)
-        bottom, tall = (height - TOP - 0.3 - rows) / height, rows / height
-        left, right = figure.add_axes((0.09, bottom, 0.39, tall)), figure.add_axes((0.59, bottom, 0.39, tall))
+        figure, (left, right) = panels(title, sentences, handles(list(costs)), 9.0, 2.8, row)
         draw_curves(left, times, "tokens in a sequence", "milliseconds")
         draw_curves(right, memory, "tokens in a sequence", "megabytes at the peak")
-        left.set_title("time, forward", fontsize=9)
-        right.set_title("memory beside the inputs", fontsize=9)
     return figure
 
 

@@ -11,10 +11,8 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from attention_lab.compare.curves import Curves, Point, draw_curves, handles, look
+from attention_lab.compare.curves import Curves, Point, draw_curves, handles, look, panels
 from attention_lab.maps.cells import INK, LOOK
-from attention_lab.maps.figure import blank_figure
-from attention_lab.maps.layout import TOP, foot, write_around
 
 Row = dict[str, Any]
 
@@ -53,24 +51,15 @@ def recorded_figure(record: dict[str, Any], passes: str = "forward", causal: boo
     sentences = [*_sentences(time, memory, ratios), _setting(full, ragged, record)]
     names = [kernel for kernel in KERNELS if any(row["kernel"] == kernel for row in rows)]
 
-    width, tall, between = 9.6, 2.3, 0.85
-    below = foot(sentences, handles(names), width)
-    height = TOP + 0.3 + 2 * tall + between + 0.5 + below.height
+    upper = {"how time grows": (0.08, 0.39), "how memory grows": (0.59, 0.39)}
+    lower = {"what padding costs": (0.08, 0.39), "when SDPA is enough": (0.68, 0.3)}
     with matplotlib.rc_context(LOOK):
-        figure = blank_figure(width, height, f"{title}. {' '.join(sentences)}")
-        write_around(figure, title, below)
-        upper = (height - TOP - 0.3 - tall) / height
-        lower = upper - (tall + between) / height
-        places = [(0.08, upper, 0.39), (0.59, upper, 0.39), (0.08, lower, 0.39), (0.68, lower, 0.3)]
-        panels = [figure.add_axes((x, y, wide, tall / height)) for x, y, wide in places]
-        titles = ("how time grows", "how memory grows", "what padding costs", "when SDPA is enough")
-        for panel, text in zip(panels, titles, strict=True):
-            panel.set_title(text, fontsize=9)
-        draw_curves(panels[0], time, "tokens in a sequence", "milliseconds")
-        draw_curves(panels[1], memory, "tokens in a sequence", "megabytes at the peak")
-        draw_curves(panels[2], padding, "share of the batch that is padding", "milliseconds", log=False)
-        panels[2].set_ylim(bottom=0)
-        _draw_ratios(panels[3], ratios)
+        figure, axes = panels(title, sentences, handles(names), 9.6, 2.3, upper, lower)
+        draw_curves(axes[0], time, "tokens in a sequence", "milliseconds")
+        draw_curves(axes[1], memory, "tokens in a sequence", "megabytes at the peak")
+        draw_curves(axes[2], padding, "share of the batch that is padding", "milliseconds", log=False)
+        axes[2].set_ylim(bottom=0)
+        _draw_ratios(axes[3], ratios)
     return figure
 
 
@@ -98,7 +87,7 @@ def _curves(rows: Sequence[Row], x: str, y: str) -> Curves:
     curves = {}
     for kernel in KERNELS:
         points = [
-            Point(row[x], row[y], row["ms_low"] if y == "ms" else row[y], row["ms_high"] if y == "ms" else row[y])
+            Point(row[x], row[y], row.get(f"{y}_low", row[y]), row.get(f"{y}_high", row[y]))
             for row in rows
             if row["kernel"] == kernel and row.get(y)
         ]
@@ -127,12 +116,11 @@ def _sentences(time: Curves, memory: Curves, ratios: dict[str, float]) -> list[s
     sentences = []
     if len(shared) > 1:
         first, last = shared[0], shared[-1]
-        times = ", ".join(f"{kernel} {_grown(points, first, last)}" for kernel, points in time.items())
-        memories = ", ".join(f"{kernel} {_grown(points, first, last)}" for kernel, points in memory.items())
-        sentences = [
-            f"Time, from {first} to {last} tokens a sequence: {times}.",
-            f"Memory: {memories}.",
-        ]
+        times, memories = (
+            ", ".join(f"{kernel} {_grown(points, first, last)}" for kernel, points in curves.items())
+            for curves in (time, memory)
+        )
+        sentences = [f"Time, from {first} to {last} tokens a sequence: {times}.", f"Memory: {memories}."]
     if ratios:
         low, high = min(ratios, key=ratios.__getitem__), max(ratios, key=ratios.__getitem__)
         sentences.append(

@@ -10,11 +10,11 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from attention_lab.compare.curves import panels
 from attention_lab.maps.cells import GREY, HATCH, INK, LOOK
-from attention_lab.maps.figure import blank_figure
-from attention_lab.maps.layout import TOP, foot, write_around
 
 REAL = "#0072b2"
+_PADDING = {"color": GREY, "edgecolor": HATCH, "hatch": "xxx", "linewidth": 0}
 
 
 @dataclass(frozen=True)
@@ -75,16 +75,12 @@ def waste_figure(lengths: Sequence[int], hidden_dim: int = 128) -> Figure:
     """
     waste = Waste(tuple(lengths), hidden_dim)
     sentences = [sentence if sentence.endswith(".") else f"{sentence}." for sentence in str(waste).split(". ")]
-    width, rows = 9.0, 2.6
-    below = foot(sentences, [], width)
-    height = TOP + 0.3 + rows + 0.55 + below.height
-    title = "What padding wastes"
+    row = {
+        "the padded batch: real tokens blue, padding hatched": (0.07, 0.48),
+        "of what the padded batch costs": (0.68, 0.3),
+    }
     with matplotlib.rc_context(LOOK):
-        figure = blank_figure(width, height, f"{title}. {waste}")
-        write_around(figure, title, below)
-        bottom, tall = (height - TOP - 0.3 - rows) / height, rows / height
-        batch = figure.add_axes((0.07, bottom, 0.48, tall))
-        costs = figure.add_axes((0.68, bottom, 0.3, tall))
+        figure, (batch, costs) = panels("What padding wastes", sentences, [], 9.0, 2.6, row)
         _draw_batch(batch, waste)
         _draw_costs(costs, waste)
     return figure
@@ -94,8 +90,7 @@ def _draw_batch(axes: Axes, waste: Waste) -> None:
     longest, places = max(waste.lengths), range(len(waste.lengths))
     gaps = [longest - length for length in waste.lengths]
     axes.barh(places, waste.lengths, color=REAL, height=0.8)
-    axes.barh(places, gaps, left=waste.lengths, color=GREY, edgecolor=HATCH, hatch="xxx", linewidth=0, height=0.8)
-    axes.set_title("the padded batch: real tokens blue, padding hatched", fontsize=9)
+    axes.barh(places, gaps, left=waste.lengths, **_PADDING, height=0.8)
     axes.set_xlabel("token", fontsize=8)
     axes.set_ylabel("sequence", fontsize=8)
     axes.set(xlim=(0, longest), ylim=(len(waste.lengths) - 0.4, -0.6))
@@ -105,21 +100,11 @@ def _draw_batch(axes: Axes, waste: Waste) -> None:
 def _draw_costs(axes: Axes, waste: Waste) -> None:
     shares = [waste.packed_tokens / waste.padded_tokens, waste.packed_flops / waste.padded_flops]
     axes.barh([0, 1], shares, color=REAL, height=0.6)
-    axes.barh(
-        [0, 1],
-        [1 - share for share in shares],
-        left=shares,
-        color=GREY,
-        edgecolor=HATCH,
-        hatch="xxx",
-        linewidth=0,
-        height=0.6,
-    )
+    axes.barh([0, 1], [1 - share for share in shares], left=shares, **_PADDING, height=0.6)
     for place, share in enumerate(shares):
         axes.text(share / 2, place, f"{share:.0%}", color="white", ha="center", va="center", fontsize=9)
         box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
         if share < 1:
             axes.text((1 + share) / 2, place, f"{1 - share:.0%} wasted", ha="center", va="center", fontsize=9, bbox=box)
-    axes.set_title("of what the padded batch costs", fontsize=9)
     axes.set_yticks([0, 1], ["tokens", "operations"], fontsize=8.5, color=INK)
     axes.set(xlim=(0, 1), ylim=(1.5, -0.5), xticks=[])

@@ -18,7 +18,8 @@ def welcome(variant: str | Variant) -> str:
     import torch
 
     device = device_name()
-    print(f"Python {python_version()}, torch {torch.__version__}, device {device}{_which_gpu(device)}.")
+    gpu = f" ({torch.cuda.get_device_name()})" if device == "cuda" else ""
+    print(f"Python {python_version()}, torch {torch.__version__}, device {device}{gpu}.")
     if get_variant(variant).packed:
         from attention_lab.flash import flash_route
 
@@ -36,9 +37,3 @@ def device_name() -> str:
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def _which_gpu(device: str) -> str:
-    import torch
-
-    return f" ({torch.cuda.get_device_name()})" if device == "cuda" else ""

@@ -21,7 +21,7 @@ from attention_lab.maps.cells import (
     label_width,
     pale_handle,
 )
-from attention_lab.maps.layout import MOST_WIDTH, TOP, foot
+from attention_lab.maps.layout import MOST_WIDTH, TOP, foot, framed
 from attention_lab.maps.steps import (
     BAR,
     BAR_ROOM,
@@ -33,7 +33,6 @@ from attention_lab.maps.steps import (
     axes_at,
     colour_bar,
     draw_steps,
-    figure_of,
     name_axes,
     quoted,
 )
@@ -86,7 +85,7 @@ def _draw_packing(state: ExplorerState) -> Drawing:
     below = foot(sentences, [*found.values(), *([pale_handle()] if unread else [])], width)
     tallest = max(counts) * cell
     height = TOP + PANEL_TITLE + _MARKS + tallest + max(besides) * 0.72 + 0.33 + below.height
-    figure = figure_of(width, height, title, sentences, below)
+    figure = framed(width, height, title, sentences, below)
 
     panels, x = [], LEFT
     for number, (table, beside) in enumerate(zip(tables, besides, strict=True)):

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from attention_lab.maps.figure import NotebookFigure, text_width
+from attention_lab.maps.figure import NotebookFigure, blank_figure, text_width
 
 MOST_WIDTH = 10.0  # a notebook's width
 TOP = 0.34  # what the title takes
@@ -47,6 +47,13 @@ class Foot(NamedTuple):
 def foot(sentences: Sequence[str], handles: Sequence[Patch | Line2D], width: float) -> Foot:
     """Break a caption and a legend so that they fit a figure's width."""
     return Foot(_wrapped(sentences, width - 0.4), handles, _legend_columns(handles, width))
+
+
+def framed(width: float, height: float, title: str, sentences: Sequence[str], below: Foot) -> NotebookFigure:
+    """An empty figure, described by title and caption, with both written on it."""
+    figure = blank_figure(width, height, f"{title}. {' '.join(sentences)}")
+    write_around(figure, title, below)
+    return figure
 
 
 def write_around(figure: NotebookFigure, title: str, below: Foot) -> None:

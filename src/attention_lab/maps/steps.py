@@ -24,8 +24,8 @@ from attention_lab.maps.cells import (
     label_width,
     pale_handle,
 )
-from attention_lab.maps.figure import NotebookFigure, blank_figure, text_width
-from attention_lab.maps.layout import MOST_WIDTH, TOP, Foot, foot, write_around
+from attention_lab.maps.figure import NotebookFigure, text_width
+from attention_lab.maps.layout import MOST_WIDTH, TOP, foot, framed
 from attention_lab.rules import Reason
 
 STRONGEST_SCORE = 4.0  # the ends of the scores' scale; it stays, so that a move shows as another colour
@@ -99,7 +99,7 @@ def draw_steps(table: Table, title: str, said: str, divided: str, chosen: tuple[
     handles = [*hatch_handles(table.cells), *([] if bool(table.read.all()) else [pale_handle()])]
     below = foot([said], handles, width)
     height = TOP + PANEL_TITLE + side + beside * 0.72 + 0.33 + below.height
-    figure = figure_of(width, height, title, [said], below)
+    figure = framed(width, height, title, [said], below)
 
     start = (width - block) / 2 + LEFT + beside
     places = [start, start + side + GAP, start + 2 * side + GAP + BAR_ROOM]
@@ -122,12 +122,6 @@ def draw_steps(table: Table, title: str, said: str, divided: str, chosen: tuple[
 
 
 # ---- pieces of a figure ----------------------------------------------------------------------------------------------
-
-
-def figure_of(width: float, height: float, title: str, sentences: Sequence[str], below: Foot) -> NotebookFigure:
-    figure = blank_figure(width, height, f"{title}. {' '.join(sentences)}")
-    write_around(figure, title, below)
-    return figure
 
 
 def axes_at(figure: NotebookFigure, x: float, y: float, width: float, height: float) -> Axes:

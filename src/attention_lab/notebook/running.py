@@ -46,12 +46,6 @@ def find_own_notebook(variant: Variant) -> OwnNotebook | None:
     return _renamed(variant)
 
 
-def user_names() -> dict[str, Any]:
-    """The names that the notebook's cells have defined; empty outside IPython."""
-    shell = _shell()
-    return getattr(shell, "user_ns", {})
-
-
 def cells_that_ran() -> list[str]:
     """The texts of the cells that this kernel has run, in order; empty outside IPython."""
     history = getattr(_shell(), "history_manager", None)
@@ -77,7 +71,7 @@ def _in_colab(variant: Variant) -> OwnNotebook | None:
 
 def _named_paths(variant: Variant) -> list[tuple[Place, Path]]:
     paths: list[tuple[Place, Path]] = []
-    if named := user_names().get("__vsc_ipynb_file__"):
+    if named := getattr(_shell(), "user_ns", {}).get("__vsc_ipynb_file__"):
         paths.append(("VS Code", Path(named)))
     in_lab = os.environ.get("JPY_SESSION_NAME")  # the path when the kernel started: a renamed notebook is elsewhere
     if in_lab:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attention_grading.nbgrader_plugin.student_folders import student_folders
+from attention_grading.nbgrader_plugin.folders import student_folders
 
 STEM = "02_eager_causal"
 

@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -93,11 +92,6 @@ class GradebookWriter:
 
     # ---- what the gradebook knows -----------------------------------------------------------------------------------
 
-    def assignments(self) -> list[str]:
-        """Names of all assignments that were generated."""
-        with self._transaction() as db:
-            return [name for (name,) in db.query(Assignment.name).order_by(Assignment.name)]
-
     def assignment(self, name: str) -> AssignmentRows:
         """An assignment's rows.
 
@@ -115,29 +109,20 @@ class GradebookWriter:
                 self._rows[name] = AssignmentRows(row.id, row.duedate, {nb.name: _rows(nb) for nb in row.notebooks})
         return self._rows[name]
 
-    def known(self, assignment: str) -> dict[str, Known]:
-        """The assignment's submissions, by student."""
+    def known(self, assignment: str, *students: str) -> dict[str, Known]:
+        """The assignment's submissions, by student; of these students alone where some are named."""
         columns = (SubmittedAssignment.student_id, SubmittedAssignment.timestamp, SubmittedAssignment.extension)
         with self._transaction() as db:
             rows = db.query(*columns).filter_by(assignment_id=self.assignment(assignment).id)
+            rows = rows.filter(SubmittedAssignment.student_id.in_(students)) if students else rows
             return {student: Known(timestamp, extension) for student, timestamp, extension in rows}
-
-    def known_submission(self, assignment: str, student: str) -> Known | None:
-        """One student's submission; ``None`` where the gradebook has none."""
-        columns = (SubmittedAssignment.timestamp, SubmittedAssignment.extension)
-        with self._transaction() as db:
-            rows = db.query(*columns).filter_by(assignment_id=self.assignment(assignment).id, student_id=student)
-            return next((Known(*row) for row in rows), None)
 
     def marks(self, assignment: str) -> list[tuple[float, float]]:
         """Score after penalties, and best possible score, of each submission."""
-        columns = (
-            SubmittedAssignment.score,
-            SubmittedAssignment.late_submission_penalty,
-            SubmittedAssignment.max_score,
-        )
+        row = SubmittedAssignment
         with self._transaction() as db:
-            rows = db.query(*columns).filter_by(assignment_id=self.assignment(assignment).id)
+            rows = db.query(row.score, row.late_submission_penalty, row.max_score)
+            rows = rows.filter_by(assignment_id=self.assignment(assignment).id)
             return [(max(0.0, score - penalty), best) for score, penalty, best in rows]
 
     # ---- one submission ---------------------------------------------------------------------------------------------
@@ -176,23 +161,21 @@ class GradebookWriter:
             submission = self._submission(db, rows, handed_in.student)
             if timestamp is not None:
                 submission.timestamp = timestamp
-            seen = {submitted.notebook_id for submitted in submission.notebooks}
+            names = {nb.id: (name, nb) for name, nb in rows.notebooks.items()}
             for submitted in submission.notebooks:
-                name, columns = next(
-                    (name, nb) for name, nb in rows.notebooks.items() if nb.id == submitted.notebook_id
-                )
+                name, columns = names[submitted.notebook_id]
                 if name in graded:
                     _write_grades(submitted, columns, graded[name])
                 elif not (handed_in.folder / f"{name}.ipynb").exists():
                     lines.append(f"{name}.ipynb was not handed in")
                     for grade in submitted.grades:
                         grade.auto_score, grade.needs_manual_grade = 0, False
-            if missing := set(graded) - {name for name, nb in rows.notebooks.items() if nb.id in seen}:
+            if missing := set(graded) - {names[submitted.notebook_id][0] for submitted in submission.notebooks}:
                 raise ValueError(f"the gradebook's submission lacks {', '.join(sorted(missing))}")
             db.flush()
             if AssignLatePenalties in self._course.converter.autograde_preprocessors:
                 for submitted in submission.notebooks:
-                    if submitted.notebook_id in {rows.notebooks[name].id for name in graded}:
+                    if names[submitted.notebook_id][0] in graded:
                         lines += self._penalise(submission, submitted, handed_in.student)
         return lines
 
@@ -236,13 +219,10 @@ class GradebookWriter:
         for notebook in graded.notebooks:
             (staged / f"{notebook.notebook}.ipynb").write_text(notebook.text, encoding="utf-8")
         write_stamp(staged, fingerprint)
+        permissions = int(str(self._course.converter.permissions), 8)
         for folder, _, files in os.walk(staged):
             for name in files:
-                os.chmod(Path(folder, name), self._permissions)
-
-    @cached_property
-    def _permissions(self) -> int:
-        return int(str(self._course.converter.permissions), 8)
+                os.chmod(Path(folder, name), permissions)
 
     def _instructors_files(self, assignment: str) -> list[str]:
         source = self._course.folder("source", ".", assignment)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from attention_grading.nbgrader_plugin.course import NbgraderCourse
-from attention_grading.nbgrader_plugin.student_folders import ANYBODY, student_folders
+from attention_grading.nbgrader_plugin.folders import ANYBODY, student_folders
 from attention_grading.notebooks.grade import NotebookTask
 from attention_grading.notebooks.master import read_master
 from attention_lab.notebook.learner_cells import NotJudgeable, read_text
@@ -48,6 +48,11 @@ def find_handed_in(course: NbgraderCourse, assignment: str) -> Iterator[HandedIn
             yield HandedIn(match["student"], assignment, folder)
 
 
+def read_masters(course: NbgraderCourse, assignment: str, notebooks: Iterable[str]) -> list[str]:
+    """Texts of the instructor's notebooks of an assignment."""
+    return [read_master(course.folder("source", ".", assignment), notebook) for notebook in notebooks]
+
+
 def read_tasks(course: NbgraderCourse, handed_in: HandedIn, notebooks: Iterable[Path]) -> list[NotebookTask]:
     """Read a submission's notebooks.
 
@@ -58,7 +63,7 @@ def read_tasks(course: NbgraderCourse, handed_in: HandedIn, notebooks: Iterable[
     """
     tasks = []
     for path in notebooks:
-        master = read_master(course.folder("source", ".", handed_in.assignment), path.stem)
+        (master,) = read_masters(course, handed_in.assignment, [path.stem])
         try:
             tasks.append(NotebookTask(path.stem, master, read_text(path)))
         except NotJudgeable as reason:

@@ -112,21 +112,18 @@ class Screen:
     """What a run shows while it goes: a bar, and lines above it.
 
     Args:
-        progress: Where the bar is; ``None`` shows nothing.
+        progress: Where the bar is.
         total: Number of submissions to grade.
     """
 
-    def __init__(self, progress: Progress | None, total: int):
-        self._progress = progress
-        self._task = None if progress is None else progress.add_task("grading", total=total)
+    def __init__(self, progress: Progress, total: int):
+        self._progress, self._task = progress, progress.add_task("grading", total=total)
 
     def say(self, line: str) -> None:
-        if self._progress is not None:
-            self._progress.console.print(escape(line))
+        self._progress.console.print(escape(line))
 
     def advance(self) -> None:
-        if self._progress is not None and self._task is not None:
-            self._progress.advance(self._task)
+        self._progress.advance(self._task)
 
 
 class _Rate(ProgressColumn):
@@ -136,11 +133,5 @@ class _Rate(ProgressColumn):
 
 
 def progress_bar(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        _Rate(),
-        TimeRemainingColumn(),
-        console=console,
-    )
+    bar = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
+    return Progress(*bar, console=console)

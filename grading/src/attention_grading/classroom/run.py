@@ -11,20 +11,18 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from pebble import ProcessExpired
 from sqlalchemy.exc import SQLAlchemyError
 
-from attention_grading.classroom.crew import Crew
 from attention_grading.classroom.fingerprint import fingerprint
 from attention_grading.classroom.gradebook_writer import GradebookWriter, gradebook_words, seconds_late
-from attention_grading.classroom.handed_in import HandedIn, read_tasks
+from attention_grading.classroom.handed_in import HandedIn, read_masters, read_tasks
 from attention_grading.classroom.progress import RunSummary, Screen
 from attention_grading.classroom.task import Graded, WrongVersion
 from attention_grading.nbgrader_plugin.course import NbgraderCourse
-from attention_grading.notebooks.grade import NotebookTask
-from attention_grading.notebooks.master import read_master
+from attention_grading.notebooks.grade import GradingTerms, NotebookTask
 from attention_grading.sandbox.processes import Interrupted, WorkerFailed
 from attention_grading.text import id_problem, plain
 
@@ -36,6 +34,26 @@ class GradebookGone(RuntimeError):
 # What no other submission would fare better with
 _FATAL = (WorkerFailed, WrongVersion, ImportError, BrokenProcessPool, CancelledError, GradebookGone)
 MAX_UNRECORDED = 3  # each waits for a locked gradebook for some seconds
+
+
+class Crew(Protocol):
+    """Who grades: processes here or on a cluster."""
+
+    def room(self) -> int:
+        """How many submissions it wants at once: those in work, and as many that wait close by."""
+        ...
+
+    def submit(self, tasks: Sequence[NotebookTask], terms: GradingTerms) -> Future[Graded]:
+        """Have a submission graded."""
+        ...
+
+    def close(self) -> None:
+        """End it; what is still in work is dropped."""
+        ...
+
+    def died(self, error: BaseException) -> bool:
+        """Whether the error says that the process ended, and another try is worth it."""
+        ...
 
 
 class Stop:
@@ -178,7 +196,7 @@ def _prepare(course: NbgraderCourse, recorder: GradebookWriter, handed_in: Hande
         return f"could not be graded: the student's id {problem}; rename the folder {handed_in.folder.parent}"
     try:
         rows = recorder.assignment(handed_in.assignment)
-        known = recorder.known_submission(handed_in.assignment, handed_in.student)
+        known = recorder.known(handed_in.assignment, handed_in.student).get(handed_in.student)
     except SQLAlchemyError as error:  # locked by somebody else, say: the next one may be read again
         return f"could not be graded: {gradebook_words(error)}"
     converter = course.converter
@@ -193,9 +211,7 @@ def _prepare(course: NbgraderCourse, recorder: GradebookWriter, handed_in: Hande
         return "\n".join([*lines, "could not be graded: there is no notebook to grade"])
     try:
         late = seconds_late(course, rows, handed_in.folder, known)
-        masters = [
-            read_master(course.folder("source", ".", handed_in.assignment), notebook) for notebook in rows.notebooks
-        ]
+        masters = read_masters(course, handed_in.assignment, rows.notebooks)
         print_ = fingerprint(handed_in.folder, masters, course.terms, late)
         return _InWork(handed_in, read_tasks(course, handed_in, notebooks), print_, lines)
     except (OSError, ValueError) as error:

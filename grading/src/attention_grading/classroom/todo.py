@@ -6,11 +6,10 @@ from collections.abc import Iterable, Iterator
 
 from attention_grading.classroom.fingerprint import fingerprint, stamp_of
 from attention_grading.classroom.gradebook_writer import GradebookWriter, Known, seconds_late
-from attention_grading.classroom.handed_in import HandedIn, find_handed_in
+from attention_grading.classroom.handed_in import HandedIn, find_handed_in, read_masters
 from attention_grading.classroom.progress import RunSummary
 from attention_grading.course_file import CourseProblem
 from attention_grading.nbgrader_plugin.course import NbgraderCourse
-from attention_grading.notebooks.master import read_master
 
 
 def handed_in_assignments(course: NbgraderCourse) -> list[str]:
@@ -29,8 +28,7 @@ def _assignments(course: NbgraderCourse) -> list[str]:
 def require_gradable(course: NbgraderCourse, recorder: GradebookWriter, name: str) -> None:
     if (there := _assignments(course)) and name not in there:
         raise CourseProblem(f"there is no assignment {name}; there are: {', '.join(there)}")
-    for notebook in recorder.assignment(name).notebooks:
-        read_master(course.folder("source", ".", name), notebook)
+    read_masters(course, name, recorder.assignment(name).notebooks)
     if next(find_handed_in(course, name), None) is None:
         raise CourseProblem(f"there are no submissions of {name}: {course.folder('submitted', '*', name)}")
 
@@ -47,10 +45,7 @@ def to_grade(
     missing = set(students)
     for name in names:
         known = recorder.known(name)
-        masters = [
-            read_master(course.folder("source", ".", name), notebook)
-            for notebook in recorder.assignment(name).notebooks
-        ]
+        masters = read_masters(course, name, recorder.assignment(name).notebooks)
         for handed_in in find_handed_in(course, name):
             if students and handed_in.student not in students:
                 continue

@@ -16,6 +16,9 @@ from attention_lab.checks.calls import Call, Failure, Outcome
 NO_DATA = "a tensor without data"  # what came back where a tensor was announced, and not sent
 
 
+_HOW = ("form", "layout", "setting")  # a call is made
+
+
 # ---- calls -----------------------------------------------------------------------------------------------------------
 
 
@@ -24,18 +27,9 @@ def encode_calls(calls: Sequence[Call]) -> bytes:
     headers, tensors = [], {}
     for index, call in enumerate(calls):
         plain = {name: value for name, value in call.arguments.items() if not isinstance(value, Tensor)}
-        headers.append(
-            {
-                "names": list(call.arguments),
-                "plain": plain,
-                "form": call.form,
-                "layout": call.layout,
-                "setting": call.setting,
-            }
-        )
-        for name, value in call.arguments.items():
-            if isinstance(value, Tensor):
-                tensors[f"{index}.{name}"] = value
+        how = {name: getattr(call, name) for name in _HOW}
+        headers.append({"names": list(call.arguments), "plain": plain, "how": how})
+        tensors |= {f"{index}.{name}": x for name, x in call.arguments.items() if name not in plain}
         if call.cotangent is not None:
             tensors[f"{index}.cotangent"] = call.cotangent
     return encode({"type": "calls", "calls": headers}, tensors)
@@ -50,15 +44,7 @@ def decode_calls(header: dict[str, Any], tensors: dict[str, Tensor], device: str
             for name in fields["names"]
         }
         cotangent = tensors.get(f"{index}.cotangent")
-        calls.append(
-            Call(
-                arguments,
-                fields["form"],
-                fields["layout"],
-                fields["setting"],
-                None if cotangent is None else cotangent.to(device),
-            )
-        )
+        calls.append(Call(arguments, **fields["how"], cotangent=None if cotangent is None else cotangent.to(device)))
     return calls
 
 

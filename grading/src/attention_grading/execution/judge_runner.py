@@ -40,18 +40,13 @@ class EncodedCalls:
 
     Attributes:
         calls: The calls.
-        frame: The same as bytes.
+        frame: The same as bytes, from ``codec.encode_calls``.
         factors: Makes what answers a submission's kernel requests; one for each submission.
     """
 
     calls: tuple[Call, ...]
     frame: bytes
     factors: Callable[[], KernelFactors]
-
-    @classmethod
-    def of(cls, calls: Sequence[Call], factors: Callable[[], KernelFactors]) -> EncodedCalls:
-        """Encode calls."""
-        return cls(tuple(calls), codec.encode_calls(calls), factors)
 
 
 @dataclass

@@ -147,7 +147,7 @@ class _Kept(Call):
 
     @classmethod
     def of(cls, call: Call) -> _Kept:
-        return cls(call.arguments, call.form, call.layout, call.setting, call.cotangent)
+        return cls(**vars(call))
 
     def fresh_arguments(self) -> dict[str, Any]:
         self.kept.update(super().fresh_arguments())

@@ -6,6 +6,7 @@ in a process apart instead, and writes that verdict over this one.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -62,12 +63,10 @@ def perform_here(
     device = device or checked_on(variant)
     outcomes = []
     for call in calls:
-        if call.setting in ("marked", "unmarked"):
-            service.begin(call.setting == "marked")
-            with marked_kernels(service):
-                outcome = perform_on(device, function, call)
-            outcome.marks = tuple(service.marks)
-        else:
+        is_watched = call.setting in ("marked", "unmarked")
+        service.begin(call.setting == "marked")
+        with marked_kernels(service) if is_watched else contextlib.nullcontext():
             outcome = perform_on(device, function, call)
+        outcome.marks = tuple(service.marks)
         outcomes.append(outcome)
     return outcomes

@@ -10,7 +10,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from attention_grading.execution.codec import NO_DATA
+from attention_grading.execution.codec import NO_DATA, encode_calls
 from attention_grading.execution.judge_runner import EncodedCalls, Supervisor
 from attention_grading.judging.cases import flat_calls, plan
 from attention_grading.judging.kernel_factors import MARKED_KERNELS, MarkedKernels
@@ -176,7 +176,7 @@ def _encoded(variant_name: str, seed: str) -> EncodedCalls:
 
 def encoded(variant: Variant, calls: Sequence[Call]) -> EncodedCalls:
     """Calls for the runner, with the factors of the kernels that count in this variant."""
-    return EncodedCalls.of(calls, partial(MarkedKernels, MARKED_KERNELS[variant.kernel]))
+    return EncodedCalls(tuple(calls), encode_calls(calls), partial(MarkedKernels, MARKED_KERNELS[variant.kernel]))
 
 
 @dataclass(frozen=True)

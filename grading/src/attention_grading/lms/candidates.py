@@ -6,7 +6,7 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 
@@ -75,37 +75,39 @@ class Candidate:
     notes: tuple[str, ...]
 
 
-def counted(
-    sources: Sequence[Path], roster: Roster | None = None, lms: str | None = None, level: int | None = None
-) -> dict[tuple[str, str], Candidate]:
-    """What ``intake`` takes of the same downloads, by student and assignment; nothing is written.
+@dataclass(frozen=True)
+class Reading:
+    """How downloads are read.
 
-    Args:
-        sources: Folders, archives or notebooks.
+    Attributes:
         roster: Who is in the course.
-        lms: As for ``intake``.
-        level: As for ``intake``.
+        times: How times are read.
+        lms: ``canvas``, ``moodle``, ``blackboard``, ``none``; ``None`` goes by the names.
+        level: Which folder is the student's where no LMS wrote the names (see ``owners_by_path``).
     """
+
+    roster: Roster = field(default_factory=Roster)
+    times: Times = field(default_factory=Times)
+    lms: str | None = None
+    level: int | None = None
+
+
+def counted(sources: Sequence[Path], how: Reading) -> dict[tuple[str, str], Candidate]:
+    """What ``intake`` takes of the same downloads, by student and assignment; nothing is written."""
     nowhere = Path(os.devnull) / "nowhere"
     with Reader(is_wanted) as reader:
-        groups, _ = read_attempts(reader, sources, nowhere, roster or Roster(), Times(), lms, level)
+        groups, _ = read_attempts(reader, sources, nowhere, how)
         return {(group[-1].student, group[-1].variant.stem): group[-1] for group in groups}
 
 
 def read_attempts(
-    reader: Reader,
-    sources: Sequence[Path],
-    into: Path,
-    roster: Roster,
-    times: Times,
-    lms: str | None,
-    level: int | None,
+    reader: Reader, sources: Sequence[Path], into: Path, how: Reading
 ) -> tuple[list[list[Candidate]], list[Line]]:
     """Each student's attempts at each assignment, the one that counts last; and lines about everything else."""
     lines: list[Line] = []
     candidates: list[Candidate] = []
     for source in sources:
-        new, others = _candidates(list(reader.read(source)), reader, roster, times, lms, level)
+        new, others = _candidates(list(reader.read(source)), reader, how)
         candidates += new
         lines += others
     candidates, clashing = _apart(candidates, into)
@@ -125,17 +127,8 @@ def is_wanted(name: str) -> bool:
     return bool(_NOTEBOOK.search(name) or _MAYBE.search(name))
 
 
-def _candidates(
-    things: list[Found | Refused],
-    reader: Reader,
-    roster: Roster,
-    times: Times,
-    lms: str | None,
-    level: int | None,
-) -> tuple[list[Candidate], list[Line]]:
-    lines = [
-        Line("rejected", file=_path(thing), details=(thing.reason,)) for thing in things if isinstance(thing, Refused)
-    ]
+def _candidates(things: list[Found | Refused], reader: Reader, how: Reading) -> tuple[list[Candidate], list[Line]]:
+    lines = [_rejected(thing, thing.reason) for thing in things if isinstance(thing, Refused)]
     users: dict[tuple[str, ...], str] = {}
     notebooks: list[tuple[Found, Slot]] = []
     for found in things:
@@ -155,23 +148,23 @@ def _candidates(
     for found, slot in notebooks:
         owner: Owner | Unknown | None = None
         try:
-            owner = owner_by_lms(found.source, found.parts, users, roster, lms)
+            owner = owner_by_lms(found.source, found.parts, users, how.roster, how.lms)
         except Unknown as reason:
             owner = reason
         recognised = recognise(reader.fetch(slot), _names(found, owner))
         if recognised.variant is None:
             why = recognised.broken or "neither its content nor its name says which of the six it is"
-            lines.append(Line("rejected", file=_path(found), details=(why,)))
+            lines.append(_rejected(found, why))
             continue
         if recognised.repairs:
             slot = reader.keep(recognised.data)
         known.append((found, slot, owner, recognised.variant, replace(recognised, data=b"")))
     plain = [found for found, _, owner, _, _ in known if owner is None]
     mixed = len(plain) not in (0, len(known))
-    by_path = owners_by_path(plain[0].source, [found.parts for found in plain], level) if plain else {}
+    by_path = owners_by_path(plain[0].source, [found.parts for found in plain], how.level) if plain else {}
     candidates = []
     for found, slot, owner, variant, recognised in known:
-        result = _candidate(found, slot, owner or by_path[found.parts], variant, recognised, roster, times, mixed)
+        result = _candidate(found, slot, owner or by_path[found.parts], variant, recognised, how, mixed)
         if isinstance(result, Candidate):
             candidates.append(result)
         else:
@@ -193,10 +186,14 @@ def learners_name(found: Found, owner: Owner) -> str:
 def _left_out(found: Found) -> Line:
     name = found.parts[-1]
     if _OTHER_ARCHIVE.search(name):
-        return Line("rejected", file=_path(found), details=("is an archive of a kind that is not read; zip is",))
+        return _rejected(found, "is an archive of a kind that is not read; zip is")
     if name.casefold().endswith(".py"):
-        return Line("rejected", file=_path(found), details=("is a script; the notebook is what is graded",))
+        return _rejected(found, "is a script; the notebook is what is graded")
     return Line("ignored", file=_path(found), details=("is no notebook",))
+
+
+def _rejected(thing: Found | Refused, reason: str, assignment: str = "") -> Line:
+    return Line("rejected", "", assignment, file=_path(thing), details=(reason,))
 
 
 def _candidate(
@@ -205,8 +202,7 @@ def _candidate(
     owner: Owner | Unknown,
     variant: Variant,
     recognised: Recognised,
-    roster: Roster,
-    times: Times,
+    how: Reading,
     mixed: bool,
 ) -> Candidate | Line:
     notes = list(recognised.notes)
@@ -215,11 +211,11 @@ def _candidate(
             raise owner
         if mixed and owner.above:
             raise Unknown(f"it has an LMS's name in folder {owner.above!r}, beside notebooks that have none: say --lms")
-        listed = roster.find(owner.raw)
+        listed = how.roster.find(owner.raw)
     except Unknown as reason:
-        return Line("rejected", "", variant.stem, file=_path(found), details=(str(reason),))
+        return _rejected(found, str(reason), variant.stem)
     if listed is None:
-        if roster.ids:
+        if how.roster.ids:
             notes.append("is not in the roster")
         if owner.kind == "moodle":
             notes.append(MOODLE_NUMBER)
@@ -231,7 +227,7 @@ def _candidate(
     notes += oddities(listed or owner.raw)
     if student != (listed or owner.raw):
         notes.append(f"the id {listed or owner.raw!r} was changed into a folder's name")
-    when, when_from = _time(found, owner, times)
+    when, when_from = _time(found, owner, how.times)
     if when is None and when_from:
         notes.append(when_from)
     known_by = "roster" if listed else owner.kind

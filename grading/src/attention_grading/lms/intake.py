@@ -16,6 +16,7 @@ from pathlib import Path
 from attention_grading.files import keep_aside
 from attention_grading.lms.candidates import (
     Candidate,
+    Reading,
     Times,
     is_wanted,
     learners_name,
@@ -62,9 +63,9 @@ def intake(
     Returns:
         One line for each thing that was found.
     """
-    roster, times = roster or Roster(), times or Times()
-    with Reader(is_wanted, into.resolve(), times.zone) as reader:
-        groups, lines = read_attempts(reader, sources, into, roster, times, lms, level)
+    how = Reading(roster or Roster(), times or Times(), lms, level)
+    with Reader(is_wanted, into.resolve(), how.times.zone) as reader:
+        groups, lines = read_attempts(reader, sources, into, how)
         for group in groups:
             *earlier, last = group
             if only is not None and last.variant.stem not in only:

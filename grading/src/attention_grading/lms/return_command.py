@@ -20,11 +20,12 @@ from rich.table import Table
 
 from attention_grading.course_file import CourseProblem
 from attention_grading.files import keep_aside
-from attention_grading.lms.candidates import Candidate, counted
+from attention_grading.lms.candidates import Candidate, Reading, counted
 from attention_grading.lms.feedback_notebook import feedback_notebook
 from attention_grading.lms.roster import Roster, read_roster
 from attention_grading.lms.sheets import Sheet, SheetProblem, canvas_sheet, known_as, moodle_sheet, new_canvas_sheet
-from attention_grading.nbgrader_plugin.configuration import course_folder, open_course
+from attention_grading.nbgrader_plugin.configuration import open_course
+from attention_grading.nbgrader_plugin.folders import course_folder
 from attention_grading.nbgrader_plugin.gradebook_reader import ClassMarks, Mark, read_marks
 from attention_grading.text import id_problem, plain
 
@@ -100,7 +101,7 @@ def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
         # with --column, Moodle's worksheet is in a language whose other columns are not known
         is_roster = options.gradebook is not None and (options.lms == "canvas" or options.column is None)
         roster = read_roster([*options.roster, *([options.gradebook] if is_roster else [])])
-        names = counted(options.download, roster, options.lms) if options.download else {}
+        names = counted(options.download, Reading(roster, lms=options.lms)) if options.download else {}
         done = [_return(assignment, coursedir, marks, roster, names, options) for assignment in marks.marks]
     except (CourseProblem, SheetProblem, ValueError) as reason:
         print(f"attention-grading: {reason}", file=sys.stderr)
@@ -203,8 +204,7 @@ def _feedback(
             raise NoFeedback("no feedback: --download with Canvas's download is needed, and must hold the submission")
         return _canvas_feedback(mark, coursedir, counted_file)
     folder = _moodle_folder(mark.student, counted_file, sheet, roster)
-    page = _page(mark, coursedir)
-    return f"{folder}/feedback_{mark.assignment}.html", page.read_bytes()
+    return f"{folder}/feedback_{mark.assignment}.html", _page(mark, coursedir)
 
 
 def _canvas_feedback(mark: Mark, coursedir: CourseDirectory, counted_file: Candidate) -> tuple[str, bytes]:
@@ -217,7 +217,7 @@ def _canvas_feedback(mark: Mark, coursedir: CourseDirectory, counted_file: Candi
         return name, text
     if name.casefold().endswith(".zip"):
         page = _page(mark, coursedir)
-        return name, _zipped({f"{mark.assignment}.ipynb": text, f"{mark.assignment}.html": page.read_bytes()})
+        return name, _zipped({f"{mark.assignment}.ipynb": text, f"{mark.assignment}.html": page})
     raise NoFeedback(f"no feedback: it was handed in as {name!r}, which can be no notebook")
 
 
@@ -235,17 +235,19 @@ def _moodle_folder(student: str, counted_file: Candidate | None, sheet: Sheet | 
     return f"{name}_{number}_assignsubmission_file"
 
 
-def _page(mark: Mark, coursedir: CourseDirectory) -> Path:
-    path = course_folder(coursedir, "feedback", mark.student, mark.assignment) / f"{mark.assignment}.html"
+def _file(mark: Mark, coursedir: CourseDirectory, step: str, suffix: str, missing: str) -> Path:
+    path = course_folder(coursedir, step, mark.student, mark.assignment) / f"{mark.assignment}{suffix}"
     if not path.is_file():
-        raise NoFeedback(f"no feedback page: nbgrader generate_feedback {mark.assignment}")
+        raise NoFeedback(f"no {missing} {mark.assignment}")
     return path
 
 
+def _page(mark: Mark, coursedir: CourseDirectory) -> bytes:
+    return _file(mark, coursedir, "feedback", ".html", "feedback page: nbgrader generate_feedback").read_bytes()
+
+
 def _notebook(mark: Mark, coursedir: CourseDirectory) -> str:
-    path = course_folder(coursedir, "autograded", mark.student, mark.assignment) / f"{mark.assignment}.ipynb"
-    if not path.is_file():
-        raise NoFeedback(f"no graded notebook: nbgrader autograde {mark.assignment}")
+    path = _file(mark, coursedir, "autograded", ".ipynb", "graded notebook: nbgrader autograde")
     graded = nbformat.read(path, as_version=4)
     return feedback_notebook(graded, coursedir.db_url, mark.student, mark.assignment, path.stem)
 

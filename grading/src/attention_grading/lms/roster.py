@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import re
 import unicodedata
 from collections import defaultdict
@@ -113,14 +114,25 @@ def same_folder(name: str) -> str:
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
+def read_cells(path: Path) -> tuple[list[list[str]], str]:
+    """Rows of a spreadsheet in CSV, and what stands between their cells.
+
+    Raises:
+        ValueError: The file cannot be read, or is no CSV; the message says why.
+    """
     try:
         text = path.read_text(encoding="utf-8-sig")
-        header = text.split("\n", 1)[0]
-        delimiter = max(",;\t", key=header.count)
-        rows = list(csv.reader(text.splitlines(), delimiter=delimiter))
+        delimiter = max(",;\t", key=text.split("\n", 1)[0].count)
+        return list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)), delimiter
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"the roster {path} cannot be read: {error}") from error
+        raise ValueError(f"{path} cannot be read: {error}") from error
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    try:
+        rows, _ = read_cells(path)
+    except ValueError as error:
+        raise ValueError(f"the roster {error}") from error
     names = [name.strip().casefold() for name in rows[0]] if rows else []
     if not set(names) & set(_ID_COLUMNS):
         raise ValueError(f"the roster {path} wants one of these columns: {', '.join(_ID_COLUMNS)}")

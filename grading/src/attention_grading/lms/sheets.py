@@ -9,12 +9,12 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from attention_grading.lms.recognise import variant_in_name
-from attention_grading.lms.roster import Roster, Unknown, folder_name
+from attention_grading.lms.roster import Roster, Unknown, folder_name, read_cells
 from attention_grading.text import harmless
 
 # Canvas: the columns that say who it is, as its importer knows them
@@ -151,9 +151,7 @@ def canvas_sheet(path: Path, assignment: str, column: str | None) -> Sheet:
     if "id" not in header or not {"student", "lastname"} & set(header) or "section" not in header:
         raise SheetProblem(f"{path} is no export of Canvas's gradebook: Student, ID and Section are not all there")
     who = [index for index, name in enumerate(header) if name in _CANVAS_WHO]
-    grade = _column(
-        path, rows[0], assignment, column, lambda name: variant_in_name(name) and _CANVAS_NUMBER.search(name)
-    )
+    grade = _column(path, rows[0], assignment, column)
     kept = [[row[index] for index in (*who, grade)] for row in rows]
     names = [header[index] for index in who]
     students: dict[int, list[str]] = {}
@@ -220,33 +218,24 @@ def moodle_sheet(path: Path, column: str | None) -> Sheet:
 
 def _read(path: Path) -> tuple[list[list[str]], str]:
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        first = text.split("\n", 1)[0]
-        delimiter = max(",;\t", key=first.count)
-        rows = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter) if any(row)]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise SheetProblem(f"{path} cannot be read: {error}") from error
+        rows, delimiter = read_cells(path)
+    except ValueError as error:
+        raise SheetProblem(str(error)) from error
+    rows = [row for row in rows if any(row)]
     if not rows:
         raise SheetProblem(f"{path} is empty")
     width = len(rows[0])
     return [[*row, *[""] * (width - len(row))][:width] for row in rows], delimiter
 
 
-def _column(
-    path: Path, header: Sequence[str], assignment: str, column: str | None, named: Callable[[str], object]
-) -> int:
-    if column is not None:
-        found = [
-            index
-            for index, name in enumerate(header)
-            if name.strip() == column.strip() or name.strip().endswith(f"({column.strip()})")
-        ]
-    else:
-        found = [
-            index
-            for index, name in enumerate(header)
-            if named(name) and (variant := variant_in_name(name)) and variant.stem == assignment
-        ]
+def _column(path: Path, header: Sequence[str], assignment: str, column: str | None) -> int:
+    def fits(name: str) -> bool:
+        if column is not None:
+            return name.strip() == column.strip() or name.strip().endswith(f"({column.strip()})")
+        variant = variant_in_name(name) if _CANVAS_NUMBER.search(name) else None
+        return variant is not None and variant.stem == assignment
+
+    found = [index for index, name in enumerate(header) if fits(name)]
     if len(found) != 1:
         which = f"{column!r}" if column is not None else f"a column that is called after {assignment}"
         names = ", ".join(name for name in header if _CANVAS_NUMBER.search(name)) or "no assignment at all"

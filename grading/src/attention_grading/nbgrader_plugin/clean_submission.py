@@ -16,6 +16,7 @@ from typing import Any
 from nbgrader.utils import parse_utc
 from traitlets.log import get_logger
 
+from attention_grading.files import free_name
 from attention_grading.text import plain
 from attention_lab.notebook.learner_cells import MAX_BYTES, NotJudgeable, read_submission
 from attention_lab.variants import VARIANTS, Variant
@@ -128,13 +129,10 @@ def _why_not(path: Path, info: os.stat_result, depth: int) -> str | None:
 
 def _move(path: Path, target: Path, reason: str) -> str:
     target.mkdir(parents=True, exist_ok=True)
-    place, number = target / path.name, 1
-    while os.path.lexists(place):
-        place, number = target / f"{path.name}.{number}", number + 1
     if path.is_dir() and not path.is_symlink():
         with contextlib.suppress(OSError):
             path.chmod(0o700)  # a folder that cannot be written cannot be moved
-    path.rename(place)
+    path.rename(free_name(target / path.name))
     return f"{plain(path.name, 100)} {reason}; it was set aside in {target}"
 
 
@@ -147,13 +145,8 @@ def _the_notebook(folder: Path, variant: Variant) -> Path:
     log = get_logger()
     if wanted.exists():
         for other in others:
-            log.warning(
-                "%s, %s: %s is not graded: %s is there too",
-                _student(folder),
-                folder.name,
-                plain(other.name, 100),
-                wanted.name,
-            )
+            name = plain(other.name, 100)
+            log.warning("%s, %s: %s is not graded: %s is there too", _student(folder), folder.name, name, wanted.name)
     elif others:
         name = plain(others[-1].name, 100)
         log.warning("%s, %s: %s is graded as %s", _student(folder), folder.name, name, wanted.name)

@@ -1,4 +1,4 @@
-"""The course root's configuration, as nbgrader reads it, and the course's folders."""
+"""The course root's configuration, as nbgrader reads it."""
 
 from __future__ import annotations
 
@@ -43,8 +43,3 @@ def configured(kind: type[NbGrader], root: Path, log_level: int) -> NbGrader:
 def open_course(root: Path) -> CourseDirectory:
     """The course in a folder, see ``configured``."""
     return configured(NbGrader, root, logging.ERROR).coursedir
-
-
-def course_folder(coursedir: CourseDirectory, step: str, student: str, assignment: str) -> Path:
-    """A folder of the course; ``step`` is ``"submitted"``, ``"autograded"`` or ``"feedback"``."""
-    return Path(coursedir.format_path(getattr(coursedir, f"{step}_directory"), student, assignment))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from traitlets.log import get_logger
 
 from attention_grading.course_file import CourseProblem
 from attention_grading.nbgrader_plugin.configuration import CONFIG, configured
+from attention_grading.nbgrader_plugin.folders import course_folder
 from attention_grading.nbgrader_plugin.preprocessors import ShowOutputs, SubmissionExporter, Transplant, WriteVerdict
 from attention_grading.nbgrader_plugin.rules import JudgingRules
 from attention_grading.notebooks.grade import GradingTerms
@@ -47,15 +48,8 @@ class NbgraderCourse:
         return self.converter.coursedir
 
     def folder(self, step: str, student: str, assignment: str) -> Path:
-        """A folder of the course.
-
-        Args:
-            step: ``"source"``, ``"submitted"`` or ``"autograded"``.
-            student: Student's id; ``"."`` for the instructor's.
-            assignment: Name of the assignment.
-        """
-        directory = getattr(self.coursedir, f"{step}_directory")
-        return Path(self.coursedir.format_path(directory, student, assignment))
+        """A folder of the course, see ``course_folder``."""
+        return course_folder(self.coursedir, step, student, assignment)
 
     @contextmanager
     def hear(self) -> Iterator[list[str]]:
@@ -137,8 +131,3 @@ def _require_known_steps(converter: Autograde) -> None:
             f"{CONFIG} autogrades by other steps than {names} (in this order; ShowOutputs, LimitOutput and "
             "AssignLatePenalties may be left out). Only those can be done in parallel; for others: nbgrader autograde"
         )
-
-
-def without_seed(terms: GradingTerms) -> GradingTerms:
-    """The terms with nothing secret in them."""
-    return replace(terms, judging=replace(terms.judging, seed=""))

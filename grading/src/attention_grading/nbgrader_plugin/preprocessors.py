@@ -8,25 +8,25 @@ verdict goes into the graded cells, where nbgrader's own ``SaveAutoGrades`` find
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import nbformat
 from nbconvert.exporters import NotebookExporter
 from nbformat import NotebookNode
-from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import NbGraderPreprocessor
 
 from attention_grading.course_file import fill_placeholders, read_course
-from attention_grading.judging.session import once_more
+from attention_grading.judging.session import Session, once_more
+from attention_grading.nbgrader_plugin.folders import course_folder
 from attention_grading.nbgrader_plugin.rules import JudgingRules
-from attention_grading.notebooks import master as notebooks_master
 from attention_grading.notebooks.grade import judge_notebook, show_outputs
-from attention_grading.notebooks.master import read_master
-from attention_grading.notebooks.transplant import broken_notebook, read_leniently, transplant
+from attention_grading.notebooks.master import parsed, read_master
+from attention_grading.notebooks.transplant import broken_notebook, notebook_of, transplant
 from attention_grading.notebooks.verdict_cells import write_verdict
 from attention_grading.text import plain
-from attention_lab.notebook.learner_cells import NotJudgeable
+from attention_lab.notebook.learner_cells import NotJudgeable, read_text
 from attention_lab.variants import get_variant
 
 
@@ -57,7 +57,7 @@ class SubmissionExporter(NotebookExporter):
             notebook = nbformat.read(path, as_version=4)
         else:
             try:
-                notebook = read_leniently(path, JudgingRules.instance(config=self.config).code_cells)
+                notebook = notebook_of(read_text(path), JudgingRules.instance(config=self.config).code_cells)
             except NotJudgeable as reason:
                 notebook = broken_notebook(str(reason))
         resources = {**(resources or {}), "metadata": {"name": path.stem, "path": str(path.parent)}}
@@ -65,44 +65,46 @@ class SubmissionExporter(NotebookExporter):
         return text, resources
 
 
-class Transplant(NbGraderPreprocessor):
+class _Step(NbGraderPreprocessor):
+    """A step of autograding, with the course and the session that it works for."""
+
+    def _session(self) -> Session:
+        return JudgingRules.instance(config=self.config).session(self.parent.parent.coursedir)
+
+    def _master(self, names: Any) -> NotebookNode:
+        folder = course_folder(self.parent.parent.coursedir, "source", ".", names["assignment"])
+        return parsed(read_master(folder, names["notebook"]))
+
+    def _warn(self, notes: Iterable[str], names: Any) -> None:
+        for note in notes:
+            self.log.warning("%s, %s: %s", plain(names["student"], 100), names["notebook"], note)
+
+
+class Transplant(_Step):
     """Rebuild the submitted notebook from the instructor's source; only the learner's code is taken over."""
 
     def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
         names = resources["nbgrader"]
-        master = _master(self.parent.parent.coursedir, names["assignment"], names["notebook"])
-        rebuilt, notes = transplant(nb, get_variant(names["notebook"]), master)
-        for note in notes:
-            self.log.warning("%s, %s: %s", plain(names["student"], 100), names["notebook"], note)
+        rebuilt, notes = transplant(nb, get_variant(names["notebook"]), self._master(names))
+        self._warn(notes, names)
         return rebuilt, resources
 
 
-class ShowOutputs(NbGraderPreprocessor):
+class ShowOutputs(_Step):
     """Run the cells that are not graded, for their pictures; graded ones get their verdict from ``WriteVerdict``."""
 
     def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
-        session = JudgingRules.instance(config=self.config).session(self.parent.parent.coursedir)
-        names = resources["nbgrader"]
-        for note in show_outputs(nb, session):
-            self.log.warning("%s, %s: %s", plain(names["student"], 100), names["notebook"], note)
+        self._warn(show_outputs(nb, self._session()), resources["nbgrader"])
         return nb, resources
 
 
-class WriteVerdict(NbGraderPreprocessor):
+class WriteVerdict(_Step):
     """Judge the learner's function in a process apart, and write score and report into every graded cell."""
 
     def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
         names = resources["nbgrader"]
-        variant = get_variant(names["notebook"])
-        master = _master(self.parent.parent.coursedir, names["assignment"], variant.stem)
-        session = JudgingRules.instance(config=self.config).session(self.parent.parent.coursedir)
+        variant, master, session = get_variant(names["notebook"]), self._master(names), self._session()
         verdict = once_more(lambda: judge_notebook(nb, variant, master, session))
-        for note in verdict.notes:
-            self.log.warning("%s, %s: %s", plain(names["student"], 100), variant.stem, note)
+        self._warn(verdict.notes, names)
         write_verdict(nb, verdict)
         return nb, resources
-
-
-def _master(coursedir: CourseDirectory, assignment: str, notebook: str) -> NotebookNode:
-    folder = coursedir.format_path(coursedir.source_directory, ".", assignment)
-    return notebooks_master.parsed(read_master(Path(folder), notebook))

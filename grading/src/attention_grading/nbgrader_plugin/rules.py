@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from traitlets.log import get_logger
 from attention_grading.execution.notebook_runner import OutputLimits
 from attention_grading.judging.seed import course_seed
 from attention_grading.judging.session import UNCONFINED, Session, Terms
+from attention_grading.nbgrader_plugin.folders import course_folder
 from attention_grading.sandbox.limits import Limits
 from attention_lab.notebook.learner_cells import MAX_CODE_CELLS
 
@@ -52,8 +52,9 @@ class JudgingRules(SingletonConfigurable):
         """
         path = Path(self.seed_file) if self.seed_file else None
         undrawn = path is not None and not draw and not path.exists()
+        graded = course_folder(coursedir, "autograded", ".", ".").glob("*/*/*.ipynb")
         return Terms(
-            seed="" if undrawn else course_seed(path, _graded(coursedir)),
+            seed="" if undrawn else course_seed(path, graded),
             limits=Limits(seconds=self.seconds, memory_bytes=self.memory_mb * 2**20),
             output_limits=OutputLimits(self.output_characters, self.output_pictures),
             confined=None if self.allow_unconfined else True,
@@ -78,8 +79,3 @@ class JudgingRules(SingletonConfigurable):
             atexit.register(session.close)
             self._session = session
         return self._session
-
-
-def _graded(coursedir: Any) -> Iterator[Path]:
-    folder = coursedir.format_path(coursedir.autograded_directory, ".", ".")
-    return Path(folder).glob("*/*/*.ipynb")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import re
-from pathlib import Path
 
 import nbformat
 from nbformat import NotebookNode
@@ -19,22 +18,12 @@ from attention_lab.notebook.learner_cells import (
     grade_id_of,
     notebook_submission,
     parse_notebook,
-    read_text,
     source_of,
 )
 from attention_lab.variants import Variant
 
 # Where the reason is kept, in a notebook's metadata, between the steps
 BROKEN = "attention_grading_broken"
-
-
-def read_leniently(path: Path, code_cells: int = MAX_CODE_CELLS) -> NotebookNode:
-    """A notebook from any file with cells, see ``notebook_of``.
-
-    Raises:
-        NotJudgeable: The file cannot be read or is no notebook.
-    """
-    return notebook_of(read_text(path), code_cells)
 
 
 def broken_notebook(reason: str) -> NotebookNode:

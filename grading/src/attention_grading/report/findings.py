@@ -8,9 +8,8 @@ from pathlib import Path
 
 from nbgrader.coursedir import CourseDirectory
 
-from attention_grading.nbgrader_plugin.configuration import course_folder
+from attention_grading.nbgrader_plugin.folders import ANYBODY, course_folder, student_folders
 from attention_grading.nbgrader_plugin.gradebook_reader import ClassMarks
-from attention_grading.nbgrader_plugin.student_folders import ANYBODY, student_folders
 from attention_grading.notebooks.verdict_cells import Finding, read_notebook
 from attention_grading.text import plain
 

@@ -1,4 +1,4 @@
-"""Folders of all students, found on disk."""
+"""Folders of the course and of its students, found on disk."""
 
 from __future__ import annotations
 
@@ -6,7 +6,21 @@ import glob
 from collections.abc import Iterator
 from pathlib import Path
 
+from nbgrader.coursedir import CourseDirectory
+
 ANYBODY = "*"
+
+
+def course_folder(coursedir: CourseDirectory, step: str, student: str, assignment: str) -> Path:
+    """A folder of the course.
+
+    Args:
+        coursedir: The course.
+        step: ``"source"``, ``"submitted"``, ``"autograded"`` or ``"feedback"``.
+        student: Student's id; ``"."`` for the instructor's.
+        assignment: Name of the assignment.
+    """
+    return Path(coursedir.format_path(getattr(coursedir, f"{step}_directory"), student, assignment))
 
 
 def student_folders(pattern: Path) -> Iterator[tuple[str, Path]]:
