@@ -548,7 +548,7 @@ COMMON = (
         "qv-swapped",
     ),
     Mutation("keys-as-values", "swap", "the keys are mixed", [("weights @ v", "weights @ k")], "ivm", "ck"),
-    Mutation("always-float32", "dtype", "float32 comes back", _returns(f"{MERGE}.float()"), "cvm", ""),
+    Mutation("always-float32", "dtype", "float32 comes back", _returns(f"{MERGE}.float()"), "cr", "vmk"),
     Mutation(
         "half-inside",
         "dtype",

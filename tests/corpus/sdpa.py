@@ -429,7 +429,7 @@ COMMON = (
     Mutation(
         "keys-as-values", "swap", "the keys are mixed", [("(q, k, v, attn_mask", "(q, k, k, attn_mask")], "ivm", "ck"
     ),
-    Mutation("always-float32", "dtype", "float32 comes back", _returns(f"{MERGE}.float()"), "cvm", ""),
+    Mutation("always-float32", "dtype", "float32 comes back", _returns(f"{MERGE}.float()"), "cr", "vmk"),
     Mutation(
         "half-inside",
         "dtype",
@@ -616,8 +616,8 @@ CAUSAL = (
         "backend",
         "attn_mask together with is_causal: right on some machines, an error on others",
         [(BODY, TOGETHER)],
-        "m",
-        "vk",
+        "r",
+        "vmk",
     ),
     Mutation(
         "is-causal-alone",

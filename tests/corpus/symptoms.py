@@ -35,7 +35,7 @@ SYMPTOMS: dict[str, dict[str, str]] = {
         "q-scaled-in-place": "inputs-modified",
         "returns-nothing": "returns-nothing",
         "returns-weights-too": "returns-too-much",
-        "softmax-overflows": "empty-rows-nan, softmax-overflows",
+        "softmax-overflows": "softmax-overflows",
         "softmax-rounded": "precision-lost",
         "triangle-cached": "device-hard-coded, sizes-hard-coded",
         "values-data": "gradient-cut",

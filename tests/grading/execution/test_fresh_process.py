@@ -11,6 +11,7 @@ from attention_grading.judging.cases import flat_calls, plan
 from attention_grading.judging.seed import PUBLIC_SEED
 from attention_grading.judging.session import encoded
 from attention_grading.sandbox.limits import Limits
+from attention_grading.sandbox.processes import Interrupted
 from attention_lab.variants import get_variant
 from corpus import CORPUS
 
@@ -41,7 +42,6 @@ def test_the_process_s_own_start_is_no_part_of_the_submission_s_time(run_with):
     assert all(outcome.failure is None for outcome in run.outcomes)
 
 
-def test_a_process_that_does_not_start_is_named_as_the_reason(run_with):
-    run = run_with("import os\nos._exit(3)")
-    assert run.ended == "could not be judged: the process for it ended; its own output, above, says why"
-    assert all(outcome.failure is not None for outcome in run.outcomes)
+def test_a_process_that_does_not_start_is_no_fault_of_the_submission(run_with):
+    with pytest.raises(Interrupted, match="the process for it ended; its own output, above, says why"):
+        run_with("import os\nos._exit(3)")
