@@ -53,8 +53,8 @@ class PaddedBatch:
 
     def arguments(self) -> dict[str, Any]:
         """The arguments of the learner's function, by name."""
-        given = {name: getattr(self, name) for name in ("q", "k", "v", "num_heads", "head_dim", "mask")}
-        return given | self.options
+        names = ("q", "k", "v", "num_heads", "head_dim", "mask")
+        return {**{name: getattr(self, name) for name in names}, **self.options}
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class PackedBatch:
     def arguments(self) -> dict[str, Any]:
         """The arguments of the learner's function, by name."""
         names = ("q", "k", "v", "num_heads", "head_dim", "cu_seqlens", "max_seqlen")
-        return {name: getattr(self, name) for name in names} | self.options
+        return {**{name: getattr(self, name) for name in names}, **self.options}
 
 
 def padded_batch(

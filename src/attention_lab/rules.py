@@ -114,7 +114,8 @@ def _other_sequence(arguments: Arguments) -> Tensor:
 
 
 def _beyond_window(arguments: Arguments) -> Tensor:
-    return _distance(arguments) >= arguments["window"]
+    window: int = arguments["window"]
+    return _distance(arguments) >= window
 
 
 RULES: dict[str, Rule] = {

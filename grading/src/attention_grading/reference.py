@@ -73,13 +73,14 @@ def heads_of(x: Tensor, num_heads: int, head_dim: int) -> Tensor:
 
     Where ``x`` has fewer heads, each of them serves a group of neighbouring query heads.
     """
-    heads = x.unflatten(-1, (-1, head_dim)).transpose(-3, -2)
+    heads: Tensor = x.unflatten(-1, (-1, head_dim)).transpose(-3, -2)
     return heads if heads.shape[-3] == num_heads else heads.repeat_interleave(num_heads // heads.shape[-3], dim=-3)
 
 
 def scaled_scores(q: Tensor, k: Tensor) -> Tensor:
     """QKᵀ/√head_dim: ``[..., queries, keys]``."""
-    return q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5
+    scores: Tensor = q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5
+    return scores
 
 
 def expect(variant: Variant, arguments: Mapping[str, Any], cotangent: Tensor | None = None) -> Expected:

@@ -22,9 +22,9 @@ def contract_cases(variant: Variant) -> Iterator[Case]:
         yield _shape_case("half precision (fp16 and bf16)", [Call(half), Call(arguments)])
         yield _shape_case("positional and keyword arguments", [Call(arguments, "positional"), Call(arguments)])
     else:
-        half = [Call(converted(arguments, dtype)) for dtype in (torch.float16, torch.bfloat16, torch.float64)]
+        others = [Call(converted(arguments, dtype)) for dtype in (torch.float16, torch.bfloat16, torch.float64)]
         unmasked = arguments | {"mask": None}
-        yield _shape_case("dtypes (fp16, bf16, fp64)", half)
+        yield _shape_case("dtypes (fp16, bf16, fp64)", others)
         forms = [Call(arguments, "positional"), Call(arguments), Call(unmasked), Call(unmasked, "without mask")]
         yield _shape_case("positional, keyword, mask=None, no mask", forms)
     yield Case("contract", "device", (meta,), lambda outcomes: no_device_mismatch("device", meta, outcomes[0]))

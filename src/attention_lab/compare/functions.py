@@ -14,6 +14,7 @@ from attention_lab.checks.run import checked_on
 from attention_lab.inputs import PackedBatch, PaddedBatch, pack, running_sum
 from attention_lab.notebook.learner_cells import NotJudgeable, read_submission
 from attention_lab.notebook.run_cells import load
+from attention_lab.rules import real_tokens
 from attention_lab.variants import VARIANTS, Variant
 
 Functions = Mapping[str, Callable[..., Tensor]]
@@ -88,12 +89,13 @@ def paired_batches(
     mask = torch.arange(seq) < torch.tensor(lengths)[:, None]  # [batch, seq]
     generator = torch.Generator().manual_seed(seed)
     shape = (len(lengths), seq, num_heads * head_dim)
-    q, k, v = (torch.randn(shape, generator=generator).half() for _ in range(3))
+    qkv = [torch.randn(shape, generator=generator).half() for _ in range(3)]
     tokens = tuple(tuple(f"{place}" if real else "<pad>" for place, real in enumerate(row)) for row in mask.tolist())
-    padded = PaddedBatch(*(x.to(device, dtype) for x in (q, k, v)), mask.to(device), num_heads, head_dim, tokens)
-    laid = [pack(x, mask)[0].to(device) for x in (q, k, v)]
+    q, k, v = (x.to(device, dtype) for x in qkv)
+    padded = PaddedBatch(q, k, v, mask.to(device), num_heads, head_dim, tokens)
+    q, k, v = (pack(x, mask)[0].to(device) for x in qkv)
     words = tuple(token for row, reals in zip(tokens, mask.tolist(), strict=True) for token in row[: sum(reals)])
-    return padded, PackedBatch(*laid, running_sum(lengths, device), seq, num_heads, head_dim, words)
+    return padded, PackedBatch(q, k, v, running_sum(lengths, device), seq, num_heads, head_dim, words)
 
 
 def outputs(functions: Functions, padded: PaddedBatch, packed: PackedBatch) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -109,7 +111,7 @@ def outputs(functions: Functions, padded: PaddedBatch, packed: PackedBatch) -> t
         if outcome.output is None or outcome.shape != tuple(batch.q.shape):
             stopped[name] = str(outcome.failure or f"it returned {outcome.shape or outcome.returned}")
             continue
-        real = outcome.output if VARIANTS[name].packed else pack(outcome.output, padded.mask)[0]
+        real = outcome.output if VARIANTS[name].packed else pack(outcome.output, real_tokens(padded.arguments()))[0]
         found[name] = real.float().cpu()
     return found, stopped
 
@@ -167,9 +169,10 @@ def _load_one(folder: Path, variant: Variant) -> Callable[..., Tensor]:
     if path is None:
         raise NotJudgeable(f"{variant.stem}.ipynb is not in {folder}")
     submission = read_submission(path, variant)
-    _, function = load(submission.cells, variant.function_name, f"learner_{variant.name}")
-    if not callable(function):
+    _, found = load(submission.cells, variant.function_name, f"learner_{variant.name}")
+    if not callable(found):
         raise NotJudgeable(f"{variant.function_name} was not found; run the notebook from the top")
+    function: Callable[..., Tensor] = found
     batch = paired_batches((3, 2))[variant.packed]
     outcome = perform_on(checked_on(variant), function, Call(batch.arguments()))
     if outcome.failure is not None and outcome.failure.is_stub:

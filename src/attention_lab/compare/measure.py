@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import matplotlib
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -20,6 +19,7 @@ from attention_lab.checks.run import checked_on
 from attention_lab.compare.curves import Curves, Point, draw_curves, handles, panels
 from attention_lab.compare.functions import Functions, paired_batches
 from attention_lab.maps.cells import LOOK
+from attention_lab.maps.figure import NotebookFigure
 from attention_lab.variants import VARIANTS
 
 CPU_LENGTHS = (32, 64, 128, 256, 512)
@@ -121,7 +121,7 @@ def cost_of(call: Callable[[], Any], device: str = "cpu") -> Cost:
     return Cost(middle, low, high, peak / 1e6)
 
 
-def cost_figure(costs: Costs, where: str) -> Figure:
+def cost_figure(costs: Costs, where: str) -> NotebookFigure:
     """Draw time and memory over the sequences' length.
 
     Args:

@@ -9,10 +9,10 @@ from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from attention_lab.compare.curves import Curves, Point, draw_curves, handles, look, panels
 from attention_lab.maps.cells import INK, LOOK
+from attention_lab.maps.figure import NotebookFigure
 
 Row = dict[str, Any]
 
@@ -26,7 +26,7 @@ def read_recorded() -> dict[str, Any] | None:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
-def recorded_figure(record: dict[str, Any], passes: str = "forward", causal: bool = False) -> Figure:
+def recorded_figure(record: dict[str, Any], passes: str = "forward", causal: bool = False) -> NotebookFigure:
     """Draw what attention costs on a GPU: how time and memory grow, what padding costs, and when SDPA is enough.
 
     Args:
@@ -86,14 +86,15 @@ def _size(row: Row) -> tuple[int, int, int]:
 def _curves(rows: Sequence[Row], x: str, y: str) -> Curves:
     curves = {}
     for kernel in KERNELS:
-        points = [
-            Point(row[x], row[y], row.get(f"{y}_low", row[y]), row.get(f"{y}_high", row[y]))
-            for row in rows
-            if row["kernel"] == kernel and row.get(y)
-        ]
+        points = [_point(row, x, y) for row in rows if row["kernel"] == kernel and row.get(y)]
         if points:
             curves[kernel] = sorted(points)
     return curves
+
+
+def _point(row: Row, x: str, y: str) -> Point:
+    value: float = row[y]
+    return Point(row[x], value, row.get(f"{y}_low", value), row.get(f"{y}_high", value))
 
 
 def _ratios(full: Sequence[Row], ragged: Sequence[Row]) -> dict[str, float]:

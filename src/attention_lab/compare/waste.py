@@ -5,16 +5,17 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from attention_lab.compare.curves import panels
 from attention_lab.maps.cells import GREY, HATCH, INK, LOOK
+from attention_lab.maps.figure import NotebookFigure
 
 REAL = "#0072b2"
-_PADDING = {"color": GREY, "edgecolor": HATCH, "hatch": "xxx", "linewidth": 0}
+_PADDING: dict[str, Any] = {"color": GREY, "edgecolor": HATCH, "hatch": "xxx", "linewidth": 0}
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def ragged_lengths(batch: int = 16, longest: int = 256, seed: int = 0) -> tuple[
     return tuple(lengths)
 
 
-def waste_figure(lengths: Sequence[int], hidden_dim: int = 128) -> Figure:
+def waste_figure(lengths: Sequence[int], hidden_dim: int = 128) -> NotebookFigure:
     """Draw a batch's real tokens and its padding, and what both cost.
 
     Args:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import matplotlib
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from attention_lab.explorer.state import ExplorerState, packed, packed_table, padded_tables, settled
 from attention_lab.explorer.words import explain, settings, sizes
@@ -21,6 +20,7 @@ from attention_lab.maps.cells import (
     label_width,
     pale_handle,
 )
+from attention_lab.maps.figure import NotebookFigure
 from attention_lab.maps.layout import MOST_WIDTH, TOP, foot, framed
 from attention_lab.maps.steps import (
     BAR,
@@ -42,7 +42,7 @@ _MARKS = 0.18
 _LARGEST_CELL = 0.24
 
 
-def explorer_figure(state: ExplorerState) -> Figure:
+def explorer_figure(state: ExplorerState) -> NotebookFigure:
     """Draw what the explorer shows.
 
     Args:

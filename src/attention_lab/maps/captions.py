@@ -49,19 +49,18 @@ class WeightMap(NamedTuple):
 def one_map(variant: Variant, batch: PaddedBatch | PackedBatch, weights: Tensor, item: int) -> WeightMap:
     cells = masked_cells(variant, batch)
     tokens = cells.shape[-1]
-    packed = isinstance(batch, PackedBatch)
-    names = "[num_heads, total_tokens, total_tokens]" if packed else "[batch, num_heads, seq, seq]"
-    expected = [batch.num_heads, tokens, tokens] if packed else [batch.batch, batch.num_heads, tokens, tokens]
+    expected, names, items = [batch.num_heads, tokens, tokens], "[num_heads, total_tokens, total_tokens]", 1
+    if isinstance(batch, PaddedBatch):
+        expected, names, items = [batch.batch, *expected], "[batch, num_heads, seq, seq]", batch.batch
     if not isinstance(weights, Tensor) or list(weights.shape) != expected:
         got = list(weights.shape) if isinstance(weights, Tensor) else type(weights).__name__
         raise ValueError(f"weights must be {expected}, a tensor {names} as attention_map gives it; got {got}")
     weights = weights.detach().float().cpu()
-    items = 1 if packed else batch.batch
     if not 0 <= item < items:
-        range_ = "be 0, a packed batch is drawn whole" if packed else f"lie between 0 and {items - 1}"
+        range_ = "be 0, a packed batch is drawn whole" if variant.packed else f"lie between 0 and {items - 1}"
         raise ValueError(f"item must {range_}; got {item}")
     read = real_tokens(batch.arguments())
-    if packed:
+    if isinstance(batch, PackedBatch):
         return WeightMap(batch.tokens, cells, weights, read, borders(batch), 0)
     return WeightMap(batch.tokens[item], cells[item], weights[item], read[item], [], item)
 

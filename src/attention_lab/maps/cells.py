@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 import torch
@@ -20,11 +20,14 @@ from attention_lab.inputs import PAD
 from attention_lab.maps.figure import text_width
 from attention_lab.rules import RULES, Reason, Rule
 
+if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType
+
 GREY, HATCH, VISIBLE, LEAK, INK, PALE_INK = "#d9d9d9", "#808080", "#d3e5f5", "#d62728", "#262626", "#757575"
 WEIGHT_COLOURS = matplotlib.colormaps["cividis"]
 SCORE_COLOURS = matplotlib.colormaps["RdBu_r"]
 # What a learner's matplotlib style could turn unreadable
-LOOK = {
+LOOK: dict[RcKeyType, Any] = {
     "axes.edgecolor": INK,
     "axes.facecolor": "white",
     "axes.grid": False,
@@ -181,7 +184,7 @@ def _write_numbers(
 ) -> None:
     """Write weights or, where there is a limit, scores into their cells."""
     size = min(_LARGEST_NUMBER, max(_SMALLEST_NUMBER, 26 * cell))
-    style = {"fontsize": size, "ha": "center", "va": "center", "zorder": 6, "parse_math": False}
+    style: dict[str, Any] = {"fontsize": size, "ha": "center", "va": "center", "zorder": 6, "parse_math": False}
     for query, key in places:
         value = float(values[query, key])
         text = score_text(value) if limit else weight_text(value)
@@ -232,8 +235,8 @@ def hatch_handles(cells: Tensor) -> list[Patch]:
 
 def pale_handle() -> Patch:
     """Legend entry of the rows of padding queries."""
-    pale = [_PALENESS + (1 - _PALENESS) * c for c in WEIGHT_COLOURS(0.1)[:3]]
-    return Patch(facecolor=pale, linewidth=0, label="pale: a padding query, nobody reads its row")
+    red, green, blue = (_PALENESS + (1 - _PALENESS) * c for c in WEIGHT_COLOURS(0.1)[:3])
+    return Patch(facecolor=(red, green, blue), linewidth=0, label="pale: a padding query, nobody reads its row")
 
 
 def leak_handle() -> Patch:
@@ -257,14 +260,15 @@ def label_tokens(axes: Axes, tokens: Sequence[str], *, step: int, slanted: bool,
     axes.xaxis.set_visible(False)
     axes.yaxis.set_visible(False)
     left, below = axes.get_yaxis_text1_transform(4)[0], axes.get_xaxis_text1_transform(4)[0]
-    turn = {"rotation": 45, "ha": "right", "va": "top"} if slanted else {"rotation": 90, "ha": "center", "va": "top"}
-    mode = "anchor" if slanted else None
+    turn: dict[str, Any] = {"rotation": 90, "ha": "center", "va": "top"}
+    if slanted:
+        turn = {"rotation": 45, "ha": "right", "va": "top", "rotation_mode": "anchor"}
     for place in range(0, len(tokens), step):
-        style = {"fontsize": 8, "parse_math": False, "color": PALE_INK if tokens[place] == PAD else INK}
+        style: dict[str, Any] = {"fontsize": 8, "parse_math": False, "color": PALE_INK if tokens[place] == PAD else INK}
         text = shortened(tokens[place])
         if beside:
             axes.text(0, place, text, transform=left, ha="right", va="center", **style)
-        axes.text(place, 0, text, transform=below, rotation_mode=mode, **turn, **style)
+        axes.text(place, 0, text, transform=below, **turn, **style)
 
 
 def label_width(tokens: Sequence[str]) -> float:

@@ -50,12 +50,14 @@ class _PaletteCanvas(FigureCanvasAgg):
     It sits below ``savefig``, so that a picture is small too where the inline backend draws it (Colab).
     """
 
+    figure: NotebookFigure
+
     def print_png(
         self,
         filename_or_obj: Any,
         *,
-        metadata: dict | None = None,
-        pil_kwargs: dict | None = None,
+        metadata: dict[str, Any] | None = None,
+        pil_kwargs: dict[str, Any] | None = None,
         **already_applied: Any,  # dpi, facecolor and the like: print_figure sets them on the figure, too
     ) -> None:
         self.draw()
@@ -65,7 +67,7 @@ class _PaletteCanvas(FigureCanvasAgg):
         words = PngInfo()
         for key, value in {"Description": self.figure.caption, **(metadata or {})}.items():
             words.add_text(key, str(value))
-        options = {"format": "png", "dpi": (self.figure.dpi, self.figure.dpi), "pnginfo": words}
+        options: dict[str, Any] = {"format": "png", "dpi": (self.figure.dpi, self.figure.dpi), "pnginfo": words}
         picture.save(filename_or_obj, **options | (pil_kwargs or {}))
 
 
@@ -80,7 +82,8 @@ def blank_figure(width: float, height: float, caption: str) -> NotebookFigure:
 
 def text_width(text: str, size: float) -> float:
     """Inches that a text takes."""
-    return _ruler().get_text_width_height_descent(text, FontProperties(size=size), False)[0] / DPI
+    pixels: float = _ruler().get_text_width_height_descent(text, FontProperties(size=size), False)[0]
+    return pixels / DPI
 
 
 @cache

@@ -13,7 +13,6 @@ from typing import NamedTuple
 import matplotlib
 import torch
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from torch import Tensor
@@ -99,7 +98,7 @@ def caption(variant: str | Variant, batch: PaddedBatch | PackedBatch, weights: T
 # ---- figures ---------------------------------------------------------------------------------------------------------
 
 
-def mask_heatmap(variant: str | Variant, batch: PaddedBatch | PackedBatch) -> Figure:
+def mask_heatmap(variant: str | Variant, batch: PaddedBatch | PackedBatch) -> NotebookFigure:
     """Draw where the mask acts, before any answer: one panel for each batch item, or one for a packed batch.
 
     Args:
@@ -116,7 +115,7 @@ def mask_heatmap(variant: str | Variant, batch: PaddedBatch | PackedBatch) -> Fi
     cells = masked_cells(variant, batch)
     packed = isinstance(batch, PackedBatch)
     panels = [cells] if packed else list(cells)
-    tokens = [batch.tokens] if packed else list(batch.tokens)
+    tokens = [batch.tokens] if isinstance(batch, PackedBatch) else list(batch.tokens)
     with matplotlib.rc_context(LOOK):
         title = f"{variant.title}: where the mask acts"
         figure, axes, _ = _figure(tokens, title, mask_caption(panels, packed), hatch_handles(cells))
@@ -128,7 +127,7 @@ def mask_heatmap(variant: str | Variant, batch: PaddedBatch | PackedBatch) -> Fi
 
 def attention_heatmap(
     variant: str | Variant, batch: PaddedBatch | PackedBatch, weights: Tensor, item: int = 0
-) -> Figure:
+) -> NotebookFigure:
     """Draw a function's attention weights, head by head, beside the mask that they should obey.
 
     Args:
@@ -165,6 +164,7 @@ def attention_heatmap(
             image = draw_weights(axes, weights_, map_.cells, map_.read, cell, leaking, map_.borders)
             axes.set_title(f"head {head}", fontsize=9)
         figure.colorbar(image, cax=bar, ticks=[0, 0.2, 0.4, 0.6, 0.8, 1]).set_label("attention weight", fontsize=8)
+        assert bar is not None  # it was asked for
         bar.tick_params(labelsize=7.5, length=2)
     return figure
 
@@ -228,8 +228,8 @@ def _figure(
         label_tokens(panel, row_of_tokens, step=max(1, math.ceil(0.13 / cell)), slanted=slanted, beside=labelled)
         figure.text((x + side / 2) / width, (y - below + 0.08) / height, "key", fontsize=8, ha="center")
         if column == 0:
-            place = {"x": (x - beside - 0.08) / width, "y": (y + side / 2) / height}
-            figure.text(**place, s="query", fontsize=8, rotation=90, ha="right", va="center")
+            left, middle = (x - beside - 0.08) / width, (y + side / 2) / height
+            figure.text(left, middle, "query", fontsize=8, rotation=90, ha="right", va="center")
         axes.append(panel)
     if not colour_bar:
         return figure, axes, None

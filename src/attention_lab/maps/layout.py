@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -59,18 +59,29 @@ def framed(width: float, height: float, title: str, sentences: Sequence[str], be
 def write_around(figure: NotebookFigure, title: str, below: Foot) -> None:
     """Write the title on top, caption and legend at the bottom."""
     height = figure.get_figheight()
-    plain = {"ha": "center", "parse_math": False}
+    plain: dict[str, Any] = {"ha": "center", "parse_math": False}
     figure.text(0.5, 1 - 0.1 / height, title, va="top", fontsize=10, fontweight="bold", **plain)
     caption_place = (0.16 + below.legend_height) / height
     figure.text(0.5, caption_place, "\n".join(below.lines), va="bottom", fontsize=_CAPTION_SIZE, **plain)
     if below.handles:
-        place = {"loc": "lower center", "bbox_to_anchor": (0.5, 0.07 / height), "ncols": below.columns}
-        looks = {"fontsize": _LEGEND_SIZE, "frameon": False, "borderpad": 0, "borderaxespad": 0, "handlelength": 2.2}
-        figure.legend(handles=below.handles, **place, **looks, handleheight=1.0, columnspacing=1.6, labelspacing=0.4)
+        figure.legend(
+            handles=below.handles,
+            loc="lower center",
+            bbox_to_anchor=(0.5, 0.07 / height),
+            ncols=below.columns,
+            fontsize=_LEGEND_SIZE,
+            frameon=False,
+            borderpad=0,
+            borderaxespad=0,
+            handlelength=2.2,
+            handleheight=1.0,
+            columnspacing=1.6,
+            labelspacing=0.4,
+        )
 
 
 def _legend_columns(handles: Sequence[Patch | Line2D], width: float) -> int:
-    widest = max((text_width(handle.get_label(), _LEGEND_SIZE) for handle in handles), default=0.0) + 0.6
+    widest = max((text_width(str(handle.get_label()), _LEGEND_SIZE) for handle in handles), default=0.0) + 0.6
     columns = max(1, min(len(handles), int((width - 0.1) // widest)))
     return max(1, -(-len(handles) // -(-len(handles) // columns))) if handles else 1  # even rows
 

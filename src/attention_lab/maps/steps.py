@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib
 import torch
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from torch import Tensor
 
@@ -54,7 +53,7 @@ def steps_figure(
     scores: Sequence[Sequence[float]],
     visible: Sequence[Sequence[bool]],
     weights: Sequence[Sequence[float]],
-) -> Figure:
+) -> NotebookFigure:
     """Draw the steps of attention that were calculated by hand.
 
     Args:
@@ -112,8 +111,9 @@ def draw_steps(table: Table, title: str, said: str, divided: str, chosen: tuple[
     draw_scores(axes[0], table.scores, None, STRONGEST_SCORE, cell)
     scores = draw_scores(axes[1], table.scores, table.cells, STRONGEST_SCORE, cell)
     weights = draw_weights(axes[2], table.weights, table.cells, table.read, cell)
-    for panel in axes if chosen else []:
-        draw_choice(panel, *chosen)
+    if chosen is not None:
+        for panel in axes:
+            draw_choice(panel, *chosen)
     bars = [places[1] + side + 0.1, places[2] + side + 0.1]
     ticks = [-STRONGEST_SCORE, -STRONGEST_SCORE / 2, 0, STRONGEST_SCORE / 2, STRONGEST_SCORE]
     colour_bar(figure, scores, axes_at(figure, bars[0], y, BAR, side), ticks, "score")
@@ -133,7 +133,7 @@ def axes_at(figure: NotebookFigure, x: float, y: float, width: float, height: fl
 def name_axes(figure: NotebookFigure, axes: Sequence[Axes], beside: float, deepest: float) -> None:
     width, height = figure.get_size_inches()
     first = axes[0].get_position()
-    side = {"rotation": 90, "ha": "right", "va": "center"}
+    side: dict[str, Any] = {"rotation": 90, "ha": "right", "va": "center"}
     figure.text(first.x0 - (beside + 0.08) / width, (first.y0 + first.y1) / 2, "query", fontsize=8, **side)
     for panel in axes:
         place = panel.get_position()

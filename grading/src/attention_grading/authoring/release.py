@@ -65,11 +65,15 @@ def pin_addresses(course: Path) -> list[Path]:
     changed = []
     for path, (pattern, address) in (addresses | {course / "README.md": (_COLAB, known.colab)}).items():
         before = path.read_text(encoding="utf-8")
-        after = pattern.sub(lambda _, address=address: address, before)
+        after = _replaced(before, pattern, address)
         if after != before:
             path.write_text(after, encoding="utf-8")
             changed.append(path)
     return changed
+
+
+def _replaced(text: str, pattern: re.Pattern[str], address: str) -> str:
+    return pattern.sub(lambda _: address, text)  # as it is: a backslash in it means nothing
 
 
 def changed_notebooks(course: Path) -> list[str]:

@@ -24,7 +24,8 @@ _HOW = ("form", "layout", "setting")  # a call is made
 
 def encode_calls(calls: Sequence[Call]) -> bytes:
     """The calls of a plan as one frame."""
-    headers, tensors = [], {}
+    headers: list[dict[str, Any]] = []
+    tensors: dict[str, Tensor] = {}
     for index, call in enumerate(calls):
         plain = {name: value for name, value in call.arguments.items() if not isinstance(value, Tensor)}
         how = {name: getattr(call, name) for name in _HOW}

@@ -135,11 +135,12 @@ def _padded_masking(draw: Draw) -> Iterator[Case]:
     yield masking(
         "positional arguments", lambda: [draw.padded(2, 6, 2, 8, mask=holes_mask(draw, 2, 6))], form="positional"
     )
+
+    def padded() -> dict[str, Any]:
+        return draw.padded(2, 9, 3, 5, mask=left_mask([9, 6], 9))
+
     for name, value in _option_values(draw.variant):
-        yield masking(
-            f"{name} {value}",
-            lambda name=name, value=value: [draw.padded(2, 9, 3, 5, mask=left_mask([9, 6], 9), **{name: value})],
-        )
+        yield masking(f"{name} {value}", partial(_with_option, name, value, padded))
 
 
 def _padded_elsewhere(draw: Draw) -> Iterator[Case]:
@@ -182,26 +183,20 @@ def _padded_elsewhere(draw: Draw) -> Iterator[Case]:
 
 def _padded_robustness(draw: Draw) -> Iterator[Case]:
     yield from _padded_elsewhere(draw)
-    masks: dict[str, Callable[[], Tensor]] = {
+    masks: dict[str, Callable[[], Tensor | None]] = {
+        "no mask": lambda: None,
         "padding on the right": lambda: right_mask([6, 3], 6),
         "padding on the left": lambda: left_mask([6, 3], 6),
         "holes": lambda: holes_mask(draw, 2, 6),
         "a wholly padded sequence": lambda: right_mask([0, 5], 6),
     }
-    for name, mask in {"no mask": lambda: None, **masks}.items():
-        yield _gradients(
-            draw,
-            f"finite, with right gradients: {name}",
-            lambda mask=mask: [draw.padded(2, 6, 2, 5, mask=mask(), dtype=dtype) for dtype in FLOATS],
-        )
+    for name, mask in masks.items():
+        inputs = partial(_padded_in, FLOATS, draw, 5, mask)
+        yield _gradients(draw, f"finite, with right gradients: {name}", inputs)
     if draw.variant.kernel == "sdpa":
         for name in ("padding on the left", "a wholly padded sequence"):
-            yield _gradients(
-                draw,
-                f"gradients under SDPA's MATH backend: {name}",
-                lambda name=name: [draw.padded(2, 6, 2, 8, mask=masks[name]())],
-                setting="math",
-            )
+            inputs = partial(_padded_in, FLOATS[:1], draw, 8, masks[name])
+            yield _gradients(draw, f"gradients under SDPA's MATH backend: {name}", inputs, setting="math")
     draw.reseed("memory")
     first = draw.padded(2, 6, 2, 8, mask=right_mask([6, 4], 6))
     yield _remembered(
@@ -223,6 +218,12 @@ def _padded_robustness(draw: Draw) -> Iterator[Case]:
         Call(draw.padded(2, 6, 1, 4, mask=right_mask([0, 4], 6), dtype=torch.float64), layout="sliced"),
     )
     yield _devices([draw.padded(2, 5, 2, 6), draw.padded(2, 6, 3, 4, mask=right_mask([6, 2], 6))])
+
+
+def _padded_in(
+    dtypes: Sequence[torch.dtype], draw: Draw, head_dim: int, mask: Callable[[], Tensor | None]
+) -> list[dict[str, Any]]:
+    return [draw.padded(2, 6, 2, head_dim, mask=mask(), dtype=dtype) for dtype in dtypes]
 
 
 # ---- packed variants -------------------------------------------------------------------------------------------------
@@ -269,8 +270,12 @@ def _packed_masking(draw: Draw) -> Iterator[Case]:
     yield masking("sizes that coincide", lambda: [draw.packed([2, 1], 3, 8), draw.packed([3, 5], 8, 8)])
     yield masking("non-contiguous inputs", lambda: [draw.packed([3, 7], 3, 8)], layout="sliced")
     yield masking("positional arguments", lambda: [draw.packed([6, 2, 8], 2, 24)], form="positional")
+
+    def ragged() -> dict[str, Any]:
+        return draw.packed([4, 9, 7], 3, 8)
+
     for name, value in _option_values(draw.variant):
-        yield masking(f"{name} {value}", lambda name=name, value=value: [draw.packed([4, 9, 7], 3, 8, **{name: value})])
+        yield masking(f"{name} {value}", partial(_with_option, name, value, ragged))
 
 
 def _packed_robustness(draw: Draw) -> Iterator[Case]:
@@ -285,11 +290,7 @@ def _packed_robustness(draw: Draw) -> Iterator[Case]:
     )
     lengths = {"one sequence": [7], "ragged sequences": [3, 6, 1, 5], "a sequence of no tokens": [4, 0, 5]}
     for name, sizes in lengths.items():
-        yield _gradients(
-            draw,
-            f"finite, with right gradients: {name}",
-            lambda sizes=sizes: [draw.packed(sizes, 2, 8, dtype=dtype) for dtype in HALVES],
-        )
+        yield _gradients(draw, f"finite, with right gradients: {name}", partial(_packed_halves, draw, sizes))
     draw.reseed("memory")
     first = draw.packed([4, 8, 3], 2, 8)
     others = [
@@ -305,6 +306,10 @@ def _packed_robustness(draw: Draw) -> Iterator[Case]:
         Call(draw.packed([6], 1, 8), layout="sliced"),
     )
     yield _devices([draw.packed([5, 2], 2, 8)])
+
+
+def _packed_halves(draw: Draw, lengths: Sequence[int]) -> list[dict[str, Any]]:
+    return [draw.packed(lengths, 2, 8, dtype=dtype) for dtype in HALVES]
 
 
 # ---- kernel ----------------------------------------------------------------------------------------------------------
@@ -363,6 +368,11 @@ def _with_zero_keys(arguments: dict[str, Any]) -> dict[str, Any]:
 def _option_values(variant: Variant) -> list[tuple[str, int]]:
     """Each value that an option may have, with its name."""
     return [(option.name, value) for option in variant.options for value in option.drawn]
+
+
+def _with_option(name: str, value: int, inputs: Callable[[], dict[str, Any]]) -> list[dict[str, Any]]:
+    """Drawn arguments with this value of an option."""
+    return [inputs() | {name: value}]
 
 
 def _compared(

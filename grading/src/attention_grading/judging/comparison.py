@@ -43,6 +43,12 @@ def expected_of(variant: Variant, call: Call) -> Expected:
     return expect(variant, call.arguments, call.cotangent)
 
 
+def output_of(outcome: Outcome) -> Tensor:
+    """The output of an outcome that is known to have one."""
+    assert outcome.output is not None
+    return outcome.output
+
+
 def relative_error(output: Tensor, reference: Tensor) -> Tensor:
     """|output - reference| / (1 + |reference|), in float64."""
     return (output.double() - reference).abs() / (1 + reference.abs())

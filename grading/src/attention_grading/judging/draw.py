@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -54,7 +54,6 @@ class Draw:
         dtype: torch.dtype = torch.float32,
         q_scale: float = 1.0,
         junk: float = 0.0,
-        **options: int,
     ) -> dict[str, Any]:
         """Arguments of a padded variant.
 
@@ -67,7 +66,6 @@ class Draw:
             dtype: Of q, k and v.
             q_scale: Standard deviation of the queries; the scores grow with it.
             junk: Size of the keys and values at padding, which nobody may see.
-            options: Values of the variant's options; drawn where they are not given.
         """
         width = num_heads * head_dim
         q, k, v = (self.normal(batch, seq, width) for _ in range(3))
@@ -76,7 +74,7 @@ class Draw:
             hidden = ~mask[..., None]
             k, v = torch.where(hidden, junk * k, k), torch.where(hidden, junk * (1 + v.abs()), v)
         qkv = {name: x.to(dtype) for name, x in zip("qkv", (q, k, v), strict=True)}
-        return self._with_options(qkv | {"num_heads": num_heads, "head_dim": head_dim, "mask": mask}, options)
+        return self._with_options(qkv | {"num_heads": num_heads, "head_dim": head_dim, "mask": mask})
 
     def lifted(self, batch: int, seq: int, num_heads: int, mask: Tensor) -> dict[str, Any]:
         """Arguments of a padded variant whose scores are about -8192 at real keys and 8192 at padding.
@@ -101,19 +99,18 @@ class Draw:
         *,
         dtype: torch.dtype = torch.bfloat16,
         q_scale: float = 1.0,
-        **options: int,
     ) -> dict[str, Any]:
         """Arguments of a packed variant; ``lengths`` are those of the sequences."""
         q, k, v = (self.normal(sum(lengths), num_heads * head_dim) for _ in range(3))
         qkv = {name: x.to(dtype) for name, x in zip("qkv", (q * q_scale, k, v), strict=True)}
         given = {"num_heads": num_heads, "head_dim": head_dim}
         borders = {"cu_seqlens": running_sum(lengths), "max_seqlen": max(lengths)}
-        return self._with_options(qkv | given | borders, options)
+        return self._with_options(qkv | given | borders)
 
-    def _with_options(self, arguments: dict[str, Any], options: Mapping[str, int]) -> dict[str, Any]:
-        """The variant's options with given values, or drawn ones, all arguments in the order of the signature."""
-        drawn = {one.name: self.choose(one.drawn) for one in self.variant.options if one.name not in options}
-        return self.variant.in_order({**arguments, **drawn, **options})
+    def _with_options(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """With drawn values of the variant's options, all arguments in the order of the signature."""
+        drawn = {one.name: self.choose(one.drawn) for one in self.variant.options}
+        return self.variant.in_order(arguments | drawn)
 
     def cotangent(self, arguments: dict[str, Any]) -> Tensor:
         """Gradient of a loss over the real tokens: random there, zero at padding."""

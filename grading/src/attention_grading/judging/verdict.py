@@ -115,7 +115,7 @@ def judge_outcomes(variant: Variant, seed: str, outcomes: Sequence[Outcome], not
     problems = [problem_of(case, got) for case, got in pairs]
     # a mistake that explains everything the function did is named surest; else each check is asked by itself
     whole = diagnose(variant, *_flat(pairs)) if any(problems) else None
-    checks = []
+    checks: list[CheckResult] = []
     for name in variant.points:
         own = [(pair, problem) for pair, problem in zip(pairs, problems, strict=True) if pair[0].check == name]
         right_before = all(check.passed for check in checks if check.name in ("values", "masking"))

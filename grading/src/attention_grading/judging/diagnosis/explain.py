@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from torch import Tensor
 
-from attention_grading.judging.comparison import expected_of, relative_error, tolerance
+from attention_grading.judging.comparison import expected_of, output_of, relative_error, tolerance
 from attention_grading.judging.diagnosis.models import Model, bank
 from attention_lab.checks.calls import Call, Outcome
 from attention_lab.rules import real_tokens
@@ -49,7 +49,7 @@ def _most_specific(names: set[str], variant: Variant, wrong: Sequence[tuple[Call
         call, outcome = wrong[0]
         ignored = next(model for model in bank(variant) if model.name == "mask-ignored")
         full, _ = _modelled(ignored, variant, call)
-        everywhere = bool((relative_error(outcome.output, full) <= tolerance(variant, call)).all())
+        everywhere = bool((relative_error(output_of(outcome), full) <= tolerance(variant, call)).all())
         return "mask-ignored" if everywhere else "mask-on-queries"
     for special, general in (
         ("causal-dropped-with-mask", "causal-missing"),
@@ -103,4 +103,5 @@ def _has_numbers(call: Call, outcome: Outcome) -> bool:
 
 
 def _is_constant(pairs: Sequence[tuple[Call, Outcome]]) -> bool:
-    return all(float(outcome.output.double().std()) == 0.0 for _, outcome in pairs if outcome.output.numel() > 1)
+    outputs = (output_of(outcome) for _, outcome in pairs)
+    return all(float(output.double().std()) == 0.0 for output in outputs if output.numel() > 1)

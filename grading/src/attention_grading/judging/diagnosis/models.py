@@ -85,7 +85,8 @@ def _scale_models(variant: Variant) -> Iterator[Model]:
 
 def _layout_models() -> Iterator[Model]:
     def interleaved(x: Tensor, heads: int, dim: int) -> Tensor:
-        return x.unflatten(-1, (dim, heads)).movedim(-1, -3)
+        apart: Tensor = x.unflatten(-1, (dim, heads))
+        return apart.movedim(-1, -3)
 
     def viewed(x: Tensor, heads: int, dim: int) -> Tensor:
         return x.reshape(*x.shape[:-2], heads, x.shape[-2], dim)
@@ -306,16 +307,16 @@ def _padding_models() -> Iterator[Model]:
     )
     yield _KeepsTriangle("mask-multiplied", pad=lambda scores, keys, triangle: masked_softmax(scores * keys, triangle))
     for constant in SMALL_CONSTANTS:
-        yield _KeepsTriangle(
-            "mask-constant-too-small",
-            pad=lambda scores, keys, triangle, low=constant: masked_softmax(
-                torch.where(keys, scores, scores.new_tensor(low)), triangle
-            ),
-        )
-        yield _KeepsTriangle(
-            _name_of_added(constant),
-            pad=lambda scores, keys, triangle, low=constant: masked_softmax(scores + low * ~keys, triangle),
-        )
+        yield _KeepsTriangle("mask-constant-too-small", pad=_padding_filled_with(constant))
+        yield _KeepsTriangle(_name_of_added(constant), pad=_added_at_padding(constant))
+
+
+def _padding_filled_with(low: float) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+    return lambda scores, keys, triangle: masked_softmax(torch.where(keys, scores, scores.new_tensor(low)), triangle)
+
+
+def _added_at_padding(low: float) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+    return lambda scores, keys, triangle: masked_softmax(scores + low * ~keys, triangle)
 
 
 def _bidirectional(variant: Variant) -> Variant:

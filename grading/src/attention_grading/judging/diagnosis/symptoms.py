@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 
 from attention_grading.judging.cases import MEMORY
-from attention_grading.judging.comparison import expected_of, relative_error, tolerance
+from attention_grading.judging.comparison import expected_of, output_of, relative_error, tolerance
 from attention_grading.judging.diagnosis.models import Model
 from attention_lab.checks.calls import Call, Failure, Outcome
 from attention_lab.checks.case import Case, CheckFailed
@@ -42,13 +42,13 @@ def recognise_symptom(
     Returns:
         The mistake's name, or ``None``; ``names.SENTENCES`` says what it means.
     """
-    case, outcomes, problem = next(one for one in judged if one[2] is not None)
+    case, outcomes, problem = next((case, got, failed) for case, got, failed in judged if failed is not None)
     if case.check == "kernel":
         name = problem.code if problem.code in OF_KERNEL else None
     else:
-        failed = next((pair for pair in zip(case.calls, outcomes, strict=True) if _cannot_be_read(*pair)), None)
-        if failed is not None:
-            name = _of_unreadable(variant, *failed, performed)
+        unreadable = next((pair for pair in zip(case.calls, outcomes, strict=True) if _cannot_be_read(*pair)), None)
+        if unreadable is not None:
+            name = _of_unreadable(variant, *unreadable, performed)
         else:
             name = _of_outcome(variant, case, outcomes, problem, right_before) or _of_numbers(variant, performed)
     return name
@@ -96,8 +96,9 @@ def _of_unreadable(variant: Variant, call: Call, outcome: Outcome, performed: Se
             return "returns-nothing"
         return "returns-too-much" if outcome.returned.startswith("tuple") else None
     q = call.arguments["q"]
-    if outcome.shape != tuple(q.shape):
-        apart = len(outcome.shape or ()) == q.dim() + 1 and outcome.shape[-1] == call.arguments["head_dim"]
+    shape = outcome.shape or ()
+    if shape != tuple(q.shape):
+        apart = len(shape) == q.dim() + 1 and shape[-1] == call.arguments["head_dim"]
         return "heads-not-merged" if apart else None
     return "dtype-changed"
 
@@ -179,6 +180,8 @@ def _may_overflow(variant: Variant, call: Call) -> bool:
 
 
 def _is_right(variant: Variant, call: Call, outcome: Outcome) -> bool:
+    if outcome.output is None:
+        return False  # a tensor on the meta device: of the right shape, and without numbers
     expected = expected_of(variant, call)
     error = relative_error(outcome.output, expected.output)[expected.read]
     return bool((error <= tolerance(variant, call)).all())
@@ -192,7 +195,7 @@ def _of_numbers(variant: Variant, performed: Sequence[Performed]) -> str | None:
     if any(_cannot_be_read(*pair) or pair[1].changed for pair in performed):
         return None  # whoever writes into the inputs has numbers of any kind
     pairs = [pair for pair in performed if pair[0].setting in ("plain", "math") and pair[1].output is not None]
-    if any(not bool(torch.isfinite(outcome.output).all()) for _, outcome in pairs):
+    if any(not bool(torch.isfinite(output_of(outcome)).all()) for _, outcome in pairs):
         return None
     if _is_random(variant, pairs):
         return "random-output"
@@ -236,14 +239,15 @@ def _two_of(group: Sequence[Performed]) -> Iterator[tuple[Performed, Performed]]
 
 def _differ(variant: Variant, call: Call, one: Outcome, _: Call, other: Outcome) -> bool:
     read = expected_of(variant, call).read
-    return bool((relative_error(one.output, other.output.double())[read] > tolerance(variant, call)).any())
+    return bool((relative_error(output_of(one), output_of(other).double())[read] > tolerance(variant, call)).any())
 
 
 def _is_scaled_rows(variant: Variant, call: Call, outcome: Outcome) -> bool:
     """Each row of each head is the right one times one positive factor; head_dim has to leave no chance."""
     head_dim = call.arguments["head_dim"]
     expected = expected_of(variant, call)
-    got, right = (x[expected.read].double().unflatten(-1, (-1, head_dim)) for x in (outcome.output, expected.output))
+    both = (output_of(outcome), expected.output)
+    got, right = (x[expected.read].double().unflatten(-1, (-1, head_dim)) for x in both)
     factor = (got * right).sum(-1, keepdim=True) / (right * right).sum(-1, keepdim=True).clamp_min(1e-30)
     error = relative_error(got, factor * right)
     return bool((error <= tolerance(variant, call) * factor.abs().clamp_min(1.0)).all()) and bool((factor > 0).all())
@@ -254,9 +258,9 @@ def _is_coarse(variant: Variant, call: Call, outcome: Outcome) -> bool:
     if call.arguments["q"].dtype == torch.bfloat16:
         return False
     expected = expected_of(variant, call)
-    error = relative_error(outcome.output, expected.output)[expected.read]
+    error = relative_error(output_of(outcome), expected.output)[expected.read]
     allowed = torch.finfo(torch.bfloat16).eps * (3.0 + expected.largest_score)
-    difference = (outcome.output.double() - expected.output)[expected.read]
+    difference = (output_of(outcome).double() - expected.output)[expected.read]
     off = difference[error > tolerance(variant, call)]
     many = len(off) > 0.2 * difference.numel()
     return many and bool((error <= allowed).all()) and 0.2 < float((off > 0).double().mean()) < 0.8
@@ -276,10 +280,12 @@ def _is_scaled_otherwise(variant: Variant, pairs: Sequence[Performed]) -> bool:
 
 
 def _fits_some_scale(variant: Variant, call: Call, outcome: Outcome) -> bool:
+    got = output_of(outcome)
+
     def error(factor: float) -> float:
         model = Model("", scale=lambda head_dim, hidden_dim, seq: factor * head_dim**-0.5)
         output, _ = model.output(variant, call.arguments)
-        return float(relative_error(outcome.output, output).max())
+        return float(relative_error(got, output).max())
 
     best = _minimum(error, _COARSE)
     for width in (0.5, 0.1, 0.02, 0.004, 0.0008, 0.00016, 0.00003):
