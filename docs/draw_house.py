@@ -20,7 +20,7 @@ from matplotlib.patches import FancyBboxPatch
 ROOT = Path(__file__).parents[1]
 SOURCES = {"attention_grading": ROOT / "grading" / "src", "attention_lab": ROOT / "src"}
 COLOURS = {"attention_grading": "#fde8c8", "attention_lab": "#d3e5f5"}
-ROW, GAP, WIDTH = 0.62, 0.14, 10.0  # inches
+ROW, GAP, WIDTH = 0.68, 0.14, 10.0  # inches
 
 
 def layers() -> dict[str, list[list[str]]]:
@@ -40,8 +40,7 @@ def purpose(package: str, room: str) -> str:
     place = SOURCES[package] / package / room
     path = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
     text = ast.get_docstring(ast.parse(path.read_text())) or ""
-    sentence = " ".join(text.split("\n\n")[0].split()).replace("``", "").rstrip(".")
-    return sentence if len(sentence) < 70 else sentence.split(": ")[0].split(". ")[0]
+    return " ".join(text.split("\n\n")[0].split()).replace("``", "").split(". ")[0].rstrip(".")
 
 
 def draw() -> Figure:
@@ -71,9 +70,9 @@ def _draw_room(axes: Axes, left: float, top: float, width: float, package: str, 
     axes.add_patch(box)
     axes.text(left + width / 2, top + 0.17, room, ha="center", va="center", fontsize=9.5, family="monospace")
     words = "\n".join(
-        textwrap.wrap(purpose(package, room), int(width * 15), max_lines=2, placeholder=" …", break_long_words=False)
+        textwrap.wrap(purpose(package, room), int(width * 15), max_lines=3, placeholder=" …", break_long_words=False)
     )
-    axes.text(left + width / 2, top + 0.44, words, ha="center", va="center", fontsize=6.8, color="#444444")
+    axes.text(left + width / 2, top + 0.45, words, ha="center", va="center", fontsize=6.8, color="#444444")
 
 
 if __name__ == "__main__":

@@ -80,8 +80,12 @@ def visible_keys(rules: Sequence[str], arguments: Arguments) -> Tensor:
 
 def real_tokens(arguments: Arguments) -> Tensor:
     """bool, shape of ``q`` without its last dimension: queries whose output somebody reads."""
-    mask = arguments.get("mask")
-    return torch.ones(arguments["q"].shape[:-1], dtype=torch.bool) if mask is None else mask.cpu()
+    mask, queries = arguments.get("mask"), arguments["q"].shape[-2]
+    if mask is None:
+        return torch.ones(arguments["q"].shape[:-1], dtype=torch.bool)
+    # where there are fewer queries than keys, the last tokens ask
+    real: Tensor = mask.cpu()[..., mask.shape[-1] - queries :]
+    return real
 
 
 def sequence_of(cu_seqlens: Tensor) -> Tensor:

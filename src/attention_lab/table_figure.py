@@ -1,4 +1,4 @@
-"""A door for the lessons: their import lines stay as they are."""
+"""A name that the lessons import."""
 
 from attention_lab.maps.steps import steps_figure
 

@@ -1,4 +1,4 @@
-"""A door for the lessons: their import lines stay as they are."""
+"""A name that the lessons import."""
 
 from attention_lab.compare.waste import ragged_lengths, waste_figure
 

@@ -91,7 +91,7 @@ def _draw_packing(state: ExplorerState) -> Drawing:
     for number, (table, beside) in enumerate(zip(tables, besides, strict=True)):
         side, x = len(table.tokens) * cell, x + beside
         panel = axes_at(figure, x, height - TOP - PANEL_TITLE - _MARKS - side, side, side)
-        label_tokens(panel, table.tokens, step=1, slanted=cell >= SLANTED_FROM)
+        label_tokens(panel, table.tokens, table.tokens, step=1, slanted=cell >= SLANTED_FROM)
         image = draw_weights(panel, table.weights, table.cells, table.read, cell, borders=table.borders)
         panel.set_title(f"padded, sentence {number + 1}" if number < len(items) else "packed", fontsize=9, pad=18)
         panels.append(Panel(panel, table))

@@ -38,18 +38,22 @@ _SUM_TOLERANCE = 2e-2
 class WeightMap(NamedTuple):
     """One map to draw: a batch item, or a whole packed batch."""
 
-    tokens: tuple[str, ...]
+    tokens: tuple[str, ...]  # of the keys; the last of them ask where there are fewer queries
     cells: Tensor  # int8 [queries, keys], codes of Reason
     weights: Tensor  # float32 [num_heads, queries, keys]
     read: Tensor  # bool [queries], the rows of real tokens
     borders: list[int]
     item: int
 
+    @property
+    def queries(self) -> tuple[str, ...]:
+        """The tokens that ask."""
+        return self.tokens[len(self.tokens) - len(self.cells) :]
+
 
 def one_map(variant: Variant, batch: PaddedBatch | PackedBatch, weights: Tensor, item: int) -> WeightMap:
     cells = masked_cells(variant, batch)
-    tokens = cells.shape[-1]
-    expected, names, items = [batch.num_heads, tokens, tokens], "[num_heads, total_tokens, total_tokens]", 1
+    expected, names, items = [batch.num_heads, *cells.shape[-2:]], "[num_heads, total_tokens, total_tokens]", 1
     if isinstance(batch, PaddedBatch):
         expected, names, items = [batch.batch, *expected], "[batch, num_heads, seq, seq]", batch.batch
     if not isinstance(weights, Tensor) or list(weights.shape) != expected:
@@ -105,7 +109,7 @@ def _nan_words(map_: WeightMap) -> str:
         return ""
     head, query, _ = broken.nonzero()[0].tolist()
     blind = bool((map_.cells[query] != Reason.VISIBLE).all())
-    where = f"the row of {_name(map_.tokens, query)} (head {head})" + (", which sees no key" if blind else "")
+    where = f"the row of {_name(map_.queries, query)} (head {head})" + (", which sees no key" if blind else "")
     number = int(broken.sum())
     kind = "NaN" if torch.isnan(map_.weights).any() else "infinite"
     return f"{_count(number, 'weight is', 'weights are')} {kind}{', the first' if number > 1 else ''} in {where}."
@@ -118,7 +122,7 @@ def _leak_words(map_: WeightMap, leaks: Sequence[Leak]) -> str:
     target = BY_REASON[worst.reason].leak.format(key=_name(map_.tokens, worst.key), place=worst.key)
     return (
         f"Weight leaks into {_count(len(leaks), 'masked cell', 'masked cells')}: "
-        f"{_name(map_.tokens, worst.query)} puts {_decimal(worst.weight)} on {target} (head {worst.head})."
+        f"{_name(map_.queries, worst.query)} puts {_decimal(worst.weight)} on {target} (head {worst.head})."
     )
 
 
@@ -129,21 +133,22 @@ def _sum_words(map_: WeightMap) -> str:
     off = torch.where((map_.cells == Reason.VISIBLE).any(-1), off, 0.0)
     if not bool((off > _SUM_TOLERANCE).any()):
         return ""
-    head, query = divmod(int(off.argmax()), len(map_.tokens))
+    head, query = divmod(int(off.argmax()), len(map_.queries))
     total = float(sums[head, query])
-    return f"The weights of {_name(map_.tokens, query)} sum to {total:.2f}, not to 1 (head {head})."
+    return f"The weights of {_name(map_.queries, query)} sum to {total:.2f}, not to 1 (head {head})."
 
 
 def _look_words(map_: WeightMap) -> str:
     shown = (map_.cells == Reason.VISIBLE) & map_.read[:, None]
-    shown &= ~torch.eye(len(map_.tokens), dtype=torch.bool)  # looking at oneself says little
+    queries, keys = map_.cells.shape
+    shown &= ~torch.eye(keys, dtype=torch.bool)[keys - queries :]  # looking at oneself says little
     if not shown.any():
         return ""
     flat = int(torch.where(shown, map_.weights, -torch.inf).argmax())
-    head, cell = divmod(flat, len(map_.tokens) ** 2)
-    query, key = divmod(cell, len(map_.tokens))
+    head, cell = divmod(flat, queries * keys)
+    query, key = divmod(cell, keys)
     weight = float(map_.weights[head, query, key])
-    names = f"Query {_name(map_.tokens, query)} looks most at {_name(map_.tokens, key)}"
+    names = f"Query {_name(map_.queries, query)} looks most at {_name(map_.tokens, key)}"
     return f"{names} ({weight:.2f}, head {head})."
 
 

@@ -62,7 +62,7 @@ def draw_mask(axes: Axes, cells: Tensor, borders: Sequence[int] = ()) -> None:
     """
     axes.imshow((cells == Reason.VISIBLE).numpy(), cmap=ListedColormap([GREY, VISIBLE]), vmin=0, vmax=1)
     _draw_hatches(axes, cells)
-    _draw_lines(axes, len(cells), borders)
+    _draw_lines(axes, cells, borders)
 
 
 def draw_weights(
@@ -88,24 +88,23 @@ def draw_weights(
     Returns:
         The image, for a colour bar.
     """
-    tokens = len(weights)
     leaking = torch.zeros_like(cells, dtype=torch.bool) if leaking is None else leaking
     image = axes.imshow(weights.nan_to_num().clamp(0, 1).numpy(), cmap=WEIGHT_COLOURS, vmin=0, vmax=1)
     # a leaking cell shows its weight; every other masked cell shows its reason
     _draw_hatches(axes, torch.where(leaking, int(Reason.VISIBLE), cells))
     # drawn before the grid, and above: rows that nobody reads turn pale
-    axes.add_patch(_squares((~read)[:, None].expand(tokens, tokens), fc="white", alpha=_PALENESS, lw=0, zorder=2))
+    axes.add_patch(_squares((~read)[:, None].expand_as(cells), fc="white", alpha=_PALENESS, lw=0, zorder=2))
     broken = ~torch.isfinite(weights)
     axes.add_patch(_squares(broken, fc="white", lw=0, zorder=2))
-    _draw_lines(axes, tokens, borders)
+    _draw_lines(axes, cells, borders)
     # red between two white lines: seen on dark blue and on yellow, and without red too
     axes.add_patch(_squares(leaking, inset=0.045, fc="none", ec="white", lw=2.2, zorder=4))
     axes.add_patch(_squares(leaking, inset=0.045, fc="none", ec=LEAK, lw=1.3, zorder=5))
     shown = ((cells == Reason.VISIBLE) | leaking) & read[:, None] & ~broken
-    if tokens <= NUMBERS_UP_TO:
+    if has_numbers(cells):
         _write_numbers(axes, weights, shown.nonzero().tolist(), WEIGHT_COLOURS, cell)
     places = broken.nonzero().tolist()
-    if broken_is_written(tokens, cell):
+    if broken_is_written(cells, cell):
         _write_numbers(axes, weights, places, WEIGHT_COLOURS, cell)
     else:
         axes.plot([key for _, key in places], [query for query, _ in places], "x", c=LEAK, ms=6, zorder=6)
@@ -129,8 +128,8 @@ def draw_scores(axes: Axes, scores: Tensor, cells: Tensor | None, limit: float, 
     shown = torch.ones_like(scores, dtype=torch.bool) if cells is None else cells == Reason.VISIBLE
     if cells is not None:
         _draw_hatches(axes, cells)
-    _draw_lines(axes, len(scores), ())
-    if len(scores) <= NUMBERS_UP_TO:
+    _draw_lines(axes, scores, ())
+    if has_numbers(scores):
         _write_numbers(axes, scores, shown.nonzero().tolist(), SCORE_COLOURS, cell, limit)
     return image
 
@@ -143,9 +142,14 @@ def draw_choice(axes: Axes, query: int, key: int) -> None:
     axes.add_patch(_squares(chosen, inset=0.03, fc="none", ec="black", lw=2, zorder=8))
 
 
-def broken_is_written(tokens: int, cell: float) -> bool:
+def has_numbers(cells: Tensor) -> bool:
+    """Whether a map ``[queries, keys]`` shows its numbers."""
+    return max(cells.shape) <= NUMBERS_UP_TO
+
+
+def broken_is_written(cells: Tensor, cell: float) -> bool:
     """Whether the word NaN has room in a cell; a cross stands for it otherwise."""
-    return tokens <= NUMBERS_UP_TO and cell >= text_width("NaN", _SMALLEST_NUMBER) + 0.02
+    return has_numbers(cells) and cell >= text_width("NaN", _SMALLEST_NUMBER) + 0.02
 
 
 def _draw_hatches(axes: Axes, cells: Tensor) -> None:
@@ -158,11 +162,15 @@ def _acting_on(cells: Tensor) -> list[Rule]:
     return [rule for rule in RULES.values() if bool((cells == rule.reason).any())]
 
 
-def _draw_lines(axes: Axes, tokens: int, borders: Sequence[int]) -> None:
+def _draw_lines(axes: Axes, cells: Tensor, borders: Sequence[int]) -> None:
     """The white grid and, dark, where one packed sequence ends and the next begins."""
-    for places, colour, width, zorder in ((range(1, tokens), "white", 0.8, 3), (borders, INK, 1.6, 6)):
-        across = [[(-0.5, place - 0.5), (tokens - 0.5, place - 0.5)] for place in places]
-        lines = across + [[(y, x) for x, y in line] for line in across]
+    queries, keys = cells.shape
+    for rows, columns, colour, width, zorder in (
+        (range(1, queries), range(1, keys), "white", 0.8, 3),
+        (borders, borders, INK, 1.6, 6),
+    ):
+        lines = [[(-0.5, place - 0.5), (keys - 0.5, place - 0.5)] for place in rows]
+        lines += [[(place - 0.5, -0.5), (place - 0.5, queries - 0.5)] for place in columns]
         axes.add_collection(LineCollection(lines, colors=colour, linewidths=width, zorder=zorder), autolim=False)
 
 
@@ -252,8 +260,8 @@ def broken_handle() -> Line2D:
 # ---- labels ----------------------------------------------------------------------------------------------------------
 
 
-def label_tokens(axes: Axes, tokens: Sequence[str], *, step: int, slanted: bool, beside: bool = True) -> None:
-    """Name the tokens below and, unless a neighbour does, beside; where there are too many, every ``step``-th.
+def label_tokens(axes: Axes, keys: Sequence[str], queries: Sequence[str], *, step: int, slanted: bool) -> None:
+    """Name keys below and queries beside, if a neighbour does not; where there are too many, every ``step``-th.
 
     As texts, not tick labels: these take a third of the whole figure's time.
     """
@@ -263,12 +271,15 @@ def label_tokens(axes: Axes, tokens: Sequence[str], *, step: int, slanted: bool,
     turn: dict[str, Any] = {"rotation": 90, "ha": "center", "va": "top"}
     if slanted:
         turn = {"rotation": 45, "ha": "right", "va": "top", "rotation_mode": "anchor"}
-    for place in range(0, len(tokens), step):
-        style: dict[str, Any] = {"fontsize": 8, "parse_math": False, "color": PALE_INK if tokens[place] == PAD else INK}
-        text = shortened(tokens[place])
-        if beside:
-            axes.text(0, place, text, transform=left, ha="right", va="center", **style)
-        axes.text(place, 0, text, transform=below, **turn, **style)
+    for place in range(0, len(keys), step):
+        axes.text(place, 0, shortened(keys[place]), transform=below, **turn, **_label_look(keys[place]))
+    for place in range(0, len(queries), step):
+        look = _label_look(queries[place])
+        axes.text(0, place, shortened(queries[place]), transform=left, ha="right", va="center", **look)
+
+
+def _label_look(token: str) -> dict[str, Any]:
+    return {"fontsize": 8, "parse_math": False, "color": PALE_INK if token == PAD else INK}
 
 
 def label_width(tokens: Sequence[str]) -> float:

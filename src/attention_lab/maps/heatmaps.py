@@ -118,7 +118,8 @@ def mask_heatmap(variant: str | Variant, batch: PaddedBatch | PackedBatch) -> No
     tokens = [batch.tokens] if isinstance(batch, PackedBatch) else list(batch.tokens)
     with matplotlib.rc_context(LOOK):
         title = f"{variant.title}: where the mask acts"
-        figure, axes, _ = _figure(tokens, title, mask_caption(panels, packed), hatch_handles(cells))
+        queries = cells.shape[-2]
+        figure, axes, _ = _figure(tokens, queries, title, mask_caption(panels, packed), hatch_handles(cells))
         for item, panel in enumerate(axes):
             draw_mask(panel, panels[item], borders(batch))
             panel.set_title("packed batch" if packed else f"batch item {item}", fontsize=9)
@@ -153,7 +154,8 @@ def attention_heatmap(
         tokens = [map_.tokens] * (1 + heads)
         cell = _grid(tokens, colour_bar=True).cell
         handles = [*hatch_handles(map_.cells), *_weight_handles(map_, leaks, cell)]
-        figure, (first, *others), bar = _figure(tokens, title, weights_caption(map_, leaks), handles, colour_bar=True)
+        sentences = weights_caption(map_, leaks)
+        figure, (first, *others), bar = _figure(tokens, len(map_.cells), title, sentences, handles, colour_bar=True)
         draw_mask(first, map_.cells, map_.borders)
         first.set_title("expected mask", fontsize=9)
         for head, axes in enumerate(others):
@@ -179,7 +181,7 @@ def _weight_handles(map_: WeightMap, leaks: Sequence[Leak], cell: float) -> list
         handles.append(pale_handle())
     if leaks:
         handles.append(leak_handle())
-    if not broken_is_written(len(map_.tokens), cell) and bool(broken.any()):
+    if not broken_is_written(map_.cells, cell) and bool(broken.any()):
         handles.append(broken_handle())
     return handles
 
@@ -197,23 +199,27 @@ class _Grid(NamedTuple):
 
 def _figure(
     tokens: Sequence[Sequence[str]],
+    queries: int,
     title: str,
     sentences: Sequence[str],
     handles: Sequence[Patch | Line2D],
     colour_bar: bool = False,
 ) -> tuple[NotebookFigure, list[Axes], Axes | None]:
-    """An empty figure with a panel for each row of tokens, its texts and its legend."""
+    """An empty figure with a panel for each row of tokens, its texts and its legend.
+
+    The tokens are the keys; the last of them, so many as there are queries, ask.
+    """
     grid = _grid(tokens, colour_bar)
     panels, columns, cell = len(tokens), grid.columns, grid.cell
     beside = _beside(tokens)
-    rows, side = -(-panels // columns), len(tokens[0]) * cell
+    rows, side, tall = -(-panels // columns), len(tokens[0]) * cell, queries * cell
     slanted = cell >= SLANTED_FROM
     below = beside * (0.72 if slanted else 1) + 0.33
     step_right = side + _GAP + (0 if grid.shared else beside)
     block = _LEFT + beside + (columns - 1) * step_right + side + (_BAR if colour_bar else _RIGHT)
     width = min(MOST_WIDTH, max(block, _LEAST_WIDTH, text_width(title, 10) * 1.15 + 0.3))
     bottom = foot(sentences, handles, width)
-    height = TOP + rows * (_PANEL_TITLE + side + below) + bottom.height
+    height = TOP + rows * (_PANEL_TITLE + tall + below) + bottom.height
     figure = blank_figure(width, height, f"{title}. {' '.join(sentences)}")
     write_around(figure, title, bottom)
 
@@ -222,20 +228,21 @@ def _figure(
     for number, row_of_tokens in enumerate(tokens):
         row, column = divmod(number, columns)
         x = start + beside + column * step_right
-        y = height - TOP - row * (_PANEL_TITLE + side + below) - _PANEL_TITLE - side
-        panel = figure.add_axes((x / width, y / height, side / width, side / height))
+        y = height - TOP - row * (_PANEL_TITLE + tall + below) - _PANEL_TITLE - tall
+        panel = figure.add_axes((x / width, y / height, side / width, tall / height))
         labelled = column == 0 or not grid.shared
-        label_tokens(panel, row_of_tokens, step=max(1, math.ceil(0.13 / cell)), slanted=slanted, beside=labelled)
+        asking = row_of_tokens[len(row_of_tokens) - queries :] if labelled else ()
+        label_tokens(panel, row_of_tokens, asking, step=max(1, math.ceil(0.13 / cell)), slanted=slanted)
         figure.text((x + side / 2) / width, (y - below + 0.08) / height, "key", fontsize=8, ha="center")
         if column == 0:
-            left, middle = (x - beside - 0.08) / width, (y + side / 2) / height
+            left, middle = (x - beside - 0.08) / width, (y + tall / 2) / height
             figure.text(left, middle, "query", fontsize=8, rotation=90, ha="right", va="center")
         axes.append(panel)
     if not colour_bar:
         return figure, axes, None
     top = 1 - (TOP + _PANEL_TITLE) / height
     x = (start + beside + (columns - 1) * step_right + side + 0.12) / width
-    return figure, axes, figure.add_axes((x, top - side / height, 0.13 / width, side / height))
+    return figure, axes, figure.add_axes((x, top - tall / height, 0.13 / width, tall / height))
 
 
 def _grid(tokens: Sequence[Sequence[str]], colour_bar: bool) -> _Grid:

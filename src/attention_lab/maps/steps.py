@@ -106,7 +106,8 @@ def draw_steps(table: Table, title: str, said: str, divided: str, chosen: tuple[
     axes = [axes_at(figure, x, y, side, side) for x in places]
     for panel, text in zip(axes, titles, strict=True):
         panel.set_title(text, fontsize=9)
-        label_tokens(panel, table.tokens, step=1, slanted=cell >= SLANTED_FROM, beside=panel is axes[0])
+        asking = table.tokens if panel is axes[0] else ()
+        label_tokens(panel, table.tokens, asking, step=1, slanted=cell >= SLANTED_FROM)
     name_axes(figure, axes, beside, beside)
     draw_scores(axes[0], table.scores, None, STRONGEST_SCORE, cell)
     scores = draw_scores(axes[1], table.scores, table.cells, STRONGEST_SCORE, cell)

@@ -109,12 +109,12 @@ def test_no_case_s_numbers_depend_on_another_case(name, monkeypatch):
             for case in plan.__wrapped__(name, seed)
         }
 
-    before, built = tensors("any"), cases._compared
+    before, built = tensors("any"), cases.compared
 
     def and_draws_more(draw: Draw, *arguments: Any, **options: Any) -> Case:
         case = built(draw, *arguments, **options)
         draw.normal(7)
         return case
 
-    monkeypatch.setattr(cases, "_compared", and_draws_more)
+    monkeypatch.setattr(cases, "compared", and_draws_more)
     assert tensors("any") == before

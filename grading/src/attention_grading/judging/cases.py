@@ -12,14 +12,24 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from attention_grading.judging import comparison, kernel_check
+from attention_grading.judging import kernel_check
+from attention_grading.judging.case_kinds import (
+    FLOATS,
+    HALVES,
+    compared,
+    devices,
+    gradients,
+    option_values,
+    remembered,
+    unmodified,
+    with_option,
+    with_zero_keys,
+)
 from attention_grading.judging.draw import Draw, holes_mask, left_mask, right_mask
-from attention_lab.checks.calls import Call, Form, Layout, Outcome, Setting
+from attention_lab.checks.calls import Call, Outcome
 from attention_lab.checks.case import Case
 from attention_lab.checks.run import visible_cases
-from attention_lab.variants import VARIANTS, Variant
-
-MEMORY = "calls do not depend on earlier calls"
+from attention_lab.variants import VARIANTS
 
 # sizes that are no powers of two, so that swapped or rounded axes show
 ODD_SIZES = (3, 5, 6, 7, 9, 11, 13)
@@ -56,7 +66,7 @@ def _padded_cases(draw: Draw) -> Iterator[Case]:
 
 
 def _padded_values(draw: Draw) -> Iterator[Case]:
-    values = partial(_compared, draw, "values", "which step comes first, and along which axis each works")
+    values = partial(compared, draw, "values", "which step comes first, and along which axis each works")
     yield values("a small batch", lambda: [draw.padded(2, 7, 3, draw.choose(ODD_HEAD_DIMS))], form="positional")
     yield values("other sizes", lambda: [draw.padded(3, draw.choose(ODD_SIZES), draw.choose((2, 3, 5)), 8)])
     yield values("one token", lambda: [draw.padded(1, 1, 2, 5), draw.padded(3, 1, 2, 4)])
@@ -76,16 +86,16 @@ def _padded_values(draw: Draw) -> Iterator[Case]:
         # past the sizes that buffers are made for: 64, 128, 256, 512, 1024
         lambda: [draw.padded(2, draw.between(130, 160), 2, 8), draw.padded(1, draw.between(1030, 1060), 1, 4)],
     )
-    yield _compared(draw, "values", LARGE, "large scores", lambda: [draw.padded(2, 9, 2, 8, q_scale=40.0)])
+    yield compared(draw, "values", LARGE, "large scores", lambda: [draw.padded(2, 9, 2, 8, q_scale=40.0)])
     yield values("zero queries", lambda: [draw.padded(2, 6, 2, 7, q_scale=0.0)])
-    yield values("scores of exactly zero", lambda: [_with_zero_keys(draw.padded(2, 8, 2, 6))])
+    yield values("scores of exactly zero", lambda: [with_zero_keys(draw.padded(2, 8, 2, 6))])
     for layout in ("sliced", "sequence first"):
         yield values(f"non-contiguous inputs ({layout})", lambda: [draw.padded(2, 7, 3, 8)], layout=layout)
     yield values("no mask argument", lambda: [draw.padded(2, 5, 2, 6)], form="without mask")
 
 
 def _padded_masking(draw: Draw) -> Iterator[Case]:
-    masking = partial(_compared, draw, "masking", ENTERS)
+    masking = partial(compared, draw, "masking", ENTERS)
     yield masking("padding on the right", lambda: [draw.padded(3, 7, 2, 6, mask=right_mask([7, 4, 1], 7), junk=8)])
     yield masking("padding on the left", lambda: [draw.padded(3, 7, 2, 6, mask=left_mask([7, 4, 2], 7), junk=8)])
     yield masking("holes", lambda: [draw.padded(3, 9, 3, 5, mask=holes_mask(draw, 3, 9), junk=8)])
@@ -112,7 +122,7 @@ def _padded_masking(draw: Draw) -> Iterator[Case]:
         lambda: [draw.padded(2, length, 2, 8, mask=holes_mask(draw, 2, length), junk=8) for length in (75, 270)],
     )
     strong = "how strongly a masked key is taken away: no score, however large, may bring it back"
-    yield _compared(
+    yield compared(
         draw,
         "masking",
         strong,
@@ -124,7 +134,7 @@ def _padded_masking(draw: Draw) -> Iterator[Case]:
     )
     yield masking(
         "scores of exactly zero",
-        lambda: [_with_zero_keys(draw.padded(2, 8, 3, 5, mask=left_mask([8, 7], 8), junk=8))],
+        lambda: [with_zero_keys(draw.padded(2, 8, 3, 5, mask=left_mask([8, 7], 8), junk=8))],
     )
     for layout in ("sliced", "sequence first"):
         yield masking(
@@ -139,13 +149,13 @@ def _padded_masking(draw: Draw) -> Iterator[Case]:
     def padded() -> dict[str, Any]:
         return draw.padded(2, 9, 3, 5, mask=left_mask([9, 6], 9))
 
-    for name, value in _option_values(draw.variant):
-        yield masking(f"{name} {value}", partial(_with_option, name, value, padded))
+    for name, value in option_values(draw.variant):
+        yield masking(f"{name} {value}", partial(with_option, name, value, padded))
 
 
 def _padded_elsewhere(draw: Draw) -> Iterator[Case]:
     """The questions of ``values`` and ``masking`` again, in other dtypes and on SDPA's other backend."""
-    values = partial(_compared, draw, "robustness", "what depends on the dtype: constants, conversions, new tensors")
+    values = partial(compared, draw, "robustness", "what depends on the dtype: constants, conversions, new tensors")
     yield values(
         "dtypes (fp64, fp16, bf16)",
         lambda: [
@@ -162,7 +172,7 @@ def _padded_elsewhere(draw: Draw) -> Iterator[Case]:
             for mask in (left_mask([9, 5], 9), right_mask([9, 5], 9))
         ],
     )
-    yield _compared(
+    yield compared(
         draw,
         "robustness",
         LARGE,
@@ -170,7 +180,7 @@ def _padded_elsewhere(draw: Draw) -> Iterator[Case]:
         lambda: [draw.padded(2, 9, 2, 8, q_scale=8.0, dtype=dtype) for dtype in HALVES],
     )
     if draw.variant.kernel == "sdpa":
-        math = partial(_compared, draw, "robustness", setting="math")
+        math = partial(compared, draw, "robustness", setting="math")
         first = "which step comes first, and along which axis each works"
         yield math(first, "SDPA's MATH backend", lambda: [draw.padded(2, 7, 3, 8)])
         both = "where padding and triangle come together: a key must be allowed by both"
@@ -192,14 +202,14 @@ def _padded_robustness(draw: Draw) -> Iterator[Case]:
     }
     for name, mask in masks.items():
         inputs = partial(_padded_in, FLOATS, draw, 5, mask)
-        yield _gradients(draw, f"finite, with right gradients: {name}", inputs)
+        yield gradients(draw, f"finite, with right gradients: {name}", inputs)
     if draw.variant.kernel == "sdpa":
         for name in ("padding on the left", "a wholly padded sequence"):
             inputs = partial(_padded_in, FLOATS[:1], draw, 8, masks[name])
-            yield _gradients(draw, f"gradients under SDPA's MATH backend: {name}", inputs, setting="math")
+            yield gradients(draw, f"gradients under SDPA's MATH backend: {name}", inputs, setting="math")
     draw.reseed("memory")
     first = draw.padded(2, 6, 2, 8, mask=right_mask([6, 4], 6))
-    yield _remembered(
+    yield remembered(
         draw,
         [
             first,
@@ -210,14 +220,14 @@ def _padded_robustness(draw: Draw) -> Iterator[Case]:
         ],
     )
     draw.reseed("inputs")
-    yield _unmodified(
+    yield unmodified(
         Call(draw.padded(2, 5, 2, 6)),
         Call(draw.padded(2, 5, 2, 6), "without mask"),
         Call(draw.padded(2, 6, 3, 4, mask=left_mask([6, 2], 6), dtype=torch.float16)),
         Call(draw.padded(1, 7, 2, 4, mask=holes_mask(draw, 1, 7), dtype=torch.bfloat16)),
         Call(draw.padded(2, 6, 1, 4, mask=right_mask([0, 4], 6), dtype=torch.float64), layout="sliced"),
     )
-    yield _devices([draw.padded(2, 5, 2, 6), draw.padded(2, 6, 3, 4, mask=right_mask([6, 2], 6))])
+    yield devices([draw.padded(2, 5, 2, 6), draw.padded(2, 6, 3, 4, mask=right_mask([6, 2], 6))])
 
 
 def _padded_in(
@@ -236,7 +246,7 @@ def _packed_cases(draw: Draw) -> Iterator[Case]:
 
 
 def _packed_values(draw: Draw) -> Iterator[Case]:
-    values = partial(_compared, draw, "values", "the shapes that the kernel wants, and what scales the scores")
+    values = partial(compared, draw, "values", "the shapes that the kernel wants, and what scales the scores")
     yield values("one sequence in bf16", lambda: [draw.packed([11], 3, 16)])
     yield values("other sizes", lambda: [draw.packed([draw.choose(ODD_SIZES)], 5, draw.choose(FLASH_HEAD_DIMS))])
     yield values("one token", lambda: [draw.packed([1], 2, 8)])
@@ -249,13 +259,13 @@ def _packed_values(draw: Draw) -> Iterator[Case]:
     )
     yield values("large scores", lambda: [draw.packed([9], 2, 8, q_scale=8.0)])
     yield values("zero queries", lambda: [draw.packed([6], 2, 8, q_scale=0.0)])
-    yield values("scores of exactly zero", lambda: [_with_zero_keys(draw.packed([8], 2, 8))])
+    yield values("scores of exactly zero", lambda: [with_zero_keys(draw.packed([8], 2, 8))])
     yield values("non-contiguous inputs", lambda: [draw.packed([7], 3, 8)], layout="sliced")
     yield values("positional arguments", lambda: [draw.packed([6], 2, 24)], form="positional")
 
 
 def _packed_masking(draw: Draw) -> Iterator[Case]:
-    masking = partial(_compared, draw, "masking", BORDERS)
+    masking = partial(compared, draw, "masking", BORDERS)
     yield masking("ragged sequences", lambda: [draw.packed([4, 9, 2, 6], 3, 16)])
     yield masking("equal lengths", lambda: [draw.packed([5, 5, 5], 2, 8)])
     yield masking("sequences of one token", lambda: [draw.packed([1, 7, 1, 1], 2, 8)])
@@ -274,12 +284,12 @@ def _packed_masking(draw: Draw) -> Iterator[Case]:
     def ragged() -> dict[str, Any]:
         return draw.packed([4, 9, 7], 3, 8)
 
-    for name, value in _option_values(draw.variant):
-        yield masking(f"{name} {value}", partial(_with_option, name, value, ragged))
+    for name, value in option_values(draw.variant):
+        yield masking(f"{name} {value}", partial(with_option, name, value, ragged))
 
 
 def _packed_robustness(draw: Draw) -> Iterator[Case]:
-    half = partial(_compared, draw, "robustness", "what depends on the dtype: conversions and new tensors")
+    half = partial(compared, draw, "robustness", "what depends on the dtype: conversions and new tensors")
     yield half(
         "fp16",
         lambda: [
@@ -290,7 +300,7 @@ def _packed_robustness(draw: Draw) -> Iterator[Case]:
     )
     lengths = {"one sequence": [7], "ragged sequences": [3, 6, 1, 5], "a sequence of no tokens": [4, 0, 5]}
     for name, sizes in lengths.items():
-        yield _gradients(draw, f"finite, with right gradients: {name}", partial(_packed_halves, draw, sizes))
+        yield gradients(draw, f"finite, with right gradients: {name}", partial(_packed_halves, draw, sizes))
     draw.reseed("memory")
     first = draw.packed([4, 8, 3], 2, 8)
     others = [
@@ -298,14 +308,14 @@ def _packed_robustness(draw: Draw) -> Iterator[Case]:
         draw.packed([15], 2, 8),
         draw.packed([2, 6], 3, 16, dtype=torch.float16),
     ]
-    yield _remembered(draw, [first, *others, first])
+    yield remembered(draw, [first, *others, first])
     draw.reseed("inputs")
-    yield _unmodified(
+    yield unmodified(
         Call(draw.packed([5, 2], 2, 8)),
         Call(draw.packed([3, 4], 2, 16, dtype=torch.float16), "positional"),
         Call(draw.packed([6], 1, 8), layout="sliced"),
     )
-    yield _devices([draw.packed([5, 2], 2, 8)])
+    yield devices([draw.packed([5, 2], 2, 8)])
 
 
 def _packed_halves(draw: Draw, lengths: Sequence[int]) -> list[dict[str, Any]]:
@@ -352,72 +362,7 @@ def _packed_kernel_inputs(draw: Draw) -> dict[str, Callable[[], dict[str, Any]]]
     }
 
 
-# ---- building blocks -------------------------------------------------------------------------------------------------
-
-
-HALVES = (torch.float16, torch.bfloat16)
-FLOATS = (torch.float32, *HALVES)
-
-
-def _with_zero_keys(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Two keys that are all zeros: their scores are 0, which is no reason to take them for masked ones."""
-    arguments["k"][..., 1:4:2, :] = 0.0
-    return arguments
-
-
-def _option_values(variant: Variant) -> list[tuple[str, int]]:
-    """Each value that an option may have, with its name."""
-    return [(option.name, value) for option in variant.options for value in option.drawn]
-
-
-def _with_option(name: str, value: int, inputs: Callable[[], dict[str, Any]]) -> list[dict[str, Any]]:
-    """Drawn arguments with this value of an option."""
-    return [inputs() | {name: value}]
-
-
-def _compared(
-    draw: Draw,
-    check: str,
-    hint: str,
-    name: str,
-    inputs: Callable[[], list[dict[str, Any]]],
-    *,
-    form: Form = "keyword",
-    layout: Layout = "contiguous",
-    setting: Setting = "plain",
-) -> Case:
-    """Outputs are compared with the reference, at every real token."""
-    draw.reseed(f"{check}/{name}")
-    calls = tuple(Call(arguments, form, layout, setting) for arguments in inputs())
-    return Case(check, name, calls, partial(comparison.values, draw.variant, name, hint, calls))
-
-
-def _gradients(draw: Draw, name: str, inputs: Callable[[], list[dict[str, Any]]], setting: Setting = "plain") -> Case:
-    """Output and gradients are finite, and the gradients of a loss over the real tokens are those of the reference."""
-    draw.reseed(name)
-    calls = tuple(Call(arguments, setting=setting, cotangent=draw.cotangent(arguments)) for arguments in inputs())
-    return Case("robustness", name, calls, partial(comparison.gradients, draw.variant, name, calls))
-
-
-def _remembered(draw: Draw, inputs: Sequence[dict[str, Any]]) -> Case:
-    name = MEMORY
-    hint = (
-        "what your function keeps between calls, unless other checks find wrong numbers too: a cache must depend on "
-        "everything that its content depends on"
-    )
-    calls = tuple(Call(arguments) for arguments in inputs)
-    return Case("robustness", name, calls, partial(comparison.values, draw.variant, name, hint, calls))
-
-
-def _unmodified(*calls: Call) -> Case:
-    name = "inputs are not modified"
-    return Case("robustness", name, calls, partial(comparison.unmodified, name, calls))
-
-
-def _devices(inputs: Sequence[dict[str, Any]]) -> Case:
-    name = "any device"
-    calls = tuple(Call(arguments, setting="meta") for arguments in inputs)
-    return Case("robustness", name, calls, partial(comparison.devices, name, calls))
+# ---- calls and outcomes ----------------------------------------------------------------------------------------------
 
 
 def flat_calls(cases: Sequence[Case]) -> list[Call]:

@@ -26,6 +26,11 @@ def without(variant: Variant, rule: str) -> Variant:
     return replace(variant, rules=tuple(name for name in variant.rules if name != rule))
 
 
+def forgotten(rule: str) -> Callable[[Variant, dict[str, Any]], Tensor]:
+    """Which key each query sees where a rule is forgotten."""
+    return lambda variant, arguments: right_keys(without(variant, rule), arguments)
+
+
 @dataclass(frozen=True)
 class Model:
     """How a mistaken function computes.
@@ -190,11 +195,9 @@ def _visibility_models(variant: Variant) -> Iterator[Model]:
         yield Model("causal-added", visible=shaped(torch.tril))
         yield Model("diagonal-missing", visible=shaped(lambda ones: ~torch.eye(len(ones), dtype=torch.bool)))
     if variant.packed:
-        yield Model("sequences-not-separated", visible=_one_sequence)
+        yield Model("sequences-not-separated", visible=forgotten("sequences"))
     if "window" in variant.rules:
-        yield Model(
-            "window-missing", visible=lambda variant, arguments: right_keys(without(variant, "window"), arguments)
-        )
+        yield Model("window-missing", visible=forgotten("window"))
         for step in (-1, 1):
             yield Model("window-off-by-one", visible=_other_window(step))
 
@@ -326,9 +329,3 @@ def _bidirectional(variant: Variant) -> Variant:
 def _other_window(step: int) -> Callable[[Variant, dict[str, Any]], Tensor]:
     """A window that holds so many keys more."""
     return lambda variant, arguments: right_keys(variant, arguments | {"window": arguments["window"] + step})
-
-
-def _one_sequence(variant: Variant, arguments: dict[str, Any]) -> Tensor:
-    total = arguments["q"].shape[0]
-    ones = torch.ones(total, total, dtype=torch.bool)
-    return ones.tril() if variant.causal else ones
