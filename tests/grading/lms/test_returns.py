@@ -22,7 +22,7 @@ from attention_grading.lms.intake import intake
 from attention_grading.lms.roster import read_roster
 from attention_lab.variants import VARIANTS
 from support.places import ROOT
-from support.sheets import CANVAS_EXPORT, MOODLE_SHEET
+from support.platforms.sheets import CANVAS_EXPORT, MOODLE_SHEET
 
 pytestmark = pytest.mark.nbgrader
 
