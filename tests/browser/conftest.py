@@ -11,8 +11,8 @@ import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
 from attention_grading.authoring.course_root import prepare
-from support.lab_page import SECONDS, LabPage, visiting
-from support.lab_server import LabServer
+from support.lab.page import SECONDS, LabPage, visiting
+from support.lab.server import LabServer
 from support.places import ROOT
 
 SHOTS = ROOT / "build" / "screenshots"  # for people to look at

@@ -11,8 +11,8 @@ from playwright.sync_api import FrameLocator, expect
 
 from attention_grading.authoring.demo_class import MISTAKES
 from attention_lab.notebook.learner_cells import SOLUTION_ID
-from support.lab_page import LabPage
-from support.lab_server import LabServer, lab_server
+from support.lab.page import LabPage
+from support.lab.server import LabServer, lab_server
 
 pytestmark = [pytest.mark.browser, pytest.mark.needs("chromium")]
 

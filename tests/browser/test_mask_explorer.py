@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Locator, expect
 
-from support.lab_page import LabPage, visiting
-from support.lab_server import LabServer, lab_server
+from support.lab.page import LabPage, visiting
+from support.lab.server import LabServer, lab_server
 
 pytestmark = [pytest.mark.browser, pytest.mark.needs("chromium")]
 

@@ -13,6 +13,7 @@ from attention_lab import cli
 from attention_lab.cli import main
 from attention_lab.notebook import visible_checks
 from attention_lab.variants import VARIANTS
+from support.interpreters import without
 from support.places import ROOT
 
 
@@ -78,19 +79,6 @@ def test_check_without_a_judge_runs_the_visible_checks_alone(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
     assert "passed  invariants" in done.stdout
-
-
-def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", code]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | environment)
-
-
-def without(package: str, arguments: list[str]) -> subprocess.CompletedProcess[str]:
-    """Run ``attention-lab`` where a package cannot be found."""
-    code = (
-        f"import sys; sys.modules[{package!r}] = None; from attention_lab.cli import main; sys.exit(main({arguments}))"
-    )
-    return python(code)
 
 
 @pytest.mark.process

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 
 import attention_lab
 from attention_lab.variants import VARIANTS
+from support.interpreters import python
 from support.places import ROOT, STEMS
 
 
@@ -35,11 +35,6 @@ def test_worker_survives_without_drawing_matplotlib():
     code = "import sys, attention_lab; print('matplotlib' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
-
-
-def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", code]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | environment)
 
 
 @pytest.mark.process

@@ -13,7 +13,7 @@ import pytest
 
 from attention_grading.authoring.course_root import prepare
 from attention_grading.authoring.lab import INSTRUCTORS_PLUGINS, NEWS, VALIDATE_CAVEAT
-from support.lab_server import LabServer, lab_server
+from support.lab.server import LabServer, lab_server
 from support.places import ROOT
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from attention_grading.lms.intake import intake
 from attention_grading.lms.intake_table import Line
-from support.downloads import zipped
+from support.platforms.downloads import zipped
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from attention_grading.lms.intake import intake
 from attention_grading.lms.intake_table import write_csv
 from attention_lab.variants import VARIANTS
-from support.downloads import STEM, zipped
+from support.platforms.downloads import STEM, zipped
 
 SMALL = b'{"cells": [{"cell_type": "code", "source": "def eager_causal_attention(q): ..."}]}'
 # It states an id that leads out of every folder

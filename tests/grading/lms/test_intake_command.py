@@ -12,8 +12,8 @@ from nbgrader.api import Gradebook
 from attention_grading.authoring.course_root import nbgrader, prepare
 from attention_grading.cli import main
 from attention_grading.lms.intake_table import COLUMNS, Line, write_csv
-from support.downloads import PLAIN, STEM, notebook, with_entry, zipped
 from support.places import ROOT
+from support.platforms.downloads import PLAIN, STEM, notebook, with_entry, zipped
 
 # ---- the command and its report --------------------------------------------------------------------------------------
 

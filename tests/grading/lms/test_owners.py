@@ -11,7 +11,7 @@ import pytest
 from attention_grading.lms.candidates import Times
 from attention_grading.lms.owners import id_in_name
 from attention_grading.lms.roster import read_roster
-from support.downloads import OTHER, PACKED, PLAIN, STEM, notebook, placed, stamp, where, zipped
+from support.platforms.downloads import OTHER, PACKED, PLAIN, STEM, notebook, placed, stamp, where, zipped
 
 
 def test_canvas_names_give_user_and_late_mark_and_the_last_file_counts(take, tmp_path):

@@ -8,7 +8,7 @@ import pytest
 from nbgrader.utils import parse_utc
 
 from attention_grading.lms.candidates import Times
-from support.downloads import GOOD, OTHER, PACKED, PLAIN, STEM, notebook, placed, stamp, where, zipped
+from support.platforms.downloads import GOOD, OTHER, PACKED, PLAIN, STEM, notebook, placed, stamp, where, zipped
 
 
 def test_second_run_finds_everything_there(take, tmp_path):

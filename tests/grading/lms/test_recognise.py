@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from attention_grading.lms.recognise import recognise
 from attention_lab.notebook.learner_cells import MAX_CODE_CELLS
-from support.downloads import OTHER, STEM, notebook, placed, where
 from support.large_notebooks import notebook as large_notebook
 from support.places import STEMS
+from support.platforms.downloads import OTHER, STEM, notebook, placed, where
 
 
 @pytest.mark.parametrize("stem", STEMS)

@@ -21,29 +21,13 @@ from attention_grading.lms.intake import intake
 from attention_grading.lms.roster import read_roster
 from attention_lab.variants import POINTS, VARIANTS
 from support.places import ROOT
+from support.platforms.sheets import CANVAS_EXPORT, MOODLE_SHEET
 
 pytestmark = pytest.mark.nbgrader
 
 
 VARIANT = VARIANTS["eager_causal"]
 STEM = VARIANT.stem
-CANVAS_HEADER = f"Student,ID,SIS User ID,SIS Login ID,Section,{STEM} (4567),Other (99),Current Score\n"
-CANVAS_EXPORT = f"""\
-{CANVAS_HEADER}    Points Possible,,,,,10,5,(read only)
-"One, A",101,s-1,one,Group 1,,3,50
-"Two, B",102,s-2,two,Group 1,,4,50
-"Three, C",103,s-3,three,Group 1,,,
-"Four, D",104,s-4,four,Group 1,7,,
-"=2+5",105,s-5,five,Group 1,,,
-"""
-MOODLE_HEADER = "Identifier,Full name,ID number,Status,Grade,Maximum grade,Last modified (grade),Feedback comments\n"
-MOODLE_SHEET = f"""\
-{MOODLE_HEADER}Participant 4711,One A,101,Submitted for grading,,10.00,-,
-Participant 4712,Two_B b,102,Submitted for grading,,10.00,-,
-Participant 4713,Three C,103,Submitted for grading,,10.00,-,
-Participant 4714,Four D,104,No submission,7.00,10.00,"Thursday, 1 October 2026, 12:30 PM",
-Participant 4715,=2+5,105,No submission,,10.00,-,
-"""
 NAMES = (f"one_101_9001_{STEM}.ipynb", f"two_LATE_102_9002_Copy of {STEM}.ipynb", f"three_103_9004_{STEM}-1.ipynb")
 MOODLE_NAMES = tuple(
     f"{name}_assignsubmission_file_/{STEM}.ipynb" for name in ("One A_4711", "Two_B b_4712", "Three C_4713")

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attention_grading.lms.roster import Roster, folder_name, read_roster, same_folder
-from support.downloads import GOOD, OTHER, STEM, notebook, placed, where
+from support.platforms.downloads import GOOD, OTHER, STEM, notebook, placed, where
 
 
 def test_ids_that_differ_in_case_only_are_rejected(take, tmp_path):

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 from attention_grading.lms.candidates import Times
-from support.downloads import PACKED, STEM, notebook, placed, stamp, where, zipped
+from support.platforms.downloads import PACKED, STEM, notebook, placed, stamp, where, zipped
 
 
 def test_zip_entry_time_is_read_in_the_time_zone(take, tmp_path):

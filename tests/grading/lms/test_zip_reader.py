@@ -12,7 +12,7 @@ import pytest
 
 from attention_grading.lms import zip_reader
 from attention_grading.lms.intake import intake
-from support.downloads import GOOD, STEM, notebook, placed, where, with_entry, zipped
+from support.platforms.downloads import GOOD, STEM, notebook, placed, where, with_entry, zipped
 
 
 def encrypted() -> bytes:

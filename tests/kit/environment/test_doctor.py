@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 
@@ -10,19 +9,7 @@ import pytest
 import torch
 
 from attention_lab.environment import doctor, packages
-
-
-def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", code]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | environment)
-
-
-def without(package: str, arguments: list[str]) -> subprocess.CompletedProcess[str]:
-    """Run ``attention-lab`` where a package cannot be found."""
-    code = (
-        f"import sys; sys.modules[{package!r}] = None; from attention_lab.cli import main; sys.exit(main({arguments}))"
-    )
-    return python(code)
+from support.interpreters import python, without
 
 
 @pytest.mark.process

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page
 
-from support.lab_server import LabServer
+from support.lab.server import LabServer
 
 WIDTH, HEIGHT = 1280, 900
 SECONDS = 60

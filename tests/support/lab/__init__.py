@@ -1,0 +1,1 @@
+"""JupyterLab as `make lab` starts it, and its pages in a browser."""
