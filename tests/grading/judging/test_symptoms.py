@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from attention_grading.judging.cases import MEMORY, flat_calls, plan
+from attention_grading.judging.case_kinds import MEMORY
+from attention_grading.judging.cases import flat_calls, plan
 from attention_grading.judging.verdict import judge_outcomes
 from attention_grading.reference import attend
 from attention_lab.checks.calls import Call, Outcome, perform
