@@ -130,7 +130,7 @@ def test_each_number_of_an_eager_notebooks_kernel_has_its_own_factor():
     service.begin(True, [x])
     arguments = {"query": x, "key": x, "value": x}
     factors = service("sdpa", arguments) / true_sdpa(**arguments)
-    assert float(factors.std(-1).min()) > 0.1
+    assert float(factors.std(-1).min()) > 0.01  # along a row they would not differ at all
 
 
 # ---- what a request may ask ------------------------------------------------------------------------------------------
