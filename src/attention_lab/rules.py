@@ -42,6 +42,7 @@ class Rule:
         leak: A key that is hidden for this reason, in words; filled with ``key``, its token, and ``place``.
         change: What a visible check says of an output that moved with a hidden key.
         hint: Where to look then.
+        with_padding: Where to look when that happens only beside padding; the hint, where it is empty.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Rule:
     leak: str
     change: str
     hint: str
+    with_padding: str = ""
 
 
 def reasons(rules: Sequence[str], arguments: Arguments) -> Tensor:
@@ -135,6 +137,7 @@ RULES: dict[str, Rule] = {
             leak="the later token {key}",
             change="changed when later tokens changed",
             hint="the triangle: query i sees the keys j <= i, and no others",
+            with_padding="how the triangle and the mask come together: a key must be real, and must not come later",
         ),
         Rule(
             name="window",
@@ -146,6 +149,7 @@ RULES: dict[str, Rule] = {
             leak="{key}, which lies outside the window",
             change="changed when tokens outside the window changed",
             hint="the window: how many keys it holds, and whether the query's own is one of them",
+            with_padding="how the window and the mask come together: a key must be real, and must lie within it",
         ),
         Rule(
             name="padding",

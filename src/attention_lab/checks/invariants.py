@@ -65,13 +65,8 @@ def _probes(variant: Variant) -> Iterator[_Probe]:
         yield _Probe(name, "padding", arguments | {"mask": mask}, ~mask)
     left = "padding on the left"
     for name in by_place:
-        together = f"how {_SHAPES[name]} and the mask come together: a key must be real, and {_MUST[name]}"
-        disturbed = _hidden_by(name, variant, arguments)
-        yield _Probe(f"{name}, {left}", name, arguments | {"mask": MASKS[left]}, disturbed, together)
-
-
-_SHAPES = {"causal": "the triangle", "window": "the window"}
-_MUST = {"causal": "must not come later", "window": "must lie within the window"}
+        hidden = _hidden_by(name, variant, arguments)
+        yield _Probe(f"{name}, {left}", name, arguments | {"mask": MASKS[left]}, hidden, RULES[name].with_padding)
 
 
 def _hidden_by(name: str, variant: Variant, arguments: dict[str, Any]) -> Tensor:

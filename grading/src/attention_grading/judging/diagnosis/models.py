@@ -176,7 +176,7 @@ def _visibility_models(variant: Variant) -> Iterator[Model]:
             has_mask = arguments.get("mask") is not None
             if (only == "masked" and not has_mask) or (only == "unmasked" and has_mask):
                 return right_keys(variant, arguments)
-            keys = right_keys(_bidirectional(variant), arguments)
+            keys = right_keys(without(variant, "causal"), arguments)
             return keys & change(torch.ones(keys.shape[-2:], dtype=torch.bool))
 
         return visible
@@ -320,10 +320,6 @@ def _padding_filled_with(low: float) -> Callable[[Tensor, Tensor, Tensor], Tenso
 
 def _added_at_padding(low: float) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
     return lambda scores, keys, triangle: masked_softmax(scores + low * ~keys, triangle)
-
-
-def _bidirectional(variant: Variant) -> Variant:
-    return without(variant, "causal")
 
 
 def _other_window(step: int) -> Callable[[Variant, dict[str, Any]], Tensor]:
