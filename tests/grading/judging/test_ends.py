@@ -137,7 +137,7 @@ def test_judge_says_that_nothing_was_judged_and_gives_no_points(write, capsys):
 # ---- neighbours ------------------------------------------------------------------------------------------------------
 
 
-BURNER = "import os, time; os.setsid(); end = time.time() + 60\nwhile time.time() < end: pass"
+BURNER = "import os, time; os.setsid(); end = time.time() + 60; print(flush=True)\nwhile time.time() < end: pass"
 
 
 def test_child_lets_others_go_first_after_a_while(write):
@@ -163,9 +163,13 @@ def test_child_lets_others_go_first_after_a_while(write):
 def test_submission_that_others_starve_is_not_graded(write):
     """Burners hold every processor, and the child has stepped back: it wants to run, and cannot."""
     body = RIGHT.replace("    q, k, v", "    for _ in range(20_000_000): pass\n    q, k, v", 1)
-    burners = [subprocess.Popen([sys.executable, "-c", BURNER]) for _ in range(2 * (os.cpu_count() or 1))]
+    command = [sys.executable, "-c", BURNER]
+    burners = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(2 * (os.cpu_count() or 1))]
     try:
-        with Session(limits=Limits(seconds=4, polite_after=0.2)) as own, pytest.raises(Interrupted, match="processor"):
+        for burner in burners:
+            burner.stdout.readline()  # from here on it burns
+        # A tenth of the limit must be far more than the child gets before it steps back
+        with Session(limits=Limits(seconds=10, polite_after=0.1)) as own, pytest.raises(Interrupted, match="processor"):
             own.judge_file("eager_causal", write("starves.py", body))
     finally:
         for burner in burners:

@@ -108,7 +108,7 @@ def _become_child(
 ) -> None:
     status = 1
     try:
-        os.setsid()
+        os.setpgid(0, 0)  # a group that is killed as a whole, and no session that could be left
         silence()
         _keep_only(channel, confinement)
         if confinement is not None:

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import IO
 
 from attention_grading.sandbox.limits import Limits
@@ -124,6 +125,7 @@ class WarmServer:
             env=worker_environment(),
             stdin=subprocess.DEVNULL,
             cwd=os.sep,
+            start_new_session=True,  # see _set_niceness
         )
         theirs.close()
         greeting = self._answer()
@@ -187,10 +189,12 @@ class Watch:
         hit: Which limit it hit, in words; empty where it hit none.
         starved: Whether its time was over because others had the processors: it could have run most of the time, and
             got less than a tenth of one. A right function needs far less; who had more was slow by itself.
+        stepped_back: Whether its session lets others go first.
     """
 
     hit: str = ""
     starved: bool = False
+    stepped_back: bool = False
 
 
 @contextlib.contextmanager
@@ -203,6 +207,7 @@ def watched(process: Process, limits: Limits) -> Iterator[Watch]:
     seen = Watch()
     over = threading.Event()
     begun = time.monotonic()
+    session = _session_of_its_own(process.pid)
 
     def watch() -> None:
         looks, ready = 0, 0
@@ -217,6 +222,7 @@ def watched(process: Process, limits: Limits) -> Iterator[Watch]:
                 seen.hit = f"started more than {limits.threads} threads"
             elif passed >= limits.polite_after:
                 _let_others_go_first(process.pid)
+                seen.stepped_back = seen.stepped_back or _set_niceness(session, 19)
             if seen.hit:
                 process.kill()
                 return
@@ -228,6 +234,8 @@ def watched(process: Process, limits: Limits) -> Iterator[Watch]:
     finally:
         over.set()
         watchdog.join()
+        while seen.stepped_back and not _set_niceness(session, 0):
+            time.sleep(_LOOKS_EVERY)
 
 
 def _standing(pid: int) -> tuple[str, float]:
@@ -248,8 +256,33 @@ def _let_others_go_first(pid: int) -> None:
     with contextlib.suppress(OSError, AttributeError):  # ended meanwhile; no Linux
         for thread in os.listdir(f"/proc/{pid}/task"):
             os.sched_setscheduler(int(thread), os.SCHED_IDLE, os.sched_param(0))
-    with contextlib.suppress(OSError), open(f"/proc/{pid}/autogroup", "w") as file:
-        file.write("19")  # where sessions share the processors as groups, the class counts within a group alone
+
+
+def _session_of_its_own(pid: int) -> int | None:
+    """The session that a process belongs to; ``None`` where it is ours, or where there are none."""
+    if not hasattr(os, "getsid"):
+        return None  # Windows
+    session = os.getsid(pid)
+    return None if session == os.getsid(0) else session
+
+
+def _set_niceness(session: int | None, niceness: int) -> bool:
+    """Where sessions share the processors as groups, a scheduling class counts within its group alone.
+
+    So a warm process leads a session of its own, which its confined child cannot leave, and which is nice in the
+    child's place: nobody but root may set that of a confined process.
+
+    Returns:
+        Whether that is settled, be it that there is nothing to set; not so where somebody set one a moment ago, which
+        the kernel allows a user ten times a second.
+    """
+    with contextlib.suppress(FileNotFoundError, PermissionError, ProcessLookupError):
+        if session is not None:
+            try:
+                Path(f"/proc/{session}/autogroup").write_text(str(niceness))
+            except BlockingIOError:
+                return False
+    return True
 
 
 _LOOKS_EVERY = 0.1  # seconds
