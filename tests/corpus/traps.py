@@ -144,17 +144,19 @@ FLASH = (
 
 def answers() -> list[Answer]:
     """All of them, for each of the six variants."""
-    right = {answer.variant: answer.source for group in (eager, sdpa, flash) for answer in reversed(_bases(group))}
     own = {"eager": (*PADDED, *EAGER), "sdpa": (*PADDED, *SDPA), "flash": FLASH}
     return [
-        mutation.of(variant, base) for variant, base in right.items() for mutation in own[variant.partition("_")[0]]
+        mutation.of(variant, base)
+        for variant, base in first_right().items()
+        for mutation in own[variant.partition("_")[0]]
     ]
 
 
-def _bases(group) -> list[Answer]:
-    """The answer that each notebook's own mutations start from: its first right one."""
-    answers = [answer for answer in group.answers() if answer.right]
-    first: dict[str, Answer] = {}
-    for answer in answers:
-        first.setdefault(answer.variant, answer)
-    return list(first.values())
+def first_right() -> dict[str, str]:
+    """By variant, the answer that each notebook's own mutations start from: its first right one."""
+    first: dict[str, str] = {}
+    for group in (eager, sdpa, flash):
+        for answer in group.answers():
+            if answer.right:
+                first.setdefault(answer.variant, answer.source)
+    return first

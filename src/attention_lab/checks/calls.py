@@ -13,6 +13,7 @@ import sysconfig
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -21,19 +22,16 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from attention_lab.checks.pretended_device import PretendedDevice
 from attention_lab.variants import OPTIONAL
 
 Form = Literal["keyword", "positional", "without mask"]
 Layout = Literal["contiguous", "sliced", "sequence first"]
-Setting = Literal["plain", "math", "meta", "unmarked", "marked"]
+Setting = Literal["plain", "math", "elsewhere", "unmarked", "marked"]
 
 # A traceback's lines are not the learner's where the file begins so, or lies in such a folder, wherever that is
 _NOT_THE_LEARNERS = (sysconfig.get_path("stdlib"), "<frozen")
 _FOLDERS_OF_PACKAGES = {"site-packages", "dist-packages", "torch", "attention_lab", "attention_grading"}
-
-
-# The first operation on the meta device imports for half a second: here, once, and not within a learner's first check
-torch.ones(1, 1, device="meta").tril()
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +43,7 @@ class Call:
         form: ``"keyword"``; ``"positional"``; ``"without mask"``: by position, the last argument left away.
         layout: How ``q``, ``k`` and ``v`` lie in memory. ``"sliced"``: thirds of one wider tensor, as a fused
             projection gives them; ``"sequence first"``: a transposed view, as ``batch_first=False`` code gives it.
-        setting: ``"plain"``; ``"math"``: under SDPA's MATH backend; ``"meta"``: on the meta device, without data;
+        setting: ``"plain"``; ``"math"``: under SDPA's MATH backend; ``"elsewhere"``: on a pretended second device;
             ``"marked"``: with the fused kernels' results marked; ``"unmarked"``: its counterpart, the same way with
             true results (both are the grader's affair and plain elsewhere).
         cotangent: Where given, ``(output * cotangent).sum()`` is differentiated; shape of the output.
@@ -67,12 +65,10 @@ class Call:
         )
 
     def fresh_arguments(self) -> dict[str, Any]:
-        """Copies of the arguments in the asked layout and device, so that no call can spoil the next."""
+        """Copies of the arguments in the asked layout, so that no call can spoil the next."""
         fresh = {name: value.clone() if isinstance(value, Tensor) else value for name, value in self.arguments.items()}
         for name in ("q", "k", "v"):
             fresh[name] = _laid_out(fresh[name], self.layout)
-        if self.setting == "meta":
-            return {name: value.to("meta") if isinstance(value, Tensor) else value for name, value in fresh.items()}
         if self.cotangent is not None:
             for name in ("q", "k", "v"):
                 fresh[name] = fresh[name].detach().requires_grad_()
@@ -111,7 +107,7 @@ class Outcome:
         failure: The exception, if one was raised.
         returned: What kind of thing came back, in words: ``tensor``, ``tuple of 2``, ``None``, ``ndarray``.
         output: The output where it is a tensor with data, detached.
-        shape: Shape of a returned tensor, on the meta device too.
+        shape: Shape of a returned tensor.
         dtype: Its dtype.
         device: Its device's type, such as ``cpu``.
         differentiable: Whether gradients flow back from the output (only known when a cotangent was given).
@@ -167,17 +163,25 @@ def perform(function: Callable[..., Any], call: Call) -> Outcome:
     """
     arguments = call.fresh_arguments()
     outcome = Outcome()
-    backend = sdpa_kernel(SDPBackend.MATH) if call.setting == "math" else contextlib.nullcontext()
+    setting: AbstractContextManager[Any] = contextlib.nullcontext()
+    if call.setting == "math":
+        setting = sdpa_kernel(SDPBackend.MATH)
+    elif call.setting == "elsewhere":
+        setting = pretended = PretendedDevice()
+        arguments = {
+            name: pretended.put(value.cpu()) if isinstance(value, Tensor) else value
+            for name, value in arguments.items()
+        }
     gradients = torch.enable_grad() if call.cotangent is not None else torch.no_grad()
     try:
-        with quiet(), backend, gradients:
+        with quiet(), setting, gradients:
             output = _apply(function, arguments, call.form)
             _describe(output, outcome)
             if call.cotangent is not None and outcome.output is not None:
                 _differentiate(output, call.cotangent, arguments, outcome)
     except (Exception, SystemExit) as error:
         outcome.failure = failure_of(error)
-    if call.setting != "meta":
+    if call.setting != "elsewhere":
         outcome.changed = tuple(
             name
             for name, value in call.arguments.items()

@@ -15,7 +15,6 @@ from attention_lab.variants import Variant
 
 def contract_cases(variant: Variant) -> Iterator[Case]:
     arguments = toy_arguments(variant, seed=1)
-    meta = Call(arguments, setting="meta")
     yield _shape_case("shape and dtype", [Call(arguments)])
     if variant.packed:
         half = converted(arguments, torch.float16)
@@ -27,7 +26,8 @@ def contract_cases(variant: Variant) -> Iterator[Case]:
         yield _shape_case("dtypes (fp16, bf16, fp64)", others)
         forms = [Call(arguments, "positional"), Call(arguments), Call(unmasked), Call(unmasked, "without mask")]
         yield _shape_case("positional, keyword, mask=None, no mask", forms)
-    yield Case("contract", "device", (meta,), lambda outcomes: no_device_mismatch("device", meta, outcomes[0]))
+    call = Call(arguments, setting="elsewhere")
+    yield Case("contract", "device", (call,), lambda outcomes: no_device_mismatch("device", call, outcomes[0]))
 
 
 def _shape_case(name: str, calls: Sequence[Call]) -> Case:

@@ -90,7 +90,7 @@ def explain_failure(failure: Failure, call: Call) -> tuple[str, str, str, str]:
     if "when is_causal=True" in failure.text:
         hint = "attn_mask and is_causal: the kernel wants one description of who sees whom, not two"
         return "the kernel refuses its arguments", detail, hint, "kernel-refuses"
-    if "attn_mask dtype" in failure.text:
+    if "attn_mask dtype" in failure.text or "for attn_mask" in failure.text:
         hint = "what becomes of the mask: it arrives as bool, and the kernel takes a bool"
         return "the kernel refuses the mask", detail, hint, "kernel-refuses"
     if "dtype" in failure.text.lower() or "scalar type" in failure.text.lower():

@@ -205,7 +205,7 @@ def _require_shapes(q: Tensor, k: Tensor, v: Tensor) -> None:
     device = q.device
     for name, x in (("k", k), ("v", v)):
         if x.device != device:
-            raise RuntimeError(f"q and {name} must be on the same device, got {device} and {x.device}")
+            raise RuntimeError(f"q and {name} must be on the same device")
 
 
 def _shapes(q: Tensor, k: Tensor, v: Tensor) -> str:
@@ -221,7 +221,7 @@ def _require_cu_seqlens(name: str, x: Any, q: Tensor) -> None:
             "mind that cumsum of an int32 tensor gives int64 unless it is told a dtype"
         )
     if x.device != q.device:
-        raise RuntimeError(f"{name} must be on the same device as q, got {x.device} and {q.device}")
+        raise RuntimeError(f"{name} must be on the same device as q")
     if x.dim() != 1 or x.numel() < 2:
         raise RuntimeError(f"{name} must have shape (batch_size + 1), got {list(x.shape)}")
     if not x.is_contiguous():

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import contextlib
+import dis
 import inspect
 import linecache
 import math
 import sys
 import types
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -18,16 +20,22 @@ import torch.nn.functional as F
 import attention_lab
 from attention_lab import flash
 from attention_lab.checks.calls import failure_of, quiet
+from attention_lab.notebook.learner_cells import defines
 from attention_lab.notebook.python_lines import python_lines
 
 
-def load(cells: Sequence[dict[str, str]], function_name: str, name: str) -> tuple[list[str], Any]:
+def load(
+    cells: Sequence[dict[str, str]], function_name: str, name: str, before: Callable[[int], None] = lambda index: None
+) -> tuple[list[str], Any]:
     """Run the cells in order and find the function.
+
+    Cells after the one that defines it last are not needed, unless the function uses a name that only they define.
 
     Args:
         cells: Objects with ``id`` and ``source``.
         function_name: The function to find.
         name: ``__name__`` for the code, ``__main__`` in a notebook.
+        before: Called with each cell's index before it runs.
 
     Returns:
         Notes on cells that were skipped, and the function or ``None``.
@@ -36,11 +44,39 @@ def load(cells: Sequence[dict[str, str]], function_name: str, name: str) -> tupl
     namespace = module.__dict__
     namespace.update(names_in_scope())
     sys.modules[name] = module  # dataclasses and pickle look a class's module up by its name
+    defining = [index for index, cell in enumerate(cells) if defines(cell["source"], function_name)]
     notes = []
     with quiet():
-        for cell in cells:
+        for index, cell in enumerate(cells):
+            if defining and index > defining[-1] and not _lacks_names(function_name, namespace):
+                break
+            before(index)
             notes += _run_cell(cell["id"], cell["source"], namespace)
     return notes, namespace.get(function_name)
+
+
+def _lacks_names(function_name: str, namespace: dict[str, Any]) -> bool:
+    """Whether the function, or one of the notebook's own that it uses, has a name in it that nothing has defined."""
+    known = namespace.keys() | vars(builtins).keys()
+    asked, seen = [namespace.get(function_name)], set()
+    while asked:
+        code = getattr(asked.pop(), "__code__", None)
+        if not isinstance(code, types.CodeType) or code in seen:
+            continue
+        seen.add(code)
+        names = set(_global_names(code))
+        if names - known:
+            return True
+        asked += [namespace[name] for name in names & namespace.keys()]
+    return False
+
+
+def _global_names(code: types.CodeType) -> Iterator[str]:
+    """Names that a function's code looks up outside of it, its inner functions' included."""
+    yield from (str(step.argval) for step in dis.get_instructions(code) if step.opname in ("LOAD_GLOBAL", "LOAD_NAME"))
+    for inner in code.co_consts:
+        if isinstance(inner, types.CodeType):
+            yield from _global_names(inner)
 
 
 def names_in_scope() -> dict[str, Any]:

@@ -94,7 +94,7 @@ def changed_arguments(call: Call, tensors: dict[str, Tensor]) -> tuple[str, ...]
         call: The call.
         tensors: Of the outcome's frame.
     """
-    if call.setting == "meta":
+    if call.setting == "elsewhere":
         return ()
     sent = {name: value for name, value in call.arguments.items() if isinstance(value, Tensor)}
     return tuple(name for name, value in sent.items() if not calls.is_same(tensors.get(f"{_AFTER}{name}"), value))

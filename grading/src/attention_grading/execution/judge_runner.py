@@ -5,17 +5,28 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import IO, Any, Protocol
 
 from torch import Tensor
 
 from attention_grading.execution import codec, frames
 from attention_grading.sandbox.limits import Limits, memory_ceiling
-from attention_grading.sandbox.processes import Interrupted, Process, WarmServer, WorkerFailed, fresh_process, watched
+from attention_grading.sandbox.processes import (
+    Interrupted,
+    Process,
+    WarmServer,
+    Watch,
+    WorkerFailed,
+    fresh_process,
+    watched,
+)
 from attention_grading.text import plain
 from attention_lab.checks.calls import Call, Outcome, missing_outcome
+from attention_lab.notebook.learner_cells import defines
 
 
 class KernelFactors(Protocol):
@@ -58,12 +69,16 @@ class Run:
         notes: Cells that were skipped, and why.
         found: Whether the function was defined.
         ended: Why the run ended early, in words; empty where it did not.
+        is_short: Whether the function had too little memory, or too few threads, which other cells may have taken.
+        cell: Index of the cell that ran last before the function was called; ``None`` once it may be called.
     """
 
     outcomes: list[Outcome | None]
     notes: list[str] = field(default_factory=list)
     found: bool = False
     ended: str = ""
+    is_short: bool = False
+    cell: int | None = None
 
 
 class Supervisor:
@@ -122,17 +137,37 @@ class Supervisor:
         Raises:
             Interrupted: Something else than the submission ended the run.
         """
+        kept, left_out, until = list(cells), [], time.monotonic() + self._limits.seconds
+        while True:
+            run = self._try(kept, function, calls, name)
+            others = [index for index in range(len(kept)) if _is_dispensable(kept, index, function)]
+            if run.ended and run.cell in others and time.monotonic() < until:
+                cell = kept.pop(run.cell)
+                left_out.append(f"cell {cell['id']} {run.ended} and was left out: your function is judged without it")
+            elif others and (run.is_short or (run.ended and run.cell in others)):
+                kept = [cell for index, cell in enumerate(kept) if index not in others]
+                left_out.append("your other cells take too much time, memory or threads: they were left out")
+            else:
+                run.notes = [*left_out, *run.notes]
+                return run
+
+    def _try(self, cells: Sequence[dict[str, str]], function: str, calls: EncodedCalls, name: str) -> Run:
         self.start()
         run = Run([None] * len(calls.calls))
         try:
             with self._process() as process, memory_ceiling(), watched(process, self._limits) as seen:
-                _converse(run, process, cells, function, calls, name)
+                seconds = [
+                    self._limits.cell_seconds if _is_dispensable(cells, index, function) else None
+                    for index in range(len(cells))
+                ]
+                _converse(run, process, cells, function, calls, name, partial(_begin, run, seen, seconds))
         except (WorkerFailed, OSError) as reason:  # the next try gets another process
             raise Interrupted(f"the grader's own process for it ended: {reason}") from reason
         if run.ended:
             process.require_own_end(seen, self._limits)
             run.ended = seen.hit or (process.how_it_ended(self._limits) if run.ended == _EARLY else run.ended)
             run.outcomes = [outcome or missing_outcome(run.ended) for outcome in run.outcomes]
+        run.is_short = seen.crowded
         self._tell_the_memory_limit(run)
         return run
 
@@ -147,6 +182,7 @@ class Supervisor:
             failure = outcome.failure
             if _OUT_OF_MEMORY.search(f"{failure.kind} {failure.text}"):
                 outcome.failure = replace(failure, text=failure.text + words)
+                run.is_short = True
         run.notes = [note + words if _OUT_OF_MEMORY.search(note) else note for note in run.notes]
 
     def _process(self) -> contextlib.AbstractContextManager[Process]:
@@ -160,8 +196,25 @@ _WORKER = "attention_grading.execution.judge_worker"
 _OUT_OF_MEMORY = re.compile(r"MemoryError|not enough memory|[Cc]annot allocate memory|can't start new thread")
 
 
+def _is_dispensable(cells: Sequence[dict[str, str]], index: int, function: str) -> bool:
+    """Whether the function may be had without this cell."""
+    return len(cells) > 1 and not defines(cells[index]["source"], function)
+
+
+def _begin(run: Run, seen: Watch, seconds: Sequence[float | None], cell: int | None) -> None:
+    """A cell begins, which may have a limit of its own; ``None``: the function's calls do."""
+    run.cell = cell
+    seen.begin_step(None if cell is None else seconds[cell])
+
+
 def _converse(
-    run: Run, process: Process, cells: Sequence[dict[str, str]], function: str, calls: EncodedCalls, name: str
+    run: Run,
+    process: Process,
+    cells: Sequence[dict[str, str]],
+    function: str,
+    calls: EncodedCalls,
+    name: str,
+    begin: Callable[[int | None], None],
 ) -> None:
     """Send the submission, answer its kernel requests, and gather its outcomes until it ends."""
     service = calls.factors()
@@ -174,7 +227,10 @@ def _converse(
             header, tensors = frames.receive(process.reader, room)
             room -= sum(tensor.nbytes for tensor in tensors.values())
             kind = header.get("type")
-            if kind == "loaded":
+            if kind == "cell" and -1 < header["index"] < len(cells) and not run.found:
+                begin(header["index"])
+            elif kind == "loaded" and not run.found:
+                begin(None)
                 run.notes = [plain(note, 500) for note in header.get("notes", [])][:50]
                 run.found = bool(header.get("found"))
                 if not run.found:
@@ -206,6 +262,7 @@ def _answer(writer: IO[bytes], service: KernelFactors, header: dict[str, Any], t
     try:
         result = service(header["kernel"], header["arguments"] | tensors)
     except Exception as error:  # whatever the learner asked for, the judge goes on
-        frames.send(writer, {"type": "result", "refused": f"{type(error).__name__}: {error}"[:300]})
+        kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+        frames.send(writer, {"type": "result", "refused": f"{kind}{error}"[:300]})
     else:
         frames.send(writer, {"type": "result"}, {"result": result})

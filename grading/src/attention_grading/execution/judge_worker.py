@@ -58,19 +58,17 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def warm_up() -> None:
-    """Do once what every child would otherwise do itself, and stay single-threaded.
-
-    The first operation on the meta device alone imports for half a second.
-    """
-    for device in ("meta", "cpu"):
-        for dtype in (torch.float64, torch.float32, torch.bfloat16, torch.float16):
-            _touch_operations(torch.randn(2, 3, 4, 4, device=device).to(dtype))
+    """Do once what every child would otherwise do itself, and stay single-threaded."""
+    for dtype in (torch.float64, torch.float32, torch.bfloat16, torch.float16):
+        _touch_operations(torch.randn(2, 3, 4, 4).to(dtype))
     x = torch.randn(2, 3, 4, 4, requires_grad=True)
     x.softmax(-1).sum().backward()
     with marked_kernels(lambda kernel, arguments: arguments["query"]), torch.no_grad():
         F.scaled_dot_product_attention(x, x, x)
     # the first message about an error, and one frame
-    perform(lambda **arguments: 1 / 0, Call({"q": x[0], "k": x[0], "v": x[0]}))
+    arguments = {name: x[0].detach() for name in "qkv"}
+    perform(lambda **arguments: 1 / 0, Call(arguments))
+    perform(lambda q, k, v: (q @ k.transpose(-2, -1)).softmax(-1) @ v, Call(arguments, setting="elsewhere"))
     frames.encode({}, {"x": x})
     _import_pyplot()
 
@@ -85,7 +83,7 @@ def _import_pyplot() -> None:
 
 def _touch_operations(x: Tensor) -> None:
     """Operations that learners use, each by itself."""
-    square = torch.ones(4, 4, dtype=torch.bool, device=x.device)
+    square = torch.ones(4, 4, dtype=torch.bool)
     for operation in (
         lambda: (square.tril(), square.triu(1), ~square, square & square, square[None, :, None]),
         lambda: (x + x, x * 2, x / 2, x - x, x.exp(), x.amax(-1, keepdim=True), x.sum(-1), x.mean(-1)),
@@ -93,7 +91,7 @@ def _touch_operations(x: Tensor) -> None:
         lambda: (x.softmax(-1), F.softmax(x, dim=-1, dtype=torch.float32)),
         lambda: (x.masked_fill(square, 0.0), torch.where(square, x, x), x.clone().masked_fill_(square, 0.0)),
         lambda: (x.transpose(1, 2).reshape(2, 4, 12), x.permute(0, 2, 1, 3).contiguous(), x.flatten(2), x.view(-1)),
-        lambda: (torch.zeros_like(x), torch.full((2,), 0.0, device=x.device), torch.arange(4, device=x.device)),
+        lambda: (torch.zeros_like(x), torch.full((2,), 0.0), torch.arange(4)),
         lambda: (torch.cat([x, x]), torch.stack([x, x]), x.chunk(2, -1), x.float(), x.to(torch.float32)),
         lambda: (torch.nan_to_num(x), F.pad(x, (0, 1)), x.expand(2, 3, 4, 4)),
         lambda: F.scaled_dot_product_attention(x, x, x),
@@ -112,7 +110,11 @@ def serve_submission(reader: IO[bytes], writer: IO[bytes], device: str) -> None:
     request, _ = frames.receive(reader)
     header, tensors = frames.receive(reader)
     calls = codec.decode_calls(header, tensors, device)
-    notes, function = load(request["cells"], request["function"], request["name"])
+
+    def before(index: int) -> None:
+        frames.send(writer, {"type": "cell", "index": index})
+
+    notes, function = load(request["cells"], request["function"], request["name"], before)
     frames.send(writer, {"type": "loaded", "notes": notes, "found": callable(function)})
     if not callable(function):
         return

@@ -77,5 +77,5 @@ def unmodified(*calls: Call) -> Case:
 
 def devices(inputs: Sequence[dict[str, Any]]) -> Case:
     name = "any device"
-    calls = tuple(Call(arguments, setting="meta") for arguments in inputs)
+    calls = tuple(Call(arguments, setting="elsewhere") for arguments in inputs)
     return Case("robustness", name, calls, partial(comparison.devices, name, calls))

@@ -233,8 +233,11 @@ def require_request(kernel: Any, arguments: dict[str, Any]) -> None:
         raise ValueError(f"{name} is missing")
     for name, value in arguments.items():
         fits = needed.get(name) or optional.get(name)
-        if fits is None or not (fits(value) or (value is None and name in optional)):
-            raise ValueError(f"{str(name)[:40]!r} is no argument of the kernel, or of the wrong kind")
+        if fits is None:
+            raise ValueError(f"the kernel has no argument {str(name)[:40]!r}")
+        if not (fits(value) or (value is None and name in optional)):
+            kind = f"a tensor of dtype {value.dtype}" if isinstance(value, Tensor) else type(value).__name__
+            raise ValueError(f"the kernel does not take {kind} for {name}")
     if _elements(kernel, arguments) > MAX_ELEMENTS:
         raise ValueError(TOO_LARGE)
 

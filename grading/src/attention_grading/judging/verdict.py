@@ -14,6 +14,9 @@ from attention_lab.checks.calls import Call, Outcome
 from attention_lab.checks.case import Case, CheckFailed
 from attention_lab.variants import Variant
 
+# What a check may find that no wrong number explains, whatever the other numbers look like
+NOT_OF_NUMBERS = ("devices-meet", "wrong-device", "wrong-dtype", "wrong-shape", "inputs-modified", "no-gradient")
+
 Pair = tuple[Case, Sequence[Outcome]]
 
 
@@ -159,7 +162,7 @@ def _result(
     failed = next((problem for problem in problems if problem is not None), None)
     if failed is None:
         return CheckResult(name, points, points, f"passed: {len(lines)} cases", None, lines)
-    if name == "kernel":  # numbers do not tell which kernel made them
+    if failed.code in NOT_OF_NUMBERS or name == "kernel":  # numbers do not tell which kernel made them
         mistake = None
     elif mistake is None:
         mistake = diagnose(variant, *_flat(pairs))

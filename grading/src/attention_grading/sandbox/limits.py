@@ -23,6 +23,7 @@ class Limits:
         memory_bytes: Address space beyond what the warm process has already (confined processes only).
         open_files: File descriptors (confined processes only).
         threads: Threads. The kernel cannot count them for one process, so the judge does, ten times a second.
+        cell_seconds: Wall-clock time of one cell that runs before the function is called.
         polite_after: Seconds after which others come first: the process then runs only where nobody else wants to.
     """
 
@@ -30,6 +31,7 @@ class Limits:
     memory_bytes: int = 2 * 2**30
     open_files: int = 256
     threads: int = 64
+    cell_seconds: float = 5.0
     polite_after: float = 3.0
 
 

@@ -187,14 +187,27 @@ class Watch:
 
     Attributes:
         hit: Which limit it hit, in words; empty where it hit none.
+        crowded: Whether that was the limit on threads.
         starved: Whether its time was over because others had the processors: it could have run most of the time, and
             got less than a tenth of one. A right function needs far less; who had more was slow by itself.
         stepped_back: Whether its session lets others go first.
+        step: Seconds that what it does now may take, and when that began; ``None`` where only the whole has a limit.
     """
 
     hit: str = ""
+    crowded: bool = False
     starved: bool = False
     stepped_back: bool = False
+    step: tuple[float, float] | None = None
+
+    def begin_step(self, seconds: float | None) -> None:
+        """What comes now has a limit of its own; ``None``: none but the whole's."""
+        self.step = None if seconds is None else (seconds, time.monotonic())
+
+    def overdue(self, whole: tuple[float, float]) -> float | None:
+        """The limit in seconds that is over; ``None`` where none is."""
+        now = time.monotonic()
+        return next((limit for limit, begun in (whole, self.step or whole) if now >= begun + limit), None)
 
 
 @contextlib.contextmanager
@@ -214,13 +227,13 @@ def watched(process: Process, limits: Limits) -> Iterator[Watch]:
         while not over.wait(max(0.0, min(_LOOKS_EVERY, begun + limits.seconds - time.monotonic()))):
             state, processor_seconds = _standing(process.pid)
             looks, ready = looks + 1, ready + (state in _READY)
-            passed = time.monotonic() - begun
-            if passed >= limits.seconds:
-                seen.hit = f"did not finish within {limits.seconds:g} s"
-                seen.starved = ready > looks / 2 and processor_seconds < limits.seconds / 10
+            limit = seen.overdue((limits.seconds, begun))
+            if limit is not None:
+                seen.hit = f"did not finish within {limit:g} s"
+                seen.starved = ready > looks / 2 and processor_seconds < limit / 10
             elif process.threads() > limits.threads:
-                seen.hit = f"started more than {limits.threads} threads"
-            elif passed >= limits.polite_after:
+                seen.hit, seen.crowded = f"started more than {limits.threads} threads", True
+            elif time.monotonic() - begun >= limits.polite_after:
                 _let_others_go_first(process.pid)
                 seen.stepped_back = seen.stepped_back or _set_niceness(session, 19)
             if seen.hit:

@@ -26,7 +26,7 @@ def diagnose(variant: Variant, calls: Sequence[Call], outcomes: Sequence[Outcome
         Its name, or ``None`` where no single known mistake explains everything.
     """
     together = list(zip(calls, outcomes, strict=True))
-    if any(outcome.failure is not None for call, outcome in together if call.setting != "meta"):
+    if any(outcome.failure is not None for call, outcome in together if call.setting != "elsewhere"):
         return None  # an exception is no number: a model of numbers does not explain it
     pairs = [(call, outcome) for call, outcome in together if _has_numbers(call, outcome)]
     wrong = [pair for pair in pairs if not _matches(pair[1], *_right(variant, pair[0]), tolerance(variant, pair[0]))]

@@ -22,6 +22,8 @@ SENTENCES: dict[str, str] = {
     "that the remaining weights no longer sum to 1",
     "mask-constant-too-small": "masked scores get a constant that is not low enough to take their weight away",
     "mask-multiplied": "masked scores (or keys) become 0, by a product or otherwise: a score of 0 is not a weight of 0",
+    "mask-axis-missing": "the mask has too few axes beside the scores, so that its batch axis meets another one",
+    "mask-of-integers": "the kernel gets a mask of integers, and takes none",
     "mask-added": "the mask is added to the scores as a number, which only shifts them by 1",
     "causal-missing": "later tokens are not masked: every query sees every key",
     "nothing-masked": "neither the triangle nor the mask has an effect; masked_fill returns a new tensor",

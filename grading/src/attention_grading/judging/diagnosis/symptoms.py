@@ -9,8 +9,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from attention_grading.judging.case_kinds import MEMORY
 from attention_grading.judging.comparison import expected_of, output_of, relative_error, tolerance
@@ -69,6 +71,7 @@ TEXTS: tuple[tuple[str, str], ...] = (
     ("mask-and-is-causal", r"attn_mask should not be set when is_causal"),
     ("view-after-transpose", r"view size is not compatible"),
     ("constant-overflows", r"without overflow"),
+    ("mask-of-integers", r"attn_mask\.dtype: (long int|int|short int|signed char|unsigned char)\b"),
     ("dtypes-mixed", r"same dtype|scalar type|mat1 and mat2 must have the same|Expected .* dtype"),
     ("inputs-modified", r"a leaf Variable that requires grad"),
     ("gradient-cut", r"Can't call numpy\(\) on Tensor that requires grad"),
@@ -76,7 +79,7 @@ TEXTS: tuple[tuple[str, str], ...] = (
 
 
 def _cannot_be_read(call: Call, outcome: Outcome) -> bool:
-    if call.setting == "meta":
+    if call.setting == "elsewhere":
         return False
     q = call.arguments["q"]
     dtype = str(q.dtype).removeprefix("torch.")
@@ -111,6 +114,8 @@ def _of_failure(variant: Variant, call: Call, failure: Failure, performed: Seque
         return "undefined-name"
     if "mask" in arguments and arguments["mask"] is None and "NoneType" in text:
         return "mask-none-unhandled"
+    if _lacks_an_axis(arguments, text):
+        return "mask-axis-missing"
     ends = re.search(r"cu_seqlens_\w ends at (\d+), but \w has (\d+) tokens", text)
     if ends is not None:
         heads_first = int(ends[1]) == arguments["q"].shape[0] and int(ends[2]) == arguments["num_heads"]
@@ -122,18 +127,36 @@ def _is_about_signature(variant: Variant, failure: Failure | None) -> bool:
     return failure is not None and failure.kind == "TypeError" and failure.text.startswith(f"{variant.function_name}()")
 
 
+def _lacks_an_axis(arguments: dict[str, Any], text: str) -> bool:
+    """Whether a mask's batch axis meets the axis of the heads or of the queries, where the two differ in size."""
+    met = re.search(r"(?:size of tensor a|size of the tensor) \((\d+)\) must match the .*?size.*? \((\d+)\)", text)
+    if arguments.get("mask") is None or met is None:
+        return False
+    batch, seq = arguments["mask"].shape
+    sizes = {int(met[1]), int(met[2])}
+    return len(sizes) == 2 and batch in sizes and bool(sizes & {arguments["num_heads"], seq} - {batch})
+
+
 def _of_sizes(variant: Variant, performed: Sequence[Performed]) -> str | None:
-    """Plain calls that differ in nothing but their sizes: some give numbers and some an error."""
+    """Plain calls that differ in nothing but their sizes: some give numbers, and others an error about sizes."""
     alike = [
-        outcome
+        (call.arguments["q"].shape, outcome.failure)
         for call, outcome in performed
         if (call.form, call.layout, call.setting, call.cotangent) == ("keyword", "contiguous", "plain", None)
         and call.arguments.get("mask") is None
         and call.arguments["q"].dtype in (torch.float32, torch.bfloat16)
         and not (variant.packed and 0 in call.arguments["cu_seqlens"].diff())
     ]
-    failed = [outcome.failure is not None for outcome in alike]
-    return "sizes-hard-coded" if any(failed) and not all(failed) else None
+    works = {shape for shape, failure in alike if failure is None}
+    failed = {shape: failure for shape, failure in alike if failure is not None}
+    if not works or not failed or works & failed.keys():
+        return None  # the same sizes work and fail: it is not the sizes
+    return "sizes-hard-coded" if all(_is_about_sizes(failure) for failure in failed.values()) else None
+
+
+def _is_about_sizes(failure: Failure) -> bool:
+    of_shapes = failure.kind == "RuntimeError" and re.search(r"shape|size|view|expand", failure.text) is not None
+    return of_shapes or failure.kind in ("AssertionError", "IndexError", "ValueError")
 
 
 # ---- numbers of the wrong kind ---------------------------------------------------------------------------------------
@@ -143,7 +166,7 @@ def _of_outcome(
     variant: Variant, case: Case, outcomes: Sequence[Outcome], problem: CheckFailed, right_before: bool
 ) -> str | None:
     pairs = list(zip(case.calls, outcomes, strict=True))
-    if any(call.setting == "meta" for call in case.calls):
+    if any(call.setting == "elsewhere" for call in case.calls):
         return "device-hard-coded"
     if problem.code == "inputs-modified":
         return "inputs-modified"
@@ -199,7 +222,12 @@ def _of_numbers(variant: Variant, performed: Sequence[Performed]) -> str | None:
         return None
     if _is_random(variant, pairs):
         return "random-output"
-    pairs = [pair for pair in pairs if _is_telling(variant, pair[0])]
+    in_fp16 = [pair for pair in pairs if _is_telling(variant, pair[0], torch.float16)]
+    pairs = [
+        pair for pair in pairs if _is_telling(variant, pair[0], torch.bfloat16 if variant.packed else torch.float32)
+    ]
+    if in_fp16 and all(_is_rounded_to_bf16(output_of(outcome)) for _, outcome in in_fp16):
+        return "precision-lost"
     if not pairs or any(_is_right(variant, *pair) for pair in pairs):
         return None
     for name, explains in (("weights-not-normalised", _is_scaled_rows), ("precision-lost", _is_coarse)):
@@ -208,12 +236,12 @@ def _of_numbers(variant: Variant, performed: Sequence[Performed]) -> str | None:
     return "scale-other" if _is_scaled_otherwise(variant, pairs) else None
 
 
-def _is_telling(variant: Variant, call: Call) -> bool:
-    """Whether a call is neither tiny nor extreme, so that any mistake that is everywhere shows in it."""
+def _is_telling(variant: Variant, call: Call, dtype: torch.dtype) -> bool:
+    """Whether a call of that dtype is neither tiny nor extreme, so that any mistake that is everywhere shows in it."""
     q, head_dim = call.arguments["q"], call.arguments["head_dim"]
     return (
         call.arguments.get("mask") is None
-        and q.dtype in (torch.float32, torch.bfloat16 if variant.packed else torch.float32)
+        and q.dtype == dtype
         and 3 <= q.shape[-2] <= 40
         and head_dim >= 3
         and 2.0 < expected_of(variant, call).largest_score < 30.0
@@ -264,6 +292,11 @@ def _is_coarse(variant: Variant, call: Call, outcome: Outcome) -> bool:
     off = difference[error > tolerance(variant, call)]
     many = len(off) > 0.2 * difference.numel()
     return many and bool((error <= allowed).all()) and 0.2 < float((off > 0).double().mean()) < 0.8
+
+
+def _is_rounded_to_bf16(output: Tensor) -> bool:
+    """Whether every number is one that bf16 has, too: of fp16's numbers between, one in eight is."""
+    return output.numel() > 100 and torch.equal(output.bfloat16().to(output.dtype), output)
 
 
 # Factors that are tried first; the best is then refined

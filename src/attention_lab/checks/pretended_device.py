@@ -1,0 +1,83 @@
+"""A second device, pretended on any machine: what would go wrong on a GPU shows without one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map
+
+# The first operation on the meta device imports for half a second: here, once, and not within a learner's first check
+torch.ones(1, 1, device="meta").tril()
+
+
+class DevicesMeet(RuntimeError):
+    """Tensors of different devices meet in one operation."""
+
+
+class PretendedDevice(TorchDispatchMode):
+    """While it is entered, the meta device behaves like a GPU beside the CPU.
+
+    A tensor on the meta device is a handle there: its numbers lie on the CPU, where each operation is performed. So
+    everything goes as on a GPU, reading a number included, and what a GPU refuses is refused here: an operation on
+    tensors of both devices, apart from numbers without axes, and indices.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        # by id, which holds as long as both are kept alive here
+        self._numbers: dict[int, Tensor] = {}
+        self._handles: dict[int, Tensor] = {}
+
+    def put(self, x: Tensor) -> Tensor:
+        """A handle for a tensor on the CPU, of its shape, strides and dtype."""
+        handle = torch.empty_strided(x.shape, x.stride(), dtype=x.dtype, device="meta")
+        self._numbers[id(handle)], self._handles[id(x)] = x, handle
+        return handle
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Perform one operation, unless devices meet in it."""
+        kwargs = kwargs or {}
+        device = kwargs.get("device")
+        if func not in _TAKE_BOTH:
+            _require_one_device(str(func), args, kwargs)
+        numbers = tree_map(self._numbers_of, (args, kwargs | ({} if device is None else {"device": "cpu"})))
+        result = func(*numbers[0], **numbers[1])
+        there = any(_is_handle(x) for x in tree_leaves((args, kwargs)))
+        if func is torch.ops.aten.copy_.default:
+            there = _is_handle(args[0])
+        elif device is not None:
+            there = torch.device(device).type == "meta"
+        return tree_map(self._handle_of, result) if there else result
+
+    def _numbers_of(self, x: Any) -> Any:
+        return self._numbers[id(x)] if _is_handle(x) else x
+
+    def _handle_of(self, x: Any) -> Any:
+        """A result's handle: a new one, unless the operation worked in place."""
+        if not isinstance(x, Tensor):
+            return x
+        return self._handles[id(x)] if id(x) in self._handles else self.put(x)
+
+
+_TAKE_BOTH = (torch.ops.aten._to_copy.default, torch.ops.aten.copy_.default)
+
+
+def _is_handle(x: Any) -> bool:
+    return isinstance(x, Tensor) and x.is_meta
+
+
+def _require_one_device(operation: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    if operation.startswith("aten.index.") and _is_handle(args[0]):
+        return  # indices may lie on the CPU
+    tensors = [x for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor) and x.dim() > 0]
+    on_cpu = [x for x in tensors if not x.is_meta]
+    if 0 < len(on_cpu) < len(tensors):
+        raise DevicesMeet(
+            f"a tensor on the CPU, of shape {list(on_cpu[0].shape)}, meets one on q's device: expected all tensors on "
+            "the same device"
+        )

@@ -1,0 +1,75 @@
+"""On a pretended device all goes as on a GPU, and what a GPU refuses is refused."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from attention_lab.checks.pretended_device import DevicesMeet, PretendedDevice
+
+TRIANGLE = torch.ones(5, 5, dtype=torch.bool).tril()
+
+REFUSED = {
+    "a mask on the CPU": lambda q, mask, scores: scores.masked_fill(~mask.cpu()[:, None], -1.0),
+    "a triangle on the CPU": lambda q, mask, scores: scores.masked_fill(~TRIANGLE, -1.0),
+    "a bias on the CPU": lambda q, mask, scores: scores + TRIANGLE.float(),
+    "where on the CPU": lambda q, mask, scores: torch.where(TRIANGLE, scores, 0.0),
+    "a product": lambda q, mask, scores: q.to("cpu") @ q.transpose(1, 2),
+    "cat": lambda q, mask, scores: torch.cat([q, torch.zeros(2, 5, 6)]),
+    "in place": lambda q, mask, scores: torch.zeros(2, 5, 6).add_(q),
+    "SDPA's mask": lambda q, mask, scores: F.scaled_dot_product_attention(q, q, q, attn_mask=mask.cpu()[:, None]),
+    "an index there, numbers here": lambda q, mask, scores: torch.zeros(2, 5)[mask],
+}
+ALLOWED = {
+    "a triangle moved": lambda q, mask, scores: scores.masked_fill(~TRIANGLE.to(q.device), -1.0),
+    "a triangle made there": lambda q, mask, scores: (
+        scores + torch.ones(5, 5, device=q.device).tril().masked_fill(mask[:, None], 0.0)
+    ),
+    "a number without axes": lambda q, mask, scores: scores * torch.tensor(2.0),
+    "an index on the CPU": lambda q, mask, scores: scores[:, torch.tensor([0, 2])],
+    "there and back": lambda q, mask, scores: mask.cpu().to(q.device) & mask,
+    "SDPA": lambda q, mask, scores: F.scaled_dot_product_attention(q, q, q, attn_mask=mask[:, None]),
+    "the same type": lambda q, mask, scores: TRIANGLE.type_as(scores) + scores,
+}
+
+
+@pytest.fixture
+def there():
+    with PretendedDevice() as device:
+        q = device.put(torch.arange(60.0).view(2, 5, 6))
+        yield q, device.put(torch.tensor([[True] * 5, [True] * 3 + [False] * 2])), q @ q.transpose(1, 2)
+
+
+@pytest.mark.parametrize("operation", REFUSED.values(), ids=REFUSED)
+def test_what_a_gpu_refuses_is_refused(operation, there):
+    with pytest.raises(DevicesMeet, match="same device"):
+        operation(*there)
+
+
+@pytest.mark.parametrize("operation", ALLOWED.values(), ids=ALLOWED)
+def test_what_a_gpu_does_gives_a_tensor_there(operation, there):
+    assert operation(*there).device == there[0].device
+
+
+def test_numbers_can_be_read(there):
+    """A function that asks its inputs which way to go goes the right way."""
+    q, mask, _ = there
+    assert not bool(mask.all())
+    assert mask.sum(-1).tolist() == [5, 3]
+    assert float(q.max()) == 59.0
+    assert mask.nonzero().shape == (8, 2)
+
+
+def test_operation_in_place_keeps_its_tensor(there):
+    q, _, _ = there
+    view = q[:, 0]
+    assert q.mul_(2.0) is q
+    assert view.tolist()[0] == [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]
+    q[:, 0] = 1.0
+    assert float(q.sum(-1)[0, 0]) == 6.0
+
+
+def test_what_is_brought_to_the_cpu_is_there(there):
+    assert there[1].cpu().device.type == "cpu"
+    assert torch.zeros(2, 5, 6).copy_(there[0]).device.type == "cpu"
