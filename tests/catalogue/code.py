@@ -406,7 +406,7 @@ def sends_a_million_empty_tensors(p: Place) -> None:
     )
 
 
-@submission("code", 0, says="before it answered|no answer|did not finish")
+@submission("code", RIGHT, says="left out")
 def closes_every_descriptor(p: Place) -> None:
     p.solve(p.right).before("import os\nos.closerange(0, 1000)\n")
 
@@ -429,7 +429,7 @@ def exits_in_a_cell(p: Place) -> None:
     p.solve(p.right).before("import sys\nsys.exit(0)\n").after("exit()\n").after("raise KeyboardInterrupt\n")
 
 
-@submission("code", 0, says="exited with status 0", shows="exited with status 0")
+@submission("code", RIGHT, says="exited with status 0", shows="exited with status 0")
 def leaves_by_the_back_door(p: Place) -> None:
     p.solve(p.right).before("import os\nos._exit(0)\n")
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from catalogue.entry import RIGHT, Place, submission
 
 TIME = "did not finish within"
+LEFT_OUT = "left out"
 
 
-@submission("resources", 0, says=TIME, shows=TIME)
+@submission("resources", RIGHT, says=LEFT_OUT, shows=LEFT_OUT)
 def loops_in_a_cell(p: Place) -> None:
     p.solve(p.right).before("while True: pass\n")
 
@@ -76,7 +77,7 @@ def starts_programs(p: Place) -> None:
     )
 
 
-@submission("resources", 0, says="more than 64 threads|can't start new thread", shows="threads?")
+@submission("resources", RIGHT, says=LEFT_OUT, shows=LEFT_OUT)
 def starts_threads_for_ever(p: Place) -> None:
     p.solve(p.right).before(
         "import threading, time\nthreading.stack_size(32768)\n"
@@ -89,7 +90,7 @@ def prints_a_flood(p: Place) -> None:
     p.solve(p.right).before("for _ in range(2000): print('x' * 10_000)\n")
 
 
-@submission("resources", 0, says=TIME)
+@submission("resources", RIGHT, says=LEFT_OUT)
 def prints_for_ever(p: Place) -> None:
     p.solve(p.right).before("import time\nwhile True: print('x' * 1000); time.sleep(0.001)\n")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import re
 import sysconfig
 import traceback
 import warnings
@@ -269,7 +270,8 @@ def _learners_line(error: BaseException) -> str:
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         installed = _FOLDERS_OF_PACKAGES & {*Path(frame.filename).parts[:-1]}
         if frame.line and not installed and not frame.filename.startswith(_NOT_THE_LEARNERS):
-            return f"line {frame.lineno}: {frame.line.strip()[:80]}"
+            cell = re.fullmatch(r"<(\d+)>", frame.filename)  # a free cell, by its number in the notebook
+            return f"{f'cell {cell[1]}, ' if cell else ''}line {frame.lineno}: {frame.line.strip()[:80]}"
     return ""
 
 

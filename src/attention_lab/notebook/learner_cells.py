@@ -51,7 +51,8 @@ class Submission:
     """A learner's code.
 
     Attributes:
-        cells: Objects with ``id`` and ``source``, in the order to run them.
+        cells: Objects with ``id`` and ``source``, in the order to run them; the learner's own have their number in the
+            notebook for an id.
         notes: What was repaired or left out, in words.
         is_notebook: Whether a cell that raises is skipped (a notebook) or ends it (a ``.py`` file).
     """
@@ -193,7 +194,8 @@ def notebook_submission(notebook: dict[str, Any], variant: Variant, master: dict
             continue
         if grade_id != SOLUTION_ID and source.strip() in known:
             continue
-        cells.append({"id": grade_id or f"{number}", "source": source})
+        is_courses = grade_id == SOLUTION_ID or grade_id in INSTRUCTOR_IDS
+        cells.append({"id": grade_id if is_courses else f"{number}", "source": source})
     _require_readable(sum(len(cell["source"]) for cell in cells))
     chosen = _choose(cells, variant, notes)
     return Submission((*_prelude(master or notebook), *chosen), tuple(notes))

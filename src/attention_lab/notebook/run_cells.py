@@ -26,7 +26,7 @@ from attention_lab.notebook.python_lines import python_lines
 
 def load(
     cells: Sequence[dict[str, str]], function_name: str, name: str, before: Callable[[int], None] = lambda index: None
-) -> tuple[list[str], Any]:
+) -> tuple[dict[int, str], Any]:
     """Run the cells in order and find the function.
 
     Cells after the one that defines it last are not needed, unless the function uses a name that only they define.
@@ -38,20 +38,22 @@ def load(
         before: Called with each cell's index before it runs.
 
     Returns:
-        Notes on cells that were skipped, and the function or ``None``.
+        Notes on cells that were skipped, by their indices, and the function or ``None``.
     """
     module = types.ModuleType(name)
     namespace = module.__dict__
     namespace.update(names_in_scope())
     sys.modules[name] = module  # dataclasses and pickle look a class's module up by its name
     defining = [index for index, cell in enumerate(cells) if defines(cell["source"], function_name)]
-    notes = []
+    notes = {}
     with quiet():
         for index, cell in enumerate(cells):
             if defining and index > defining[-1] and not _lacks_names(function_name, namespace):
                 break
             before(index)
-            notes += _run_cell(cell["id"], cell["source"], namespace)
+            note = _run_cell(cell["id"], cell["source"], namespace)
+            if note:
+                notes[index] = note
     return notes, namespace.get(function_name)
 
 
@@ -112,7 +114,8 @@ def _wait_for(cell: Coroutine[Any, Any, Any]) -> None:
             cell.send(None)
 
 
-def _run_cell(cell_id: str, source: str, namespace: dict[str, Any]) -> list[str]:
+def _run_cell(cell_id: str, source: str, namespace: dict[str, Any]) -> str:
+    """Run a cell, and say why where it was skipped."""
     filename = f"<{cell_id}>"
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
     try:
@@ -122,12 +125,12 @@ def _run_cell(cell_id: str, source: str, namespace: dict[str, Any]) -> list[str]
     except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError) as error:
         line = getattr(error, "lineno", None)
         where = f" in line {line}" if line else ""
-        return [f"cell {cell_id} does not parse{where}: {type(error).__name__}: {getattr(error, 'msg', error)}"]
+        return f"cell {cell_id} does not parse{where}: {type(error).__name__}: {getattr(error, 'msg', error)}"
     try:
         if code.co_flags & inspect.CO_COROUTINE:
             _wait_for(eval(code, namespace))
         else:
             exec(code, namespace)
     except BaseException as error:
-        return [f"cell {cell_id} raised {failure_of(error)}"]
-    return []
+        return f"cell {cell_id} raised {failure_of(error)}"
+    return ""

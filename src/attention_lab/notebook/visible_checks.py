@@ -22,7 +22,7 @@ def main(variant_name: str, file: str) -> int:
         print(f"  FAILED  {printable(reason)}")
         return 1
     notes, function = load(submission.cells, variant.function_name, "__main__")
-    for note in notes:
+    for note in notes.values():
         print(f"  note: {note}")
     if function is None:
         print(f"  FAILED  the function {variant.function_name} was not found")

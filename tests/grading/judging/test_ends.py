@@ -215,8 +215,10 @@ def test_time_limit_is_told(judge):
 
 
 def test_thread_limit_is_told(judge):
-    cell = "import threading, time\nfor _ in range(400): threading.Thread(target=time.sleep, args=(9,)).start()"
-    verdict = judge("import threading\nthreading.stack_size(65536)", f"{cell}\ntime.sleep(9)", RIGHT)
+    start = "    for _ in range(400): threading.Thread(target=time.sleep, args=(9,)).start()\n    time.sleep(9)\n"
+    verdict = judge(
+        f"import threading, time\nthreading.stack_size(65536)\ndef eager_causal_attention(*a, **k):\n{start}"
+    )
     assert "started more than 64 threads" in verdict.checks[0].message
 
 

@@ -57,7 +57,7 @@ def test_cell_before_the_solution_is_cut_off_named_and_costs_nothing(source, imp
     verdict = impatient.judge_file("eager_causal", write("a.ipynb", notebook(HELPER, source, SOLUTION)))
     assert verdict.score == 10, verdict.checks[0].message
     assert any("left out" in note for note in verdict.notes)
-    assert any("cell cell-2" in note for note in verdict.notes)
+    assert any("cell 2 (" in note for note in verdict.notes)
 
 
 @pytest.mark.parametrize("source", WASTE.values(), ids=WASTE)
@@ -91,3 +91,9 @@ def test_solution_that_never_ends_is_told(impatient, write):
     verdict = impatient.judge_file("eager_causal", write("a.ipynb", source))
     assert verdict.score == 0
     assert "your code did not finish within 12 s, before the function could be called" in verdict.checks[0].message
+
+
+def test_error_in_another_cell_is_told_by_that_cells_number_and_line(impatient, write):
+    helper = HELPER.replace("return scores", "wrong = scores.no_such_thing\n    return scores")
+    verdict = impatient.judge_file("eager_causal", write("a.ipynb", notebook("x = 1", helper, SOLUTION)))
+    assert "(cell 2, line 2: wrong = scores.no_such_thing)" in verdict.check("values").message

@@ -69,6 +69,7 @@ class Run:
         notes: Cells that were skipped, and why.
         found: Whether the function was defined.
         ended: Why the run ended early, in words; empty where it did not.
+        raised: Indices of the cells that were skipped.
         is_short: Whether the function had too little memory, or too few threads, which other cells may have taken.
         cell: Index of the cell that ran last before the function was called; ``None`` once it may be called.
     """
@@ -77,6 +78,7 @@ class Run:
     notes: list[str] = field(default_factory=list)
     found: bool = False
     ended: str = ""
+    raised: set[int] = field(default_factory=set)
     is_short: bool = False
     cell: int | None = None
 
@@ -137,19 +139,22 @@ class Supervisor:
         Raises:
             Interrupted: Something else than the submission ended the run.
         """
-        kept, left_out, until = list(cells), [], time.monotonic() + self._limits.seconds
+        kept, until = list(cells), time.monotonic() + self._limits.seconds
+        left_out: list[str] = []
         while True:
             run = self._try(kept, function, calls, name)
-            others = [index for index in range(len(kept)) if _is_dispensable(kept, index, function)]
-            if run.ended and run.cell in others and time.monotonic() < until:
-                cell = kept.pop(run.cell)
-                left_out.append(f"cell {cell['id']} {run.ended} and was left out: your function is judged without it")
-            elif others and (run.is_short or (run.ended and run.cell in others)):
-                kept = [cell for index, cell in enumerate(kept) if index not in others]
-                left_out.append("your other cells take too much time, memory or threads: they were left out")
-            else:
+            others = {index for index in range(len(kept)) if _is_dispensable(kept, index, function)}
+            cut = {run.cell} if run.ended else set()
+            culprits = others & (cut | (run.raised if run.is_short else set()))
+            if not culprits and not (others and run.is_short):
                 run.notes = [*left_out, *run.notes]
                 return run
+            if not culprits or time.monotonic() > until:
+                culprits = others
+                left_out.append("your other cells take too much time, memory or threads: they were left out")
+            else:
+                left_out += [_left_out(kept[index], run.ended) for index in sorted(culprits)]
+            kept = [cell for index, cell in enumerate(kept) if index not in culprits]
 
     def _try(self, cells: Sequence[dict[str, str]], function: str, calls: EncodedCalls, name: str) -> Run:
         self.start()
@@ -201,6 +206,12 @@ def _is_dispensable(cells: Sequence[dict[str, str]], index: int, function: str) 
     return len(cells) > 1 and not defines(cells[index]["source"], function)
 
 
+def _left_out(cell: dict[str, str], ended: str) -> str:
+    first = plain(cell["source"].strip().partition("\n")[0], 60)
+    why = ended or "took what your function needs"
+    return f"cell {cell['id']} ({first}) {why} and was left out: your function does without it"
+
+
 def _begin(run: Run, seen: Watch, seconds: Sequence[float | None], cell: int | None) -> None:
     """A cell begins, which may have a limit of its own; ``None``: the function's calls do."""
     run.cell = cell
@@ -231,7 +242,8 @@ def _converse(
                 begin(header["index"])
             elif kind == "loaded" and not run.found:
                 begin(None)
-                run.notes = [plain(note, 500) for note in header.get("notes", [])][:50]
+                notes = dict(header.get("notes", [])[:50])
+                run.raised, run.notes = {int(index) for index in notes}, [plain(note, 500) for note in notes.values()]
                 run.found = bool(header.get("found"))
                 if not run.found:
                     return
@@ -255,6 +267,7 @@ def _converse(
     except (EOFError, OSError):
         run.ended = _EARLY
     except Exception as error:  # whatever it sent, the judge goes on
+        run.cell = None  # no accident of a cell's
         run.ended = plain(f"sent the grader something that is no answer ({type(error).__name__}: {error})", 200)
 
 

@@ -115,7 +115,7 @@ def serve_submission(reader: IO[bytes], writer: IO[bytes], device: str) -> None:
         frames.send(writer, {"type": "cell", "index": index})
 
     notes, function = load(request["cells"], request["function"], request["name"], before)
-    frames.send(writer, {"type": "loaded", "notes": notes, "found": callable(function)})
+    frames.send(writer, {"type": "loaded", "notes": list(notes.items()), "found": callable(function)})
     if not callable(function):
         return
 
