@@ -6,11 +6,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 from torch.utils._pytree import tree_leaves, tree_map
-
-# The first operation on the meta device imports for half a second: here, once, and not within a learner's first check
-torch.ones(1, 1, device="meta").tril()
 
 
 class DevicesMeet(RuntimeError):
@@ -25,6 +22,11 @@ class PretendedDevice(TorchDispatchMode):
     tensors of both devices, apart from numbers without axes, and indices.
     """
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Nothing is compiled in here; PyTorch would import its compiler, for more than a second, to tell it so."""
+        return False
+
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         # by id, which holds as long as both are kept alive here
@@ -32,8 +34,11 @@ class PretendedDevice(TorchDispatchMode):
         self._handles: dict[int, Tensor] = {}
 
     def put(self, x: Tensor) -> Tensor:
-        """A handle for a tensor on the CPU, of its shape, strides and dtype."""
-        handle = torch.empty_strided(x.shape, x.stride(), dtype=x.dtype, device="meta")
+        """The handle of a tensor on the CPU: a new one, of its shape, strides and dtype, unless it has one."""
+        if id(x) in self._handles:
+            return self._handles[id(x)]
+        with _disable_current_modes():
+            handle = torch.empty_strided(x.shape, x.stride(), dtype=x.dtype, device="meta")
         self._numbers[id(handle)], self._handles[id(x)] = x, handle
         return handle
 
@@ -58,10 +63,7 @@ class PretendedDevice(TorchDispatchMode):
         return self._numbers[id(x)] if _is_handle(x) else x
 
     def _handle_of(self, x: Any) -> Any:
-        """A result's handle: a new one, unless the operation worked in place."""
-        if not isinstance(x, Tensor):
-            return x
-        return self._handles[id(x)] if id(x) in self._handles else self.put(x)
+        return self.put(x) if isinstance(x, Tensor) else x  # what worked in place has its handle already
 
 
 _TAKE_BOTH = (torch.ops.aten._to_copy.default, torch.ops.aten.copy_.default)
