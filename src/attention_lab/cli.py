@@ -7,25 +7,28 @@ import importlib.metadata
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from attention_lab.environment.doctor import doctor
-from attention_lab.environment.packages import MissingPackage, explain
+from attention_lab.environment.packages import MissingPackage, explain, look_at
 from attention_lab.environment.printable import printable
+from attention_lab.notebook.judge_all import JUDGES
 from attention_lab.variants import VARIANTS, Variant, get_variant
 
-JUDGES = "attention_lab.judges"
 SECONDS = 60.0
-UNCONFINED = "The code in these files now runs unconfined, as your own account: check only files that you trust.\n"
-
-# A judge takes (variant, path) pairs and gives an object per pair: see attention_grading.judging.command
-Judge = Callable[[list[tuple[Variant, Path]]], Any]
+NO_JUDGE = 3  # exit code where only the visible checks ran, and passed
+STARTS = """Judging {names}.
+The code in it runs unconfined, as your own account: check only files that you trust.
+"""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; returns the exit code: 0 when all is right, 1 when something is not, 2 for wrong usage."""
+    """Run the command.
+
+    Returns:
+        The exit code. 0: all is right; 1: something is not; 2: wrong usage; 3: the visible checks pass, and no judge is
+        installed for the others.
+    """
     parser = argparse.ArgumentParser(prog="attention-lab", description="Attention, six ways: the learner's commands.")
     commands = parser.add_subparsers(dest="command", required=True)
     examine = commands.add_parser("doctor", help="say what is there, which flash route is used, and what to mend")
@@ -35,6 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
         "files", metavar="NOTEBOOK", nargs="+", type=Path, help="a notebook of the course, or a .py file"
     )
     check.add_argument("--variant", help=f"where the file's name does not say it: one of {', '.join(VARIANTS)}")
+    check.add_argument("--explain", action="store_true", help="say what the name of a mistake means")
     check.set_defaults(run=_check)
     options = parser.parse_args(arguments)
     try:
@@ -46,21 +50,20 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    _require_torch()
+    judges = list(importlib.metadata.entry_points(group=JUDGES, name="default"))
+    # importing torch takes a second, which the judge's two processes spend side by side
+    torch = look_at("torch", by_import=not judges)
+    if torch.problem:
+        raise MissingPackage(f"{torch.problem} {torch.remedy}")
     for path in options.files:
         _require_file(path)
     pairs = [(_variant_of(path, options.variant), path) for path in options.files]
-    print(UNCONFINED, flush=True)
-    judges = list(importlib.metadata.entry_points(group=JUDGES))
-    if judges:
-        return 0 if judges[0].load()(pairs) else 1
-    print("visible checks only: install attention-grading for the full judge\n")
-    return 0 if all([_visible_checks(variant, path) for variant, path in pairs]) else 1
-
-
-def _require_torch() -> None:
+    print(STARTS.format(names=", ".join(printable(path.name) for path in options.files)), flush=True)
+    if not judges:
+        print("Visible checks only: the course's grader, which has the hidden ones, is not installed.\n", flush=True)
+        return NO_JUDGE if all([_visible_checks(variant, path) for variant, path in pairs]) else 1
     try:
-        import torch  # noqa: F401
+        return 0 if judges[0].load()(pairs, explain=options.explain) else 1
     except ImportError as error:
         raise MissingPackage(" ".join(explain("torch", error))) from error
 

@@ -19,7 +19,7 @@ from support.places import ROOT
 
 @pytest.mark.parametrize("name", ["\x1b[2J.ipynb", "\x1b]0;x\x07.ipynb", "a\udcffb.ipynb"])
 def test_escape_sequences_in_a_files_name_do_not_reach_the_learners_terminal(tmp_path, capsys, monkeypatch, name):
-    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: ())
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda **_: ())
     monkeypatch.chdir(tmp_path)
     assert main(["check", name]) == 2
     Path(name).write_text("{}")
@@ -36,12 +36,34 @@ def test_escape_sequences_in_a_files_name_do_not_reach_the_learners_terminal(tmp
 
 
 def test_check_says_first_that_it_runs_code_unconfined(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: ())
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda **_: ())
     path = tmp_path / "eager_causal.py"
     path.write_text("print('ran')")
     monkeypatch.setattr(cli.subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 1))
     main(["check", str(path)])
-    assert "unconfined, as your own account" in capsys.readouterr().out.splitlines()[0]
+    first, second, *_ = capsys.readouterr().out.splitlines()
+    assert first == "Judging eager_causal.py."
+    assert "unconfined, as your own account" in second
+
+
+@pytest.mark.parametrize(("visible", "code"), [(0, cli.NO_JUDGE), (1, 1)])
+def test_check_without_a_judge_never_says_that_all_is_right(visible, code, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda **_: ())
+    path = tmp_path / "eager_causal.py"
+    path.write_text("")
+    monkeypatch.setattr(cli.subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], visible))
+    assert main(["check", str(path)]) == code
+    assert "Visible checks only" in capsys.readouterr().out
+
+
+def test_commands_that_judge_nothing_do_not_wait_for_torch():
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys, attention_lab.cli; print('torch' in sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "False"
 
 
 @pytest.mark.process

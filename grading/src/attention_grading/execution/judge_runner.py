@@ -13,7 +13,7 @@ from typing import IO, Any, Protocol
 
 from torch import Tensor
 
-from attention_grading.execution import codec, frames
+from attention_grading.execution import JUDGE_WORKER, codec, frames
 from attention_grading.sandbox.limits import Limits, memory_ceiling
 from attention_grading.sandbox.processes import (
     Interrupted,
@@ -91,15 +91,24 @@ class Supervisor:
         confined: Whether each child confines itself before it runs anything.
         device: ``"cpu"``, or ``"cuda"``: then every submission gets a fresh, unconfined process.
         warm: Whether to fork from a warm process; by default where the platform can.
+        worker: The warm process, where it was begun before.
     """
 
-    def __init__(self, limits: Limits, *, confined: bool, device: str = "cpu", warm: bool | None = None):
+    def __init__(
+        self,
+        limits: Limits,
+        *,
+        confined: bool,
+        device: str = "cpu",
+        warm: bool | None = None,
+        worker: WarmServer | None = None,
+    ):
         self._limits = limits
         self._device = device
         self.confined = confined
         self._server = None
         if (hasattr(os, "fork") and device == "cpu") if warm is None else warm:
-            self._server = WarmServer(_WORKER, limits if confined else None)
+            self._server = worker or WarmServer(JUDGE_WORKER, limits if confined else None)
         elif confined:
             raise WorkerFailed(
                 f"code on the device {device}, or on a platform without fork, runs in a fresh process that cannot be "
@@ -191,13 +200,12 @@ class Supervisor:
         run.notes = [note + words if _OUT_OF_MEMORY.search(note) else note for note in run.notes]
 
     def _process(self) -> contextlib.AbstractContextManager[Process]:
-        return fresh_process(_WORKER, self._device) if self._server is None else self._server.child()
+        return fresh_process(JUDGE_WORKER, self._device) if self._server is None else self._server.child()
 
 
 # Tensors that one submission may send, all together: a right function sends a hundredth of it
 MAX_BYTES = 256 * 2**20
 _EARLY = "ended early"
-_WORKER = "attention_grading.execution.judge_worker"
 _OUT_OF_MEMORY = re.compile(r"MemoryError|not enough memory|[Cc]annot allocate memory|can't start new thread")
 
 

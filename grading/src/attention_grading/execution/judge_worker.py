@@ -51,6 +51,8 @@ def main(arguments: list[str] | None = None) -> None:
     from attention_grading.execution import warm  # needs a platform with fork
 
     warm_up()
+    if options.limits is not None:
+        _import_pyplot()
     warm.serve(options.serve, partial(serve_submission, device="cpu"), options.limits)
 
 
@@ -70,11 +72,10 @@ def warm_up() -> None:
     perform(lambda **arguments: 1 / 0, Call(arguments))
     perform(lambda q, k, v: (q @ k.transpose(-2, -1)).softmax(-1) @ v, Call(arguments, setting="elsewhere"))
     frames.encode({}, {"x": x})
-    _import_pyplot()
 
 
 def _import_pyplot() -> None:
-    """Learners' own cells draw. Matplotlib wants a folder that can be written to: a confined child has none."""
+    """Learners' own cells draw, and a confined child has no folder that Matplotlib could write to at its import."""
     with quiet():
         import matplotlib.pyplot
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from attention_grading.judging.verdict import Verdict, not_judged
 from attention_grading.sandbox.limits import Limits
 from attention_grading.sandbox.processes import Interrupted, WorkerFailed
 from attention_grading.text import plain
-from attention_lab.variants import VARIANTS, Variant, get_variant
+from attention_lab.variants import VARIANTS, get_variant
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -75,31 +74,6 @@ def without_points(verdict: Verdict) -> dict[str, Any]:
     """A verdict's JSON where nothing was judged, for no fault of the file's: ``null`` for points, never 0."""
     fields = verdict.as_json()
     return fields | {"score": None, "checks": [check | {"earned": None, "passed": None} for check in fields["checks"]]}
-
-
-def judge_files(pairs: Sequence[tuple[Variant, Path]], console: Console | None = None) -> bool:
-    """Judge files and print one line a check, with what went wrong under it.
-
-    Args:
-        pairs: Variant and file.
-        console: Where to print; the terminal by default.
-
-    Returns:
-        Whether every file earned full marks.
-    """
-    console = console or Console(highlight=False, soft_wrap=True)
-    right = True
-    with Session(confined=False) as session:  # the user's own code, on any platform
-        for variant, path in pairs:
-            try:
-                verdict = once_more(partial(session.judge_file, variant, path))
-            except Interrupted as reason:
-                console.print(f"{escape(plain(path, 300))} was not judged. {escape(str(reason))}")
-                right = False
-                continue
-            print_verdict(console, f"{path}", verdict)
-            right &= verdict.score == verdict.max_score
-    return right
 
 
 def print_verdict(console: Console, title: str, verdict: Verdict) -> None:

@@ -14,7 +14,7 @@ from attention_grading.execution.kernel_hooks import marked_kernels
 from attention_grading.judging.cases import flat_calls, plan
 from attention_grading.judging.kernel_factors import MARKED_KERNELS, MarkedKernels
 from attention_grading.judging.seed import PUBLIC_SEED
-from attention_grading.judging.verdict import judge_check
+from attention_grading.judging.verdict import Verdict, judge_check, judge_outcomes
 from attention_lab.checks.calls import Call, Outcome, perform_on
 from attention_lab.checks.run import checked_on
 from attention_lab.variants import Variant, get_variant
@@ -46,6 +46,13 @@ def judge(variant: str, check: str, function: Callable[..., Any]) -> float:
     if result.failed is not None:
         raise result.failed
     return float(result.earned)
+
+
+def judge_all(variant: Variant, function: Callable[..., Any]) -> Verdict:
+    """Judge all six checks of a function, in this process."""
+    return judge_outcomes(
+        variant, PUBLIC_SEED, perform_here(variant, function, flat_calls(plan(variant.name, PUBLIC_SEED)))
+    )
 
 
 def perform_here(

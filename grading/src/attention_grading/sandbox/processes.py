@@ -106,6 +106,7 @@ class WarmServer:
         self._module, self._limits = module, limits
         self._popen: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
+        self._is_ready = False
 
     def start(self) -> None:
         """Start the process, or another one where a submission took it down; does nothing where it runs.
@@ -113,6 +114,17 @@ class WarmServer:
         Raises:
             WorkerFailed: Confinement is not available here, or failed its self-test.
         """
+        self.begin()
+        if self._is_ready:
+            return
+        greeting = self._answer()
+        if greeting != "ready":
+            self.close()
+            raise WorkerFailed(greeting)
+        self._is_ready = True
+
+    def begin(self) -> None:
+        """Start the process, as ``start``, and do not wait until it is ready."""
         if self._popen is not None and self._popen.poll() is None:
             return
         self.close()
@@ -128,10 +140,6 @@ class WarmServer:
             start_new_session=True,  # see _set_niceness
         )
         theirs.close()
-        greeting = self._answer()
-        if greeting != "ready":
-            self.close()
-            raise WorkerFailed(greeting)
 
     @contextlib.contextmanager
     def child(self) -> Iterator[Process]:
@@ -169,6 +177,7 @@ class WarmServer:
             self._popen.kill()
             self._popen.wait()
         self._popen = self._control = None
+        self._is_ready = False
 
     def _answer(self) -> str:
         assert self._control is not None
