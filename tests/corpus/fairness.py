@@ -28,15 +28,6 @@ PADDED = (
         [(START, f"{START}    q, k, v = q.cpu(), k.cpu(), v.cpu()\n    mask = mask if mask is None else mask.cpu()\n")],
     ),
     Mutation(
-        "mask-axis-missing",
-        "mask",
-        "no axis for the heads: [batch, 1, seq] beside [batch, num_heads, seq, seq]",
-        [(eager.USE, "allowed & mask[:, None, :]")],
-        "m",
-        "v",
-        "mask-axis-missing",
-    ),
-    Mutation(
         "mask-two-axes",
         "mask",
         "[batch, seq] beside [batch, num_heads, seq, seq]",

@@ -379,7 +379,7 @@ COMMON = (
         "c",
         "",
     ),
-    Mutation("always-float32", "dtype", "float32 comes back", _returns(f"{RETURN}.float()"), "cvm", ""),
+    Mutation("always-float32", "dtype", "float32 comes back", _returns(f"{RETURN}.float()"), "cr", "vmk"),
     Mutation(
         "qk-swapped", "swap", "keys ask, queries answer", _called("(q, k, v", "(k, q, v"), "vm", "ck", "qk-swapped"
     ),

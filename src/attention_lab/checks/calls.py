@@ -245,7 +245,8 @@ def _differentiate(output: Tensor, cotangent: Tensor, arguments: dict[str, Any],
     if not output.requires_grad:
         outcome.differentiable = False
         return
-    output.backward(cotangent.to(output))  # re-entrant checkpoints refuse torch.autograd.grad
+    # re-entrant checkpoints refuse torch.autograd.grad; backward(gradient) would import sympy, for a second
+    (output * cotangent.to(output)).sum().backward()
     outcome.gradients = {name: arguments[name].grad for name in ("q", "k", "v")}
 
 

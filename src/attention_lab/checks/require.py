@@ -10,8 +10,14 @@ from attention_lab.checks.case import CheckFailed
 from attention_lab.checks.words import dtype_name, explain_failure, is_device_mismatch, sizes_in_words
 
 
-def require_result(case: str, call: Call, outcome: Outcome) -> Tensor:
+def require_result(case: str, call: Call, outcome: Outcome, *, own_dtype: bool = True) -> Tensor:
     """The output, once it is known to be a tensor of the right shape and dtype.
+
+    Args:
+        case: Name of the case.
+        call: How the function was called.
+        outcome: What it gave.
+        own_dtype: Whether the dtype has to be q's; else that is for another check to say, and any float will do.
 
     Raises:
         CheckFailed: The function raised, or returned something else.
@@ -34,7 +40,8 @@ def require_result(case: str, call: Call, outcome: Outcome) -> Tensor:
             "wrong-shape",
             {"expected": list(q.shape), "got": list(outcome.shape or ())},
         )
-    if outcome.dtype != dtype_name(q):
+    is_float = outcome.output is not None and outcome.output.is_floating_point()
+    if outcome.dtype != dtype_name(q) and (own_dtype or not is_float):
         raise CheckFailed(
             case,
             "the output has the wrong dtype",

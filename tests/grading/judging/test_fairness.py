@@ -118,3 +118,32 @@ def test_no_case_s_numbers_depend_on_another_case(name, monkeypatch):
 
     monkeypatch.setattr(cases, "compared", and_draws_more)
     assert tensors("any") == before
+
+
+BORDERS = """
+def flash_causal_attention(q, k, v, num_heads, head_dim, cu_seqlens, max_seqlen):
+    q, k, v = (x.unflatten(-1, (num_heads, head_dim)) for x in (q, k, v))
+    return flash_attn_varlen_func(q, k, v, cu_seqlens, cu_seqlens, max_seqlen, max_seqlen, causal=True).flatten(1)
+"""
+
+
+def test_another_dtype_costs_no_points_for_numbers(session, write):
+    source = BORDERS.replace(".flatten(1)", ".flatten(1).float()")
+    verdict = session.judge_file("flash_causal", write("a.py", source))
+    assert {check.name for check in verdict.checks if not check.passed} == {"contract", "invariants", "robustness"}
+
+
+def test_a_mask_that_is_needed_costs_no_points_for_the_kernel(session, write):
+    source = VIEW.replace("    if mask is not None:\n    ", "").replace(
+        ".transpose(1, 2).view(", ".transpose(1, 2).reshape("
+    )
+    verdict = session.judge_file("sdpa_causal", write("a.py", source))
+    assert {check.name for check in verdict.checks if check.passed} == {"masking", "kernel"}
+
+
+def test_name_is_given_only_to_the_failure_that_it_explains(session, write):
+    """No scale, and a table on the CPU: two mistakes, and each check has its own."""
+    source = EAGER.replace(" / math.sqrt(head_dim)", "").replace("mask[:, None", "mask.cpu()[:, None")
+    verdict = session.judge_file("eager_bidirectional", write("a.py", source))
+    assert verdict.check("contract").mistake == "device-hard-coded"
+    assert verdict.check("values").mistake == "missing-scale"

@@ -25,7 +25,7 @@ from attention_grading.execution.kernel_hooks import marked_kernels
 from attention_grading.sandbox.silence import silence
 from attention_lab import flash
 from attention_lab.checks.calls import Call, Outcome, failure_of, perform, quiet
-from attention_lab.notebook.run_cells import load
+from attention_lab.notebook.run_cells import load, names_in_scope
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -72,6 +72,7 @@ def warm_up() -> None:
     perform(lambda **arguments: 1 / 0, Call(arguments))
     perform(lambda q, k, v: (q @ k.transpose(-2, -1)).softmax(-1) @ v, Call(arguments, setting="elsewhere"))
     frames.encode({}, {"x": x})
+    names_in_scope()  # imports where each lives
 
 
 def _import_pyplot() -> None:

@@ -50,7 +50,9 @@ def compared(
     """Outputs are compared with the reference, at every real token."""
     draw.reseed(f"{check}/{name}")
     calls = tuple(Call(arguments, form, layout, setting) for arguments in inputs())
-    return Case(check, name, calls, partial(comparison.values, draw.variant, name, hint, calls))
+    own_dtype = check == "robustness"  # elsewhere the numbers count: contract and robustness ask for the dtype
+    verify = partial(comparison.values, draw.variant, name, hint, calls, own_dtype=own_dtype)
+    return Case(check, name, calls, verify)
 
 
 def gradients(draw: Draw, name: str, inputs: Callable[[], list[dict[str, Any]]], setting: Setting = "plain") -> Case:

@@ -330,35 +330,39 @@ def _kernel_cases(draw: Draw) -> Iterator[Case]:
     verdict = kernel_check.eager_kernel if draw.variant.kernel == "eager" else kernel_check.fused_kernel
     for name, inputs in (_packed_kernel_inputs if draw.variant.packed else _padded_kernel_inputs)(draw).items():
         draw.reseed(f"kernel/{name}")
-        arguments = inputs()
-        cotangent = draw.cotangent(arguments) if "gradients" in name else None
-        calls = tuple(Call(arguments, setting=setting, cotangent=cotangent) for setting in ("unmarked", "marked"))
-        # the first must run; where another does not, the check that asks for such inputs says so
-        must_run = name in ("no mask", "one sequence")
+        asked = [(each, draw.cotangent(each) if "gradients" in name else None) for each in inputs()]
+        calls = tuple(
+            Call(arguments, setting=setting, cotangent=cotangent)
+            for arguments, cotangent in asked
+            for setting in ("unmarked", "marked")
+        )
+        # one of the first must run; where another does not, the check that asks for such inputs says so
+        must_run = len(asked) > 1
         yield Case("kernel", name, calls, partial(verdict, draw.variant, name, calls, must_run=must_run))
 
 
-def _padded_kernel_inputs(draw: Draw) -> dict[str, Callable[[], dict[str, Any]]]:
+def _padded_kernel_inputs(draw: Draw) -> dict[str, Callable[[], list[dict[str, Any]]]]:
     return {
-        "no mask": lambda: draw.padded(2, 6, 3, 8),
-        "padding on the right": lambda: draw.padded(2, 6, 2, 8, mask=right_mask([6, 4], 6)),
-        "padding on the left": lambda: draw.padded(2, 6, 2, 8, mask=left_mask([6, 4], 6)),
-        "holes": lambda: draw.padded(1, 7, 1, 5, mask=holes_mask(draw, 1, 7)),
-        "a wholly padded sequence": lambda: draw.padded(3, 5, 2, 4, mask=left_mask([5, 0, 3], 5)),
-        "fp16": lambda: draw.padded(2, 6, 2, 8, mask=left_mask([6, 3], 6), dtype=torch.float16),
-        "bf16, no mask": lambda: draw.padded(2, 6, 2, 8, dtype=torch.bfloat16),
-        "a long sequence": lambda: draw.padded(1, draw.between(66, 80), 2, 8),
-        "gradients wanted": lambda: draw.padded(2, 5, 2, 8, mask=right_mask([5, 3], 5)),
+        "no mask, and padding on the right": lambda: [
+            draw.padded(2, 6, 3, 8),
+            draw.padded(2, 6, 2, 8, mask=right_mask([6, 4], 6)),
+        ],
+        "padding on the left": lambda: [draw.padded(2, 6, 2, 8, mask=left_mask([6, 4], 6))],
+        "holes": lambda: [draw.padded(1, 7, 1, 5, mask=holes_mask(draw, 1, 7))],
+        "a wholly padded sequence": lambda: [draw.padded(3, 5, 2, 4, mask=left_mask([5, 0, 3], 5))],
+        "fp16": lambda: [draw.padded(2, 6, 2, 8, mask=left_mask([6, 3], 6), dtype=torch.float16)],
+        "bf16, no mask": lambda: [draw.padded(2, 6, 2, 8, dtype=torch.bfloat16)],
+        "a long sequence": lambda: [draw.padded(1, draw.between(66, 80), 2, 8)],
+        "gradients wanted": lambda: [draw.padded(2, 5, 2, 8, mask=right_mask([5, 3], 5))],
     }
 
 
-def _packed_kernel_inputs(draw: Draw) -> dict[str, Callable[[], dict[str, Any]]]:
+def _packed_kernel_inputs(draw: Draw) -> dict[str, Callable[[], list[dict[str, Any]]]]:
     return {
-        "one sequence": lambda: draw.packed([6], 3, 16),
-        "ragged sequences": lambda: draw.packed([3, 6, 1, 5], 2, 8),
-        "a sequence of no tokens, in fp16": lambda: draw.packed([4, 0, 5], 2, 8, dtype=torch.float16),
-        "long sequences": lambda: draw.packed([draw.between(66, 80), 9], 2, 8),
-        "gradients wanted": lambda: draw.packed([5, 3], 2, 8, dtype=torch.float16),
+        "one sequence, and several": lambda: [draw.packed([6], 3, 16), draw.packed([3, 6, 1, 5], 2, 8)],
+        "a sequence of no tokens, in fp16": lambda: [draw.packed([4, 0, 5], 2, 8, dtype=torch.float16)],
+        "long sequences": lambda: [draw.packed([draw.between(66, 80), 9], 2, 8)],
+        "gradients wanted": lambda: [draw.packed([5, 3], 2, 8, dtype=torch.float16)],
     }
 
 

@@ -54,10 +54,18 @@ def relative_error(output: Tensor, reference: Tensor) -> Tensor:
     return (output.double() - reference).abs() / (1 + reference.abs())
 
 
-def values(variant: Variant, case: str, hint: str, calls: Sequence[Call], outcomes: Sequence[Outcome]) -> None:
+def values(
+    variant: Variant,
+    case: str,
+    hint: str,
+    calls: Sequence[Call],
+    outcomes: Sequence[Outcome],
+    *,
+    own_dtype: bool = True,
+) -> None:
     """Outputs must match the reference at every real token."""
     for call, outcome in zip(calls, outcomes, strict=True):
-        output = require_result(case, call, outcome)
+        output = require_result(case, call, outcome, own_dtype=own_dtype)
         expected = expected_of(variant, call)
         # rows that nobody reads may hold anything
         output = torch.where(expected.read[..., None], output.double(), expected.output)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -24,10 +25,12 @@ def eager_kernel(
     variant: Variant, case: str, calls: Sequence[Call], outcomes: Sequence[Outcome], *, must_run: bool
 ) -> None:
     """The output must not come from a fused kernel, and must depend on its inputs."""
-    pair = _pair(variant, case, calls, outcomes, must_run)
-    if pair is None:
-        return
-    plain, marked, read = pair
+    for asked in _asked(variant, case, calls, outcomes, must_run):
+        _require_own_steps(case, asked)
+
+
+def _require_own_steps(case: str, asked: Asked) -> None:
+    plain, marked, read = asked.plain, asked.marked, asked.read
     if not torch.allclose(plain[read], marked[read], rtol=1e-3, atol=1e-4):
         raise CheckFailed(
             case,
@@ -36,21 +39,23 @@ def eager_kernel(
             "the task: this notebook computes scores, mask, softmax and weighted sum step by step",
             "fused-kernel",
         )
-    _require_attention(case, calls[0], plain, read)
+    _require_attention(case, asked.call, plain, read)
 
 
 def fused_kernel(
     variant: Variant, case: str, calls: Sequence[Call], outcomes: Sequence[Outcome], *, must_run: bool
 ) -> None:
     """The output must be the notebook's kernel's result: its numbers carry the factors of the marked ones."""
-    pair = _pair(variant, case, calls, outcomes, must_run)
-    if pair is None:
-        return
-    plain, marked, read = pair
+    for asked in _asked(variant, case, calls, outcomes, must_run):
+        _require_kernel(variant, case, asked, must_run)
+
+
+def _require_kernel(variant: Variant, case: str, asked: Asked, must_run: bool) -> None:
+    plain, marked, read = asked.plain, asked.marked, asked.read
     before, after = plain[read].double().flatten(), marked[read].double().flatten()
     telling = before.abs() > 1e-3 * before.abs().max()  # next to zero, a ratio says nothing
     numbers, factors = before[telling].tolist(), (after / before)[telling].tolist()
-    drawn = outcomes[1].marks
+    drawn = asked.drawn
     if not factors and not must_run:
         return
     if factors and matched(list(zip(numbers, factors, strict=True)), drawn) >= 0.98 * len(factors):
@@ -102,22 +107,50 @@ def matched(measured: Sequence[tuple[float, float]], drawn: Sequence[tuple[float
     return found
 
 
-def _pair(
-    variant: Variant, case: str, calls: Sequence[Call], outcomes: Sequence[Outcome], must_run: bool
-) -> tuple[Tensor, Tensor, Tensor] | None:
-    """Outputs without and with marks, and which of their rows are read.
+@dataclass(frozen=True)
+class Asked:
+    """A call's outputs without and with marks.
 
-    ``None`` where a call gave no numbers and need not have: that costs the points of the check that asks for it.
+    Attributes:
+        call: The call.
+        plain: The output without marks.
+        marked: The output with marks.
+        read: Which of its rows are read.
+        drawn: The marks of the kernels that ran.
     """
-    read = expected_of(variant, calls[0]).read
-    try:
-        plain, marked = (require_result(case, call, outcome) for call, outcome in zip(calls, outcomes, strict=True))
-        require_finite(case, calls[0], torch.where(read[..., None], plain.double(), 0.0))
-    except CheckFailed:
-        if must_run:
-            raise
-        return None
-    return plain, marked, read
+
+    call: Call
+    plain: Tensor
+    marked: Tensor
+    read: Tensor
+    drawn: Sequence[tuple[float, float]]
+
+
+def _asked(
+    variant: Variant, case: str, calls: Sequence[Call], outcomes: Sequence[Outcome], must_run: bool
+) -> list[Asked]:
+    """What the calls gave, two by two: each without and with marks.
+
+    One that gave no numbers is left out: that costs the points of the check that asks for it.
+
+    Raises:
+        CheckFailed: None gave numbers, and one must have.
+    """
+    found, problems = [], []
+    for start in range(0, len(calls), 2):
+        call, read = calls[start], expected_of(variant, calls[start]).read
+        try:
+            plain, marked = (
+                require_result(case, call, outcome, own_dtype=False) for outcome in outcomes[start : start + 2]
+            )
+            require_finite(case, call, torch.where(read[..., None], plain.double(), 0.0))
+        except CheckFailed as problem:
+            problems.append(problem)
+        else:
+            found.append(Asked(call, plain, marked, read, outcomes[start + 1].marks))
+    if must_run and not found:
+        raise problems[0]
+    return found
 
 
 def _require_attention(case: str, call: Call, output: Tensor, read: Tensor) -> None:
