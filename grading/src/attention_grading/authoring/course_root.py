@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from attention_grading.judging.seed import PUBLIC_SEED
+from attention_lab.variants import VARIANTS
 
 DEMO_SECONDS = 10
 COPIED = ("source", "course.toml", "nbgrader_config.py")
@@ -29,6 +30,11 @@ def prepare(course: Path, folder: Path) -> None:
     (folder / ".grading_seed").write_text(PUBLIC_SEED + "\n")  # so that everybody sees the same
     with (folder / "nbgrader_config.py").open("a") as config:
         config.write(f"\nc.JudgingRules.seconds = {DEMO_SECONDS}  # the demo has an endless loop in its class\n")
+
+
+def stems_in(source: Path) -> list[str]:
+    """Names of the variants that have a notebook in ``source/``: an instructor may drop some."""
+    return [variant.stem for variant in VARIANTS.values() if (source / variant.stem / f"{variant.stem}.ipynb").exists()]
 
 
 def nbgrader(folder: Path, command: str, *options: str) -> None:

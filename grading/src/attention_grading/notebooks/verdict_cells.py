@@ -89,13 +89,15 @@ def write_verdict(nb: NotebookNode, verdict: Verdict) -> None:
 def write_result(cell: NotebookNode, result: CheckResult) -> None:
     """Put a check's result into a graded cell: its record, and outputs as nbgrader reads them.
 
-    A number as the last result is the score; an error scores 0 and shows its three lines in the feedback.
+    A number as the last result is the score; an error scores 0 and shows its three lines in the feedback. A cell is
+    worth what the instructor says, and the result which part of that is earned.
     """
     cell.metadata[RECORD] = result.as_record()
     lines = "\n".join(result.lines) + "\n" if result.lines else ""
     cell.outputs = [new_output("stream", name="stdout", text=lines)] if lines else []
     if result.passed:
-        score = new_output("execute_result", {"text/plain": f"{float(result.earned)}"}, execution_count=None)
+        earned = float(cell.metadata.nbgrader.points) * result.earned / result.points
+        score = new_output("execute_result", {"text/plain": f"{earned}"}, execution_count=None)
         cell.outputs.append(score)
         return
     words = result.message.split("\n")
