@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import nbformat
+import pytest
 from nbgrader.utils import determine_grade
 
 from attention_grading.judging.diagnosis.names import SENTENCES
@@ -96,3 +97,21 @@ def test_points_of_a_cell_are_the_instructors_and_the_verdict_says_which_part_of
     write_verdict(notebook, Verdict(variant.name, tuple(checks)))
     earned = {name: determine_grade(cell)[0] for name, cell in cells.items()}
     assert earned == worth | {f"test-{checks[-1].name}": 0}
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        ("[padding] the output is wrong at batch 0, head 1, query 2\nexpected 1\nlook", "the output is wrong"),
+        ("[c] the output at batch 0, head 0 changed when token 4 did\nno\nlook", "the output changed when token … did"),
+        (
+            "[x, y] your function raised an error\nexpected a tensor, got IndexError: index 7 is out of range (line 3: "
+            "q[7]) (batch 2, seq 6)\nlook at the line that the error names",
+            "your function raised an error: IndexError: index … is out of range",
+        ),
+        ("the function f was not found: it is defined nowhere", "the function f was not found: it is defined nowhere"),
+    ],
+)  # fmt: skip
+def test_failures_that_say_the_same_have_the_same_words(message, words):
+    found = read_notebook("s", "a", graded(CheckResult("values", 2, 0, message)))
+    assert found.unnamed["values"] == words

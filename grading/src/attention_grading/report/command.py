@@ -14,7 +14,7 @@ from attention_grading.course_file import CourseProblem, read_course
 from attention_grading.files import keep_aside
 from attention_grading.nbgrader_plugin.configuration import open_course
 from attention_grading.nbgrader_plugin.gradebook_reader import read_marks
-from attention_grading.report.figures import ClassReport, Problem, assignment_figures, mistake_figures
+from attention_grading.report.figures import ClassReport, Problem, assignment_figures, mistake_figures, nameless_figures
 from attention_grading.report.findings import findings
 from attention_grading.report.page import page
 from attention_grading.text import id_problem, plain
@@ -24,7 +24,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Give the sub-command its options."""
     parser.description = (
         "How a class did, on one page that needs nothing else: scores, checks, the mistakes that were recognised, and "
-        "what to look at. Only the last part names students."
+        "what to look at. Only the last parts name students."
     )
     parser.add_argument("assignments", metavar="ASSIGNMENT", nargs="*", help="by default all that have been graded")
     parser.add_argument("--output", metavar="FILE", type=Path, default=Path("report.html"), help="default: %(default)s")
@@ -69,7 +69,7 @@ def make_report(coursedir: CourseDirectory, assignments: Sequence[str], *, anony
             for name, graded in marks.marks.items()
         ),
         mistakes=mistake_figures(found),
-        unnamed=sum(len(one.unnamed) for one in found),
+        nameless=nameless_figures(found),
         problems=tuple(
             Problem(plain(one.student, 100), one.assignment, words)
             for one in found
