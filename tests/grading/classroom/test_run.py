@@ -56,6 +56,16 @@ def test_only_what_changed_is_graded_again(small, capsys):
     assert json.loads(Path("report.json").read_text())["graded"] == {STEM: 1}
 
 
+def test_graded_notebooks_have_the_courses_address_and_no_placeholders(small, monkeypatch):
+    """Formgrader shows these notebooks as they are; they once held ``{{badge}}`` and the like."""
+    assert run("--student", "ann", "bob") == 0
+    nbgrader(small, "autograde", STEM, "--student", "cem", "--force")
+    for student in ("ann", "bob", "cem"):
+        text = (small / "autograded" / student / STEM / f"{STEM}.ipynb").read_text()
+        assert not re.search(r"\{\{[a-z]+(:[^}]*)?\}\}", text), student
+        assert "colab.research.google.com" in text
+
+
 def change_master(folder: Path) -> None:
     master = folder / "source" / STEM / f"{STEM}.ipynb"
     text = master.read_text()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -56,7 +57,9 @@ def formgrader(*sources: str, text: str = "") -> str:
         next(line for line in _configuration() if line.startswith("from attention_grading.nbgrader_plugin.page_code")),
         names := {},
     )
-    exec(next(line for line in _configuration() if line.startswith("c.HTMLExporter.filters")), names | {"c": config})
+    for line in _configuration():
+        if line.startswith("c.HTMLExporter."):
+            exec(line, names | {"c": config})
     names = ("assignment_id", "notebook_id", "submission_id", "base_url", "student", "last_name", "first_name")
     resources = {**dict.fromkeys((*names, "notebook_path"), "x"), "index": 1, "total": 1}
     return HTMLExporter(config=config).from_notebook_node(graded(*sources, text=text), resources)[0]
@@ -118,6 +121,34 @@ def test_long_code_is_there_in_full_as_text(page):
     assert "x0 = '&lt;b&gt;&amp;'" in html.replace("&#x27;", "'").replace("&#39;", "'")
     assert "x1999 = " in html
     assert "<b>&" not in html
+
+
+@pytest.mark.browser
+@pytest.mark.needs("chromium")
+@pytest.mark.parametrize("page", [feedback, formgrader])
+@pytest.mark.parametrize("width", [390, 1000])
+def test_no_line_of_an_output_runs_off_the_edge(page, width, tmp_path):
+    """Formgrader cut the diagnosis at the right edge of the window."""
+    from playwright.sync_api import sync_playwright
+
+    path = tmp_path / "page.html"
+    html = page("x = 1  # " + "a long remark " * 20, text="a long diagnosis of many words " * 20 + "x" * 300)
+    path.write_text(html.replace('"x/formgrader/static', f'"{Path(handlers.static_path).as_uri()}'))
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        view = browser.new_page(viewport={"width": width, "height": 800})
+        view.route("http*://**", lambda route: route.abort())
+        view.goto(path.as_uri(), wait_until="domcontentloaded")
+        rights = view.evaluate(RIGHT_EDGES)
+        browser.close()
+    assert len(rights) > 2
+    assert max(rights) <= width
+
+
+# Where the text of each code cell and output ends, whatever cuts it
+RIGHT_EDGES = """[...document.querySelectorAll('.input_area pre, .output_area pre')].map(each => {
+  const range = document.createRange(); range.selectNodeContents(each);
+  return Math.max(0, ...[...range.getClientRects()].map(one => one.right)) })"""
 
 
 @pytest.mark.slow
