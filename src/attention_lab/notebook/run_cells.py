@@ -10,6 +10,7 @@ import math
 import sys
 import types
 from collections.abc import Coroutine, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -18,16 +19,18 @@ import torch.nn.functional as F
 import attention_lab
 from attention_lab import flash
 from attention_lab.checks.calls import failure_of, quiet
+from attention_lab.notebook.absent_packages import stand_ins
 from attention_lab.notebook.python_lines import python_lines
 
 
-def load(cells: Sequence[dict[str, str]], function_name: str, name: str) -> tuple[list[str], Any]:
+def load(cells: Sequence[dict[str, str]], function_name: str, name: str, here: str = "here") -> tuple[list[str], Any]:
     """Run the cells in order and find the function.
 
     Args:
         cells: Objects with ``id`` and ``source``.
         function_name: The function to find.
         name: ``__name__`` for the code, ``__main__`` in a notebook.
+        here: Where that happens, in words that follow "is not installed".
 
     Returns:
         Notes on cells that were skipped, and the function or ``None``.
@@ -39,7 +42,7 @@ def load(cells: Sequence[dict[str, str]], function_name: str, name: str) -> tupl
     notes = []
     with quiet():
         for cell in cells:
-            notes += _run_cell(cell["id"], cell["source"], namespace)
+            notes += _run_cell(cell["id"], cell["source"], namespace, here)
     return notes, namespace.get(function_name)
 
 
@@ -76,7 +79,7 @@ def _wait_for(cell: Coroutine[Any, Any, Any]) -> None:
             cell.send(None)
 
 
-def _run_cell(cell_id: str, source: str, namespace: dict[str, Any]) -> list[str]:
+def _run_cell(cell_id: str, source: str, namespace: dict[str, Any], here: str) -> list[str]:
     filename = f"<{cell_id}>"
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
     try:
@@ -93,5 +96,10 @@ def _run_cell(cell_id: str, source: str, namespace: dict[str, Any]) -> list[str]
         else:
             exec(code, namespace)
     except BaseException as error:
-        return [f"cell {cell_id} raised {failure_of(error)}"]
+        failure = failure_of(error)
+        if isinstance(error, ModuleNotFoundError) and isinstance(error.name, str):
+            package = error.name.partition(".")[0]
+            failure = replace(failure, text=f"{package} is not installed {here}")
+            namespace.update(stand_ins(python_lines(source), package, failure.text) | namespace)
+        return [f"cell {cell_id} raised {failure}"]
     return []

@@ -76,8 +76,12 @@ def warm_up() -> None:
 
 
 def _import_pyplot() -> None:
-    """Learners' own cells draw. Matplotlib wants a folder that can be written to: a confined child has none."""
+    """Learners' own cells draw. Matplotlib wants a folder that can be written to: a confined child has none.
+
+    Einops, which many answers use, imports in no time; here it costs a submission none.
+    """
     with quiet():
+        import einops  # noqa: F401
         import matplotlib.pyplot
 
         matplotlib.pyplot.switch_backend("agg")
@@ -107,12 +111,15 @@ def _touch_operations(x: Tensor) -> None:
 # ---- one submission --------------------------------------------------------------------------------------------------
 
 
+_HERE = "where notebooks are graded"
+
+
 def serve_submission(reader: IO[bytes], writer: IO[bytes], device: str) -> None:
     """Load one submission, perform the calls, and send the outcomes as they come."""
     request, _ = frames.receive(reader)
     header, tensors = frames.receive(reader)
     calls = codec.decode_calls(header, tensors, device)
-    notes, function = load(request["cells"], request["function"], request["name"])
+    notes, function = load(request["cells"], request["function"], request["name"], _HERE)
     frames.send(writer, {"type": "loaded", "notes": notes, "found": callable(function)})
     if not callable(function):
         return
