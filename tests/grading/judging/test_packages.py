@@ -31,8 +31,13 @@ def test_einops_may_be_used(session, write):
 
 
 @pytest.mark.parametrize(
-    "imported", [f"from {ABSENT} import rearrange", f"from {ABSENT}.layers import f as rearrange", f"import {ABSENT} as rearrange"]
-)  # fmt: skip
+    "imported",
+    [
+        f"from {ABSENT} import rearrange",
+        f"from {ABSENT}.layers import f as rearrange",
+        f"import {ABSENT} as rearrange",
+    ],
+)
 def test_package_that_a_cell_of_its_own_imports_is_named_and_no_undefined_name(session, imported):
     from attention_lab import get_variant
     from attention_lab.notebook.learner_cells import Submission

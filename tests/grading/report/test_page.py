@@ -12,6 +12,7 @@ import pytest
 from attention_grading.notebooks.verdict_cells import Finding
 from attention_grading.report.figures import AssignmentFigures, ClassReport, Problem, mistake_figures, nameless_figures
 from attention_grading.report.page import page
+from attention_grading.report.same_answers import SameAnswers
 
 
 def small_report(**changes: object) -> ClassReport:
@@ -61,6 +62,16 @@ def test_a_mistake_leads_to_its_students():
     by_mistake = text.split("Students by mistake")[1]
     assert re.search(r"missing-scale.*a:\s*ada.*b:\s*bob.*it is &lt;wrong&gt;.*a:\s*ada", by_mistake, re.DOTALL)
     assert 'href="#' not in page(small_report(mistakes=mistake_figures(found), anonymous=True))
+
+
+def test_same_answers_are_listed_where_somebody_asked():
+    assert "Answers that are the same" not in page(small_report())
+    assert "None." in page(small_report(same_answers=())).split("Answers that are the same")[1]
+    text = page(small_report(same_answers=(SameAnswers("a", ("ada", "<bob>"), 8),))).split("Answers that are the same")[
+        1
+    ]
+    assert "accuses nobody" in text
+    assert "ada, &lt;bob&gt;" in text
 
 
 def test_bars_have_a_scale_that_all_of_a_kind_share():

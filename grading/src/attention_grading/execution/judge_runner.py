@@ -12,6 +12,7 @@ from typing import IO, Any, Protocol
 from torch import Tensor
 
 from attention_grading.execution import codec, frames
+from attention_grading.execution.denied import MAX_KEPT
 from attention_grading.sandbox.limits import Limits, memory_ceiling
 from attention_grading.sandbox.processes import Interrupted, Process, WarmServer, WorkerFailed, fresh_process, watched
 from attention_grading.text import plain
@@ -57,12 +58,14 @@ class Run:
         outcomes: One a call; calls that were not reached have a failure that says why.
         notes: Cells that were skipped, and why.
         found: Whether the function was defined.
+        denied: What its code tried and was denied, as it says itself.
         ended: Why the run ended early, in words; empty where it did not.
     """
 
     outcomes: list[Outcome | None]
     notes: list[str] = field(default_factory=list)
     found: bool = False
+    denied: list[str] = field(default_factory=list)
     ended: str = ""
 
 
@@ -174,6 +177,8 @@ def _converse(
             header, tensors = frames.receive(process.reader, room)
             room -= sum(tensor.nbytes for tensor in tensors.values())
             kind = header.get("type")
+            said = header.get("denied", [])[: MAX_KEPT - len(run.denied)]
+            run.denied += [plain(words, 300) for words in said]
             if kind == "loaded":
                 run.notes = [plain(note, 500) for note in header.get("notes", [])][:50]
                 run.found = bool(header.get("found"))

@@ -137,10 +137,11 @@ class Session:
         name = "__main__" if submission.is_notebook else "submission"
         run = self._supervisor.run(submission.cells, variant.function_name, calls, name)
         notes = [*submission.notes, *run.notes]
+        notes += [f"its code tried to {words}, and was denied" for words in run.denied]
         if run.ended:
             notes.append(f"the function's process {run.ended}")
         if not submission.is_notebook and run.notes:
-            return not_judged(variant, run.notes[0].replace("cell file", "the file"))
+            return not_judged(variant, run.notes[0].replace("cell file", "the file"), notes[len(run.notes) :])
         if run.ended and not run.found:
             return not_judged(variant, f"your code {run.ended}, before the function could be called", notes)
         if not run.found:

@@ -11,6 +11,7 @@ from datetime import date
 from attention_grading.judging.diagnosis.names import SENTENCES
 from attention_grading.nbgrader_plugin.gradebook_reader import ClassMarks, Mark
 from attention_grading.notebooks.verdict_cells import Finding
+from attention_grading.report.same_answers import SameAnswers
 from attention_grading.text import plain
 
 TO_TEACH = 3
@@ -93,6 +94,7 @@ class ClassReport:
         nameless: Failures whose reason was not recognised, by what they say; the most frequent first.
         problems: In order of assignment and student.
         anonymous: Whether names are left out.
+        same_answers: Answers that are the same; ``None`` where nobody asked.
     """
 
     title: str
@@ -103,6 +105,7 @@ class ClassReport:
     nameless: tuple[MistakeFigures, ...]
     problems: tuple[Problem, ...]
     anonymous: bool = False
+    same_answers: tuple[SameAnswers, ...] | None = None
 
     @property
     def to_teach(self) -> tuple[MistakeFigures, ...]:
