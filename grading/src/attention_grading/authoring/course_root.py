@@ -43,9 +43,18 @@ def nbgrader(folder: Path, command: str, *options: str) -> None:
     Raises:
         RuntimeError: The command failed; the message holds the end of its log.
     """
-    run = [sys.executable, "-m", "nbgrader", command, *options]
+    run_logged(folder, "nbgrader", command, *options)
+
+
+def run_logged(folder: Path, module: str, *arguments: str) -> None:
+    """Run a module as a program in the course root, with the log of ``nbgrader``.
+
+    Raises:
+        RuntimeError: As ``nbgrader``.
+    """
+    run = [sys.executable, "-m", module, *arguments]
     done = subprocess.run(run, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     with (folder / "nbgrader.log").open("a") as log:
-        log.write(f"$ nbgrader {command} {' '.join(options)}\n{done.stdout}\n")
+        log.write(f"$ {module} {' '.join(arguments)}\n{done.stdout}\n")
     if done.returncode != 0:
-        raise RuntimeError(f"nbgrader {command} failed:\n{done.stdout[-3000:]}")
+        raise RuntimeError(f"{module} {arguments[0]} failed:\n{done.stdout[-3000:]}")

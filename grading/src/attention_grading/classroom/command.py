@@ -93,7 +93,7 @@ def _run(course: NbgraderCourse, recorder: GradebookWriter, options: argparse.Na
         console.print(plan_table(report, todo))
         return 0
     if todo:
-        crew = _crew(options, len(todo), console)
+        crew = _crew(options, course, len(todo), console)
         with progress_bar(console) as progress, stopping() as stop:
             try:
                 grade_class(course, recorder, crew, todo, stop, report, Screen(progress, len(todo)))
@@ -113,7 +113,7 @@ def _run(course: NbgraderCourse, recorder: GradebookWriter, options: argparse.Na
     return 1 if report.ungraded or report.stopped else 0
 
 
-def _crew(options: argparse.Namespace, submissions: int, console: Console) -> Crew:
+def _crew(options: argparse.Namespace, course: NbgraderCourse, submissions: int, console: Console) -> Crew:
     """Who grades; says first what starts, since that takes seconds."""
     todo = f"{submissions} submission{'' if submissions == 1 else 's'} to grade"
     if options.scheduler:
@@ -121,7 +121,7 @@ def _crew(options: argparse.Namespace, submissions: int, console: Console) -> Cr
         return Cluster(options.scheduler)
     workers = min(options.workers or usable_cores(), submissions)
     console.print(f"Testing the confinement, warming {workers} process{'' if workers == 1 else 'es'}: {todo}.")
-    return LocalPool(workers)
+    return LocalPool(workers, course.terms)
 
 
 def _refuse(reason: Exception | str) -> int:

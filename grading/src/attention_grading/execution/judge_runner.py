@@ -13,6 +13,7 @@ from torch import Tensor
 
 from attention_grading.execution import codec, frames
 from attention_grading.execution.denied import MAX_KEPT
+from attention_grading.execution.workers import JUDGE_WORKER
 from attention_grading.sandbox.limits import Limits, memory_ceiling
 from attention_grading.sandbox.processes import Interrupted, Process, WarmServer, WorkerFailed, fresh_process, watched
 from attention_grading.text import plain
@@ -85,7 +86,7 @@ class Supervisor:
         self.confined = confined
         self._server = None
         if (hasattr(os, "fork") and device == "cpu") if warm is None else warm:
-            self._server = WarmServer(_WORKER, limits if confined else None)
+            self._server = WarmServer(JUDGE_WORKER, limits if confined else None)
         elif confined:
             raise WorkerFailed(
                 f"code on the device {device}, or on a platform without fork, runs in a fresh process that cannot be "
@@ -153,13 +154,12 @@ class Supervisor:
         run.notes = [note + words if _OUT_OF_MEMORY.search(note) else note for note in run.notes]
 
     def _process(self) -> contextlib.AbstractContextManager[Process]:
-        return fresh_process(_WORKER, self._device) if self._server is None else self._server.child()
+        return fresh_process(JUDGE_WORKER, self._device) if self._server is None else self._server.child()
 
 
 # Tensors that one submission may send, all together: a right function sends a hundredth of it
 MAX_BYTES = 256 * 2**20
 _EARLY = "ended early"
-_WORKER = "attention_grading.execution.judge_worker"
 _OUT_OF_MEMORY = re.compile(r"MemoryError|not enough memory|[Cc]annot allocate memory|can't start new thread")
 
 

@@ -116,6 +116,17 @@ class WarmServer:
         if self._popen is not None and self._popen.poll() is None:
             return
         self.close()
+        if (ahead := _AHEAD.pop((self._module, self._limits), None)) is not None:
+            self._popen, self._control = ahead._popen, ahead._control
+        else:
+            self._launch()
+        greeting = self._answer()
+        if greeting != "ready":
+            self.close()
+            raise WorkerFailed(greeting)
+
+    def _launch(self) -> None:
+        """Start the process, and do not wait until it is ready."""
         self._control, theirs = socket.socketpair()
         # -P: no module is taken from the working directory
         command = [sys.executable, "-P", "-m", self._module, "--serve", str(theirs.fileno())]
@@ -128,10 +139,6 @@ class WarmServer:
             start_new_session=True,  # see _set_niceness
         )
         theirs.close()
-        greeting = self._answer()
-        if greeting != "ready":
-            self.close()
-            raise WorkerFailed(greeting)
 
     @contextlib.contextmanager
     def child(self) -> Iterator[Process]:
@@ -179,6 +186,21 @@ class WarmServer:
                 raise WorkerFailed("the warm process ended; its own output, above, says why")
             answer += part
         return answer.decode().strip()
+
+
+_AHEAD: dict[tuple[str, Limits | None], WarmServer] = {}
+
+
+def start_ahead(limits: Limits | None, *modules: str) -> None:
+    """Start warm processes that a ``WarmServer`` will ask for, all at once: importing takes each of them seconds.
+
+    Args:
+        limits: What a child of theirs may use, once confined; ``None`` runs children unconfined.
+        modules: Names of what they run.
+    """
+    for module in modules if hasattr(os, "fork") else ():
+        _AHEAD[module, limits] = server = WarmServer(module, limits)
+        server._launch()
 
 
 @dataclass
