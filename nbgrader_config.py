@@ -87,6 +87,6 @@ c.LimitOutput.max_traceback = 60
 
 # ---- feedback --------------------------------------------------------------------------------------------------------
 # Stock feedback shows hidden tests twice; here they are cleared before the page is written
-c.GenerateFeedback.preprocessors = [FillPlaceholders, GetGrades, ClearHiddenTests, CSSHTMLHeaderPreprocessor]
+c.GenerateFeedback.preprocessors = [GetGrades, ClearHiddenTests, CSSHTMLHeaderPreprocessor]
 c.GenerateFeedback.exporter_class = FeedbackExporter  # names the checks, and fits a narrow window
-c.HTMLExporter.filters = FILTERS  # Formgrader's pages too colour no code that takes long
+c.HTMLExporter.filters = FILTERS  # Formgrader too colours no code that takes long, and cuts no line at the edge

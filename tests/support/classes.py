@@ -164,7 +164,7 @@ def graded_files(folder: Path) -> Mapping[str, tuple[bytes, int]]:
 class InlineCrew:
     """Grades at once, in this process."""
 
-    def __init__(self, workers: int = 1):
+    def __init__(self, workers: int = 1, terms: GradingTerms | None = None):
         """There is nothing to start."""
 
     def room(self) -> int:

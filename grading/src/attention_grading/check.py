@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
-from contextlib import closing, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attention_grading.execution import JUDGE_WORKER
-from attention_grading.sandbox.processes import Interrupted, WarmServer
+from attention_grading.execution.workers import JUDGE_WORKER
+from attention_grading.sandbox.processes import Interrupted, start_ahead
 from attention_grading.text import plain
 from attention_lab.variants import Variant
 
@@ -28,24 +26,21 @@ def judge_files(pairs: Sequence[tuple[Variant, Path]], *, explain: bool = False)
     Returns:
         Whether every file earned full marks.
     """
-    worker = WarmServer(JUDGE_WORKER, None) if hasattr(os, "fork") else None
-    with nullcontext() if worker is None else closing(worker):
-        if worker is not None:
-            worker.begin()
-        # only now: while this process imports PyTorch, the other one does
-        from attention_grading.judging.session import Session, once_more
+    start_ahead(None, JUDGE_WORKER)
+    # only now: while this process imports PyTorch, the other one does
+    from attention_grading.judging.session import Session, once_more
 
-        right = True
-        with Session(confined=False, worker=worker) as session:
-            for variant, path in pairs:
-                try:
-                    verdict = once_more(partial(session.judge_file, variant, path))
-                except Interrupted as reason:
-                    print(f"{plain(path, 300)} was not judged. {plain(reason, 300)}")
-                    right = False
-                    continue
-                print(f"{plain(path, 300)}: {answer(verdict, explain, '--explain')}\n", flush=True)
-                right &= verdict.score == verdict.max_score
+    right = True
+    with Session(confined=False) as session:
+        for variant, path in pairs:
+            try:
+                verdict = once_more(partial(session.judge_file, variant, path))
+            except Interrupted as reason:
+                print(f"{plain(path, 300)} was not judged. {plain(reason, 300)}")
+                right = False
+                continue
+            print(f"{plain(path, 300)}: {answer(verdict, explain, '--explain')}\n", flush=True)
+            right &= verdict.score == verdict.max_score
     return right
 
 

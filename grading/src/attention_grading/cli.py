@@ -6,6 +6,10 @@ import argparse
 import importlib
 import sys
 
+# Where it is installed, jsonschema (nbformat brings it) parses a grammar of web addresses for seconds in each process,
+# and no notebook has such a field. The pool's processes import this module first, as multiprocessing has it
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+
 # Module of each command, with ``add_options(parser)`` and ``run(options, parser)``. Only the one that is asked for is
 # imported: nbgrader and torch take seconds.
 COMMANDS = {

@@ -12,6 +12,7 @@ import math
 import sys
 import types
 from collections.abc import Callable, Coroutine, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -20,12 +21,17 @@ import torch.nn.functional as F
 import attention_lab
 from attention_lab import flash
 from attention_lab.checks.calls import failure_of, quiet
+from attention_lab.notebook.absent_packages import stand_ins
 from attention_lab.notebook.learner_cells import defines
 from attention_lab.notebook.python_lines import python_lines
 
 
 def load(
-    cells: Sequence[dict[str, str]], function_name: str, name: str, before: Callable[[int], None] = lambda index: None
+    cells: Sequence[dict[str, str]],
+    function_name: str,
+    name: str,
+    here: str = "here",
+    before: Callable[[int], None] = lambda index: None,
 ) -> tuple[dict[int, str], Any]:
     """Run the cells in order and find the function.
 
@@ -35,6 +41,7 @@ def load(
         cells: Objects with ``id`` and ``source``.
         function_name: The function to find.
         name: ``__name__`` for the code, ``__main__`` in a notebook.
+        here: Where that happens, in words that follow "is not installed".
         before: Called with each cell's index before it runs.
 
     Returns:
@@ -51,7 +58,7 @@ def load(
             if defining and index > defining[-1] and not _lacks_names(function_name, namespace):
                 break
             before(index)
-            note = _run_cell(cell["id"], cell["source"], namespace)
+            note = _run_cell(cell["id"], cell["source"], namespace, here)
             if note:
                 notes[index] = note
     return notes, namespace.get(function_name)
@@ -114,7 +121,7 @@ def _wait_for(cell: Coroutine[Any, Any, Any]) -> None:
             cell.send(None)
 
 
-def _run_cell(cell_id: str, source: str, namespace: dict[str, Any]) -> str:
+def _run_cell(cell_id: str, source: str, namespace: dict[str, Any], here: str) -> str:
     """Run a cell, and say why where it was skipped."""
     filename = f"<{cell_id}>"
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
@@ -132,5 +139,10 @@ def _run_cell(cell_id: str, source: str, namespace: dict[str, Any]) -> str:
         else:
             exec(code, namespace)
     except BaseException as error:
-        return f"cell {cell_id} raised {failure_of(error)}"
+        failure = failure_of(error)
+        if isinstance(error, ModuleNotFoundError) and isinstance(error.name, str):
+            package = error.name.partition(".")[0]
+            failure = replace(failure, text=f"{package} is not installed {here}")
+            namespace.update(stand_ins(python_lines(source), package, failure.text) | namespace)
+        return f"cell {cell_id} raised {failure}"
     return ""

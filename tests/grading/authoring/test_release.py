@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 
 import pytest
 
-from attention_grading.authoring.release import pin_addresses
+from attention_grading.authoring.release import main, pin_addresses
 from support.places import ROOT, STEMS
 
 
@@ -42,3 +43,35 @@ def test_release_refuses_to_overwrite_work(tmp_path):
     assert "release/a/a.ipynb" in done.stderr
     assert "FORCE=1" in done.stderr
     assert "of hours" in notebook.read_text()
+
+
+@pytest.mark.nbgrader
+def test_dropped_notebook_is_left_out_and_its_old_release_is_named(tmp_path, monkeypatch, capsys):
+    """Deleting one from ``source/`` once ended in a traceback."""
+    course = tmp_path / "course"
+    for name in ("source", "release"):
+        for stem in STEMS[:2]:
+            shutil.copytree(ROOT / name / stem, course / name / stem)
+    for name in ("course.toml", "nbgrader_config.py", "README.md"):
+        shutil.copy(ROOT / name, course / name)
+    shutil.rmtree(course / "source" / STEMS[1])
+    monkeypatch.chdir(course)
+    assert main(["--force"]) == 0
+    said = capsys.readouterr().out
+    assert f"wrote release/{STEMS[0]}/{STEMS[0]}.ipynb" in said
+    assert f"release/{STEMS[1]} has no notebook in source/ any more: delete it" in said
+
+
+@pytest.mark.nbgrader
+def test_what_keeps_a_release_from_being_made_is_said_in_words(tmp_path, monkeypatch, capsys):
+    for name in ("course.toml", "nbgrader_config.py"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    (tmp_path / "source").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert main(["--force"]) == 1
+    assert "there is no notebook in source/" in capsys.readouterr().err
+    shutil.copytree(ROOT / "source" / STEMS[0], tmp_path / "source" / STEMS[0])
+    master = tmp_path / "source" / STEMS[0] / f"{STEMS[0]}.ipynb"
+    master.write_text(master.read_text().replace("{{badge}}", "{{bagde}}"))
+    assert main(["--force"]) == 1
+    assert "unknown placeholder {{bagde}}" in capsys.readouterr().err

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import linecache
 import os
 import re
 import shutil
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
@@ -25,6 +27,7 @@ from attention_grading.nbgrader_plugin.course import load_course
 from attention_grading.notebooks.grade import GradingTerms, NotebookTask
 from attention_grading.sandbox.processes import Interrupted, WorkerFailed
 from support.classes import (
+    LATE,
     SMALL_POINTS,
     STEM,
     InlineCrew,
@@ -54,6 +57,16 @@ def test_only_what_changed_is_graded_again(small, capsys):
     assert {student for student in SMALL_POINTS if now[student] != stamps[student]} == {"cem"}
     assert run("--force", "--student", "ann", "--report", "report.json") == 0
     assert json.loads(Path("report.json").read_text())["graded"] == {STEM: 1}
+
+
+def test_graded_notebooks_have_the_courses_address_and_no_placeholders(small, monkeypatch):
+    """Formgrader shows these notebooks as they are; they once held ``{{badge}}`` and the like."""
+    assert run("--student", "ann", "bob") == 0
+    nbgrader(small, "autograde", STEM, "--student", "cem", "--force")
+    for student in ("ann", "bob", "cem"):
+        text = (small / "autograded" / student / STEM / f"{STEM}.ipynb").read_text()
+        assert not re.search(r"\{\{[a-z]+(:[^}]*)?\}\}", text), student
+        assert "colab.research.google.com" in text
 
 
 def change_master(folder: Path) -> None:
@@ -93,6 +106,32 @@ def test_whatever_a_grade_hangs_on_makes_it_graded_again(small, capsys, change: 
     change(small)
     assert run("--verdict-only", "--report", "report.json") == 0
     assert json.loads(Path("report.json").read_text())["graded"] == {STEM: len(again)}
+
+
+def test_changed_rule_for_lateness_is_a_change_for_those_who_are_late(small):
+    with Gradebook(database(small), "attention") as gradebook:
+        gradebook.update_or_create_assignment(STEM, duedate="2026-01-01 00:00:00 UTC")
+    for student, day in (("ann", "01"), ("bob", "02")):
+        (small / "submitted" / student / STEM / "timestamp.txt").write_text(f"2026-01-{day} 00:00:00 UTC")
+    assert run("--verdict-only") == 0
+    assert points(small) == SMALL_POINTS | {"bob": 0}
+    config = small / "nbgrader_config.py"
+    config.write_text(config.read_text().replace(LATE, 'c.LateSubmissionPlugin.penalty_method = "none"\n'))
+    assert run("--verdict-only", "--report", "report.json") == 0
+    assert json.loads(Path("report.json").read_text())["graded"] == {STEM: 1}
+    assert points(small) == SMALL_POINTS
+    plugin = "from nbgrader.plugins import LateSubmissionPlugin\nclass One(LateSubmissionPlugin):\n"
+    for penalty in (1, 2):  # the same name, and another rule
+        plugin += f"    def late_submission_penalty(self, student_id, score, late):\n        return {penalty}\n"
+        (small / "late_rule.py").write_text(plugin)
+        sys.modules.pop("late_rule", None)
+        linecache.clearcache()
+        config.write_text(f"import sys\nsys.path.insert(0, {str(small)!r})\nimport late_rule\n" + config.read_text())
+        with config.open("a") as file:
+            file.write("c.AssignLatePenalties.plugin_class = late_rule.One\n")
+        assert run("--verdict-only", "--report", "report.json") == 0
+        assert json.loads(Path("report.json").read_text())["graded"] == {STEM: 1}
+        assert points(small) == SMALL_POINTS | {"bob": 4 - penalty}
 
 
 def test_verdict_only_gives_the_same_scores_and_no_pictures(small):

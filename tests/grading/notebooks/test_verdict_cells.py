@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 
 import nbformat
+import pytest
+from nbgrader.utils import determine_grade
 
 from attention_grading.judging.diagnosis.names import SENTENCES
 from attention_grading.judging.verdict import CheckResult, Verdict, not_judged
@@ -80,3 +82,36 @@ def test_notes_are_problems_and_the_untouched_stub_is_blank():
     found = read_notebook("s", "a", graded(*blank, notes=("cell 3 was skipped",)))
     assert found == Finding("s", "a", blank=True, problems=("cell 3 was skipped",))
     assert not read_notebook("s", "a", graded(passing("contract", 1), *blank[1:])).blank
+
+
+def test_points_of_a_cell_are_the_instructors_and_the_verdict_says_which_part_of_them():
+    """Changing a cell's points once made a perfect answer 10 of 14."""
+    variant = VARIANTS["eager_causal"]
+    notebook = nbformat.read(ROOT / "source" / variant.stem / f"{variant.stem}.ipynb", as_version=4)
+    cells = {cell.id: cell for cell in notebook.cells if cell.metadata.get("nbgrader", {}).get("grade")}
+    worth = {name: number for number, name in enumerate(cells)}  # one of them nothing
+    for name, points in worth.items():
+        cells[name].metadata.nbgrader.points = points
+    checks = [CheckResult(name, points, points, "passed") for name, points in variant.points.items()]
+    checks[-1] = CheckResult(checks[-1].name, checks[-1].points, 0, "it is wrong")
+    write_verdict(notebook, Verdict(variant.name, tuple(checks)))
+    earned = {name: determine_grade(cell)[0] for name, cell in cells.items()}
+    assert earned == worth | {f"test-{checks[-1].name}": 0}
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        ("[padding] the output is wrong at batch 0, head 1, query 2\nexpected 1\nlook", "the output is wrong"),
+        ("[c] the output at batch 0, head 0 changed when token 4 did\nno\nlook", "the output changed when token … did"),
+        (
+            "[x, y] your function raised an error\nexpected a tensor, got IndexError: index 7 is out of range (line 3: "
+            "q[7]) (batch 2, seq 6)\nlook at the line that the error names",
+            "your function raised an error: IndexError: index … is out of range",
+        ),
+        ("the function f was not found: it is defined nowhere", "the function f was not found: it is defined nowhere"),
+    ],
+)  # fmt: skip
+def test_failures_that_say_the_same_have_the_same_words(message, words):
+    found = read_notebook("s", "a", graded(CheckResult("values", 2, 0, message)))
+    assert found.unnamed["values"] == words

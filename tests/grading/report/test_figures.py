@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attention_grading.nbgrader_plugin.gradebook_reader import ClassMarks, Mark
 from attention_grading.notebooks.verdict_cells import Finding
-from attention_grading.report.figures import AssignmentFigures, assignment_figures, mistake_figures
+from attention_grading.report.figures import AssignmentFigures, assignment_figures, mistake_figures, nameless_figures
 
 
 def test_the_mistake_of_most_students_comes_first():
@@ -17,7 +17,7 @@ def test_the_mistake_of_most_students_comes_first():
     ]
     first, second, third = mistake_figures(found)
     assert (first.name, len(first.students), first.submissions) == ("mask-ignored", 3, 3)
-    assert (second.name, len(second.students), second.assignments) == ("missing-scale", 1, dict.fromkeys("abcd", 1))
+    assert (second.name, len(second.students), second.who) == ("missing-scale", 1, dict.fromkeys("abcd", ("s1",)))
     assert third.name == "qk-swapped"
 
 
@@ -32,3 +32,20 @@ def test_late_missing_and_fractions_are_counted():
     assert figures == AssignmentFigures(
         "a", 3, 1, 1, 1, 6.5, 9.5, 1, 10.0, (1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1), {"values": (2, 3)}
     )
+
+
+def test_a_check_that_is_worth_nothing_is_passed_by_nobody():
+    marks = [Mark("s1", "a", 0, 2, checks={"test-values": (0, 2), "test-kernel": (0, 0)})]
+    everybody = ClassMarks({"a": {"s1": marks[0]}}, {"a": 2.0}, ("s1",))
+    assert assignment_figures("a", marks, everybody, []).passed == {"values": (0, 1)}
+
+
+def test_failures_without_a_name_are_counted_by_what_they_say():
+    found = [
+        Finding("s1", "a", unnamed={"values": "the output is wrong", "masking": "the output is wrong"}),
+        Finding("s2", "a", unnamed={"values": "the output is wrong"}),
+        Finding("s2", "b", unnamed={"contract": "your function raised an error: IndexError"}),
+    ]
+    first, second = nameless_figures(found)
+    assert (first.sentence, first.who) == ("the output is wrong", {"a": ("s1", "s2")})
+    assert (second.sentence, second.who) == ("your function raised an error: IndexError", {"b": ("s2",)})

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+from dataclasses import replace
 from datetime import date
 
 import pytest
 
 from attention_grading.notebooks.verdict_cells import Finding
-from attention_grading.report.figures import AssignmentFigures, ClassReport, Problem, mistake_figures
+from attention_grading.report.figures import AssignmentFigures, ClassReport, Problem, mistake_figures, nameless_figures
 from attention_grading.report.page import page
+from attention_grading.report.same_answers import SameAnswers
 
 
 def small_report(**changes: object) -> ClassReport:
@@ -20,7 +23,7 @@ def small_report(**changes: object) -> ClassReport:
         "students": 2,
         "assignments": (one,),
         "mistakes": mistake_figures([Finding("person-7f3a", "a", ("missing-scale",))]),
-        "unnamed": 0,
+        "nameless": (),
         "problems": (Problem("person-7f3a", "a", "it said <script>alert(1)</script>"),),
     }
     return ClassReport(**(fields | changes))
@@ -29,8 +32,10 @@ def small_report(**changes: object) -> ClassReport:
 def test_names_stand_only_with_what_to_look_at_and_text_is_escaped():
     text = page(small_report(title="A <b>course</b>"))
     before, after = text.split("Submissions to look at")
+    problems, by_mistake = after.split("Students by mistake")
     assert "person-7f3a" not in before
-    assert "person-7f3a" in after
+    assert "person-7f3a" in problems
+    assert "person-7f3a" in by_mistake
     assert "<script" not in text
     assert "&lt;script&gt;" in text
     assert "<b>" not in text
@@ -40,8 +45,68 @@ def test_names_stand_only_with_what_to_look_at_and_text_is_escaped():
 def test_empty_parts_say_so():
     text = page(small_report(mistakes=(), problems=()))
     assert "No mistake was recognised." in text
-    assert "0 failed checks" not in text
+    assert "Failures without a name" not in text
+    assert "Students by mistake" not in text
     assert text.rstrip().endswith("<p>None.</p>\n</body>\n</html>")
+
+
+def test_a_mistake_leads_to_its_students():
+    found = [
+        Finding("ada", "a", ("missing-scale",), unnamed={"values": "it is <wrong>"}),
+        Finding("bob", "b", ("missing-scale",)),
+    ]
+    text = page(small_report(mistakes=mistake_figures(found), nameless=nameless_figures(found)))
+    for target in re.findall(r'href="#([^"]+)"', text):
+        assert f'id="{target}"' in text
+    assert text.count('href="#') == 2
+    by_mistake = text.split("Students by mistake")[1]
+    assert re.search(r"missing-scale.*a:\s*ada.*b:\s*bob.*it is &lt;wrong&gt;.*a:\s*ada", by_mistake, re.DOTALL)
+    assert 'href="#' not in page(small_report(mistakes=mistake_figures(found), anonymous=True))
+
+
+def test_same_answers_are_listed_where_somebody_asked():
+    assert "Answers that are the same" not in page(small_report())
+    assert "None." in page(small_report(same_answers=())).split("Answers that are the same")[1]
+    text = page(small_report(same_answers=(SameAnswers("a", ("ada", "<bob>"), 8),))).split("Answers that are the same")[
+        1
+    ]
+    assert "accuses nobody" in text
+    assert "ada, &lt;bob&gt;" in text
+
+
+def test_bars_have_a_scale_that_all_of_a_kind_share():
+    few = small_report().assignments[0]
+    many = replace(few, name="b", graded=40, histogram=(0, *[4] * 10))
+    text = page(small_report(assignments=(few, many)))
+    figures = re.findall(r"<svg viewBox.*?</svg>", text, re.DOTALL)
+    ticks = [re.findall(r'class="tick"[^>]*>(\d+)<', figure) for figure in figures]
+    assert ticks == [["0", "2", "4"]] * 2
+    heights = [max(map(float, re.findall(r'class="bar"[^>]*height="([0-9.]+)"', figure))) for figure in figures]
+    assert heights[1] == pytest.approx(4 * heights[0], rel=0.01)
+    assert "A full bar is the whole class" in text
+
+
+@pytest.mark.browser
+@pytest.mark.needs("chromium")
+def test_charts_stay_with_their_titles_in_print(tmp_path):
+    from playwright.sync_api import sync_playwright
+
+    path = tmp_path / "report.html"
+    path.write_text(page(small_report(assignments=tuple(small_report().assignments * 6))))
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
+        view = browser.new_page()
+        view.goto(path.as_uri())
+        view.emulate_media(media="print")
+        style = "what => getComputedStyle(document.querySelector(what))"
+        assert view.evaluate(f"({style})('.panel').breakInside") == "avoid"
+        assert view.evaluate(f"({style})('tr').breakInside") == "avoid"
+        assert view.evaluate(f"({style})('h2').breakAfter") == "avoid"
+        assert view.evaluate(f"({style})('.wide').overflowX") == "visible"
+        browser.close()
+
+
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 
 
 @pytest.mark.browser
@@ -53,9 +118,8 @@ def test_page_is_readable_in_both_themes_and_on_a_phone(tmp_path, scheme):
     path = tmp_path / "report.html"
     names = tuple(small_report().assignments * 6)
     path.write_text(page(small_report(assignments=names)))
-    flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=flags)
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
         view = browser.new_page(viewport={"width": 390, "height": 800}, color_scheme=scheme)
         asked: list[str] = []
         view.on("request", lambda request: asked.append(request.url))

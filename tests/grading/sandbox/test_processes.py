@@ -92,3 +92,21 @@ def test_worker_on_the_cpu_sees_no_gpu(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     assert worker_environment()["CUDA_VISIBLE_DEVICES"] == ""
     assert worker_environment("cuda")["CUDA_VISIBLE_DEVICES"] == "0"
+
+
+@pytest.mark.needs("confinement")
+def test_process_that_was_started_ahead_is_the_one_that_serves(monkeypatch):
+    from attention_grading.execution.workers import JUDGE_WORKER
+    from attention_grading.sandbox import processes
+
+    launched = []
+    launch = processes.WarmServer._launch
+    monkeypatch.setattr(processes.WarmServer, "_launch", lambda server: (launched.append(server), launch(server)))
+    processes.start_ahead(Limits(), JUDGE_WORKER)
+    other, server = processes.WarmServer(JUDGE_WORKER, Limits(seconds=1)), processes.WarmServer(JUDGE_WORKER, Limits())
+    assert len(launched) == 1
+    for each, number in ((server, 1), (other, 2)):
+        with each.child() as process:
+            assert process.pid > 0
+        assert len(launched) == number  # limits are the process's own: another's do not do
+        each.close()

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from attention_grading.judging.seed import PUBLIC_SEED
+from attention_lab.variants import VARIANTS
 
 DEMO_SECONDS = 10
 COPIED = ("source", "course.toml", "nbgrader_config.py")
@@ -31,15 +32,29 @@ def prepare(course: Path, folder: Path) -> None:
         config.write(f"\nc.JudgingRules.seconds = {DEMO_SECONDS}  # the demo has an endless loop in its class\n")
 
 
+def stems_in(source: Path) -> list[str]:
+    """Names of the variants that have a notebook in ``source/``: an instructor may drop some."""
+    return [variant.stem for variant in VARIANTS.values() if (source / variant.stem / f"{variant.stem}.ipynb").exists()]
+
+
 def nbgrader(folder: Path, command: str, *options: str) -> None:
     """Run an nbgrader command as an instructor would, in the course root; its log goes to ``nbgrader.log``.
 
     Raises:
         RuntimeError: The command failed; the message holds the end of its log.
     """
-    run = [sys.executable, "-m", "nbgrader", command, *options]
+    run_logged(folder, "nbgrader", command, *options)
+
+
+def run_logged(folder: Path, module: str, *arguments: str) -> None:
+    """Run a module as a program in the course root, with the log of ``nbgrader``.
+
+    Raises:
+        RuntimeError: As ``nbgrader``.
+    """
+    run = [sys.executable, "-m", module, *arguments]
     done = subprocess.run(run, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     with (folder / "nbgrader.log").open("a") as log:
-        log.write(f"$ nbgrader {command} {' '.join(options)}\n{done.stdout}\n")
+        log.write(f"$ {module} {' '.join(arguments)}\n{done.stdout}\n")
     if done.returncode != 0:
-        raise RuntimeError(f"nbgrader {command} failed:\n{done.stdout[-3000:]}")
+        raise RuntimeError(f"{module} {arguments[0]} failed:\n{done.stdout[-3000:]}")

@@ -1,13 +1,15 @@
 """``make demo``: the whole round on a small bundled class, in a course root of its own.
 
-Releases, submissions, autograding, feedback, ``grades.csv`` and a table student × assignment. Everything happens in
-the folder given, which is wiped at the start; the course's own folders and gradebook are never written.
+Releases, submissions, grading, feedback, ``grades.csv`` and a table student × assignment; one assignment is graded by
+``nbgrader autograde`` too, whose scores have to be the same. Everything happens in the folder given, which is wiped at
+the start; the course's own folders and gradebook are never written.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +19,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from attention_grading.authoring.course_root import nbgrader, prepare
+from attention_grading.authoring.course_root import nbgrader, prepare, run_logged, stems_in
 from attention_grading.authoring.demo_class import HONEST, STUDENTS, make_class
 from attention_grading.course_file import read_course
 from attention_grading.judging.session import UNCONFINED
@@ -36,12 +38,14 @@ def main(arguments: list[str] | None = None) -> int:
     prepare(options.course.resolve(), folder)
     console.print(f"[bold]{read_course(folder).name}[/bold]: the whole round in {options.folder}")
     students = STUDENTS if trusts_confinement(folder, console) else HONEST
+    checked = stems_in(folder / "source")[0]
     steps: tuple[tuple[str, Callable[[], object]], ...] = (
         ("generating six releases", lambda: nbgrader(folder, "generate_assignment", "--assignment=*")),
         ("making a class", lambda: make_class(folder, students)),
-        ("autograding", lambda: nbgrader(folder, "autograde", "--assignment=*")),
+        ("grading it: attention-grading grade", lambda: grade(folder)),
         ("writing feedback", lambda: nbgrader(folder, "generate_feedback", "--assignment=*")),
         ("exporting grades.csv", lambda: nbgrader(folder, "export", "--to=grades.csv")),
+        (f"grading {checked} once more: nbgrader autograde gives the same scores", lambda: compare(folder, checked)),
     )
     for title, step in steps:
         with console.status(title):
@@ -51,6 +55,39 @@ def main(arguments: list[str] | None = None) -> int:
     console.print(reasons_table(folder))
     console.print(f"feedback: {options.folder / 'feedback'}    log: {options.folder / 'nbgrader.log'}")
     return 0
+
+
+def grade(folder: Path) -> None:
+    """Grade the class as an instructor would.
+
+    Raises:
+        RuntimeError: Something was not graded.
+    """
+    run_logged(folder, "attention_grading.cli", "grade")
+
+
+def compare(folder: Path, stem: str) -> None:
+    """Grade an assignment by ``nbgrader autograde`` in a course root of its own.
+
+    Raises:
+        RuntimeError: A score is another than the one that was recorded before.
+    """
+    copy = folder / "by_nbgrader"
+    kept = ("source", "submitted", "course.toml", "nbgrader_config.py", ".grading_seed")
+    copy.mkdir()
+    for name in kept:
+        (shutil.copytree if (folder / name).is_dir() else shutil.copy)(folder / name, copy / name)
+    for command in ("generate_assignment", "autograde"):
+        nbgrader(copy, command, stem)
+    nbgrader(copy, "export", "--to=grades.csv")
+    theirs, ours = (_scores(each / "grades.csv", stem) for each in (copy, folder))
+    if not theirs or any(ours[student] != score for student, score in theirs.items()):
+        raise RuntimeError(f"nbgrader autograde gives other scores for {stem}: {theirs} instead of {ours}")
+
+
+def _scores(grades: Path, stem: str) -> dict[str, float]:
+    with grades.open(newline="") as file:
+        return {row["student_id"]: float(row["score"]) for row in csv.DictReader(file) if row["assignment"] == stem}
 
 
 def trusts_confinement(folder: Path, console: Console) -> bool:

@@ -8,8 +8,9 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
+from attention_grading.authoring.course_root import stems_in
 from attention_lab.notebook.learner_cells import SOLUTION_ID, grade_id_of
-from attention_lab.variants import VARIANTS, Variant
+from attention_lab.variants import VARIANTS, Variant, get_variant
 
 # One known mistake a notebook
 MISTAKES: dict[str, str] = {
@@ -142,8 +143,8 @@ STUDENTS = HONEST | HOSTILE
 
 def make_class(folder: Path, students: dict[str, Writer]) -> None:
     """Write every student's submissions from the releases; a writer that gives nothing hands nothing in."""
-    for variant in VARIANTS.values():
-        name = f"{variant.stem}/{variant.stem}.ipynb"
+    for stem in stems_in(folder / "source"):
+        variant, name = get_variant(stem), f"{stem}/{stem}.ipynb"
         released = nbformat.read(folder / "release" / name, as_version=4)
         master = nbformat.read(folder / "source" / name, as_version=4)
         for student, write in students.items():

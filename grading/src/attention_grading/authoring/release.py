@@ -1,4 +1,4 @@
-"""``make release``: generate the six releases from ``source/`` into ``release/``.
+"""``make release``: generate the releases of the notebooks in ``source/`` into ``release/``.
 
 The only command that writes ``release/``. Where a notebook there differs from git's, somebody has worked in it: the
 command refuses and names it, unless forced.
@@ -14,13 +14,13 @@ import sys
 import tempfile
 from pathlib import Path
 
-from attention_grading.authoring.course_root import nbgrader, prepare
+from attention_grading.authoring.course_root import nbgrader, prepare, stems_in
 from attention_grading.course_file import read_course
 from attention_lab.variants import VARIANTS
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Write the releases; returns 0, or 1 where a changed notebook stood in the way."""
+    """Write the releases; returns 0, or 1 where a changed notebook stood in the way or none could be made."""
     parser = argparse.ArgumentParser(prog="python -m attention_grading.authoring.release", description=__doc__)
     parser.add_argument("--force", action="store_true", help="overwrite notebooks that differ from git's")
     options = parser.parse_args(arguments)
@@ -32,21 +32,41 @@ def main(arguments: list[str] | None = None) -> int:
         print("Move them elsewhere, or run `make release FORCE=1` to overwrite them.", file=sys.stderr)
         return 1
     with tempfile.TemporaryDirectory() as temporary:
-        for path in generate(course, Path(temporary) / "course"):
+        try:
+            generated = generate(course, Path(temporary) / "course")
+        except (OSError, RuntimeError) as reason:
+            print(f"Nothing was released: {reason}", file=sys.stderr)
+            return 1
+        for path in generated:
             target = course / "release" / path.parent.name / path.name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, target)
             print(f"wrote {target.relative_to(course)}")
     for path in pin_addresses(course):
         print(f"wrote the course's address into {path.relative_to(course)}")
+    kept = {path.parent.name for path in generated}
+    for variant in VARIANTS.values():
+        if variant.stem not in kept and (course / "release" / variant.stem).exists():
+            print(f"release/{variant.stem} has no notebook in source/ any more: delete it if you have dropped it")
     return 0
 
 
 def generate(course: Path, folder: Path) -> list[Path]:
-    """Generate the six releases in a folder of their own; returns their paths."""
+    """Generate the releases in a folder of their own.
+
+    Returns:
+        Their paths: one for each variant that has a notebook in ``source/``.
+
+    Raises:
+        OSError: A file that a course root needs is missing.
+        RuntimeError: There is no notebook, or nbgrader made no release of one; the message says why.
+    """
     prepare(course, folder)
+    stems = stems_in(folder / "source")
+    if not stems:
+        raise RuntimeError("there is no notebook in source/")
     nbgrader(folder, "generate_assignment", "--assignment=*")
-    return [folder / "release" / variant.stem / f"{variant.stem}.ipynb" for variant in VARIANTS.values()]
+    return [folder / "release" / stem / f"{stem}.ipynb" for stem in stems]
 
 
 # owner, name, blob, tag

@@ -16,7 +16,7 @@ from attention_grading.classroom.dask_cluster import Cluster
 from attention_grading.classroom.gradebook_writer import GradebookWriter, gradebook_words
 from attention_grading.classroom.local_pool import LocalPool, usable_cores
 from attention_grading.classroom.progress import RunSummary, Screen, conclude, plan_table, progress_bar, summary_table
-from attention_grading.classroom.run import grade_class, stopping
+from attention_grading.classroom.run import Crew, grade_class, stopping
 from attention_grading.classroom.todo import handed_in_assignments, require_gradable, to_grade
 from attention_grading.course_file import CourseProblem
 from attention_grading.judging.seed import SeedMissing
@@ -58,7 +58,8 @@ def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
 
     Interrupted by a signal, it returns 128 and the signal's number: 130 for Ctrl-C.
     """
-    console = Console(highlight=False, soft_wrap=True)
+    # a terminal would break a long line in the middle of a word; a file keeps it whole
+    console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
     try:
         course = load_course(
             Path.cwd(),
@@ -92,7 +93,7 @@ def _run(course: NbgraderCourse, recorder: GradebookWriter, options: argparse.Na
         console.print(plan_table(report, todo))
         return 0
     if todo:
-        crew = Cluster(options.scheduler) if options.scheduler else LocalPool(options.workers or usable_cores())
+        crew = _crew(options, course, len(todo), console)
         with progress_bar(console) as progress, stopping() as stop:
             try:
                 grade_class(course, recorder, crew, todo, stop, report, Screen(progress, len(todo)))
@@ -110,6 +111,17 @@ def _run(course: NbgraderCourse, recorder: GradebookWriter, options: argparse.Na
     if report.signal:
         return 128 + report.signal
     return 1 if report.ungraded or report.stopped else 0
+
+
+def _crew(options: argparse.Namespace, course: NbgraderCourse, submissions: int, console: Console) -> Crew:
+    """Who grades; says first what starts, since that takes seconds."""
+    todo = f"{submissions} submission{'' if submissions == 1 else 's'} to grade"
+    if options.scheduler:
+        console.print(f"Asking for workers at {escape(options.scheduler)}: {todo}.")
+        return Cluster(options.scheduler)
+    workers = min(options.workers or usable_cores(), submissions)
+    console.print(f"Testing the confinement, warming {workers} process{'' if workers == 1 else 'es'}: {todo}.")
+    return LocalPool(workers, course.terms)
 
 
 def _refuse(reason: Exception | str) -> int:

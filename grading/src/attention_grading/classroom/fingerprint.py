@@ -16,7 +16,7 @@ from attention_grading.notebooks.grade import GradingTerms
 STAMP = ".graded.json"
 
 
-def fingerprint(folder: Path, masters: Iterable[str], terms: GradingTerms, late: float) -> str:
+def fingerprint(folder: Path, masters: Iterable[str], terms: GradingTerms, late: float, rule: str = "") -> str:
     """Everything that a grade hangs on, as one hash. The seed itself cannot be told from it.
 
     Args:
@@ -24,6 +24,7 @@ def fingerprint(folder: Path, masters: Iterable[str], terms: GradingTerms, late:
         masters: The instructor's notebooks.
         terms: What holds for the run.
         late: Seconds after the due date, as the gradebook has them.
+        rule: What lateness costs; it counts for those who are late.
     """
     known = {
         "seed": _hash(terms.judging.seed.encode()),
@@ -32,7 +33,7 @@ def fingerprint(folder: Path, masters: Iterable[str], terms: GradingTerms, late:
         "versions": [terms.version, attention_lab.__version__],
         "masters": [_hash(master.encode()) for master in masters],
         "files": list(_contents(folder)),
-        "late": late,
+        "late": (late, rule if late else ""),
     }
     return _hash(json.dumps(known, sort_keys=True).encode())
 

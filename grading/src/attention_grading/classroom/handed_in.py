@@ -10,7 +10,7 @@ from pathlib import Path
 from attention_grading.nbgrader_plugin.course import NbgraderCourse
 from attention_grading.nbgrader_plugin.folders import ANYBODY, student_folders
 from attention_grading.notebooks.grade import NotebookTask
-from attention_grading.notebooks.master import read_master
+from attention_grading.notebooks.master import filled_master, read_master
 from attention_lab.notebook.learner_cells import NotJudgeable, read_text
 
 
@@ -63,7 +63,8 @@ def read_tasks(course: NbgraderCourse, handed_in: HandedIn, notebooks: Iterable[
     """
     tasks = []
     for path in notebooks:
-        (master,) = read_masters(course, handed_in.assignment, [path.stem])
+        (text,) = read_masters(course, handed_in.assignment, [path.stem])
+        master = filled_master(text, path.stem, Path(course.coursedir.root))
         try:
             tasks.append(NotebookTask(path.stem, master, read_text(path)))
         except NotJudgeable as reason:

@@ -13,7 +13,9 @@ from pathlib import Path
 from pebble import ProcessExpired, ProcessPool
 
 from attention_grading.classroom.task import Graded, grade_submission
+from attention_grading.execution.workers import JUDGE_WORKER, NOTEBOOK_WORKER
 from attention_grading.notebooks.grade import GradingTerms, NotebookTask
+from attention_grading.sandbox.processes import start_ahead
 
 
 class LocalPool:
@@ -21,12 +23,18 @@ class LocalPool:
 
     Args:
         workers: Number of processes.
+        terms: What they will grade by: what runs learners' code starts with them, and not after them.
     """
 
-    def __init__(self, workers: int):
+    def __init__(self, workers: int, terms: GradingTerms):
         self._workers = workers
-        # spawned, not forked: the parent has threads and torch in it
-        self._pool = ProcessPool(max_workers=workers, context=get_context("spawn"))
+        needed = (JUDGE_WORKER,) if terms.verdict_only else (JUDGE_WORKER, NOTEBOOK_WORKER)
+        self._pool = ProcessPool(
+            max_workers=workers,
+            initializer=start_ahead,
+            initargs=(terms.judging.limits, *needed),
+            context=get_context("spawn"),  # not forked: the parent has threads and torch in it
+        )
 
     def room(self) -> int:
         return 2 * self._workers

@@ -75,7 +75,7 @@ def summary_table(report: RunSummary) -> Table:
     # 80 columns hold it beside the longest name
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, collapse_padding=True)
     table.add_column("assignment", no_wrap=True)
-    for name in ("graded", "un-\nchanged", "problems", "not\ngraded", "mean", "full\nmarks", "seconds\neach"):
+    for name in ("graded", "unchanged", "lines\nto read", "not\ngraded", "mean", "full\nmarks", "s\neach"):
         table.add_column(name, justify="right", no_wrap=True)
     for name, marks in report.marks.items():
         scores = [score for score, _ in marks]

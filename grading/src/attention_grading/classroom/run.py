@@ -212,7 +212,7 @@ def _prepare(course: NbgraderCourse, recorder: GradebookWriter, handed_in: Hande
     try:
         late = seconds_late(course, rows, handed_in.folder, known)
         masters = read_masters(course, handed_in.assignment, rows.notebooks)
-        print_ = fingerprint(handed_in.folder, masters, course.terms, late)
+        print_ = fingerprint(handed_in.folder, masters, course.terms, late, course.late_rule)
         return _InWork(handed_in, read_tasks(course, handed_in, notebooks), print_, lines)
     except (OSError, ValueError) as error:
         return "\n".join([*lines, f"could not be graded: {error}"])

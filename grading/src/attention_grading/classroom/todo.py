@@ -67,6 +67,6 @@ def _is_unchanged(
         return False
     try:
         late = seconds_late(course, recorder.assignment(handed_in.assignment), handed_in.folder, known)
-        return fingerprint(handed_in.folder, masters, course.terms, late) == stamp
+        return fingerprint(handed_in.folder, masters, course.terms, late, course.late_rule) == stamp
     except (OSError, ValueError):
         return False  # grading says what is wrong with it

@@ -3,7 +3,3 @@
 Its doors are ``judge_runner.Supervisor`` for a function and ``notebook_runner.Display`` for a notebook's outputs; the
 workers are started by their modules' names.
 """
-
-from __future__ import annotations
-
-JUDGE_WORKER = "attention_grading.execution.judge_worker"  # by name: it imports PyTorch, and starts as a process

@@ -13,7 +13,9 @@ from typing import IO, Any, Protocol
 
 from torch import Tensor
 
-from attention_grading.execution import JUDGE_WORKER, codec, frames
+from attention_grading.execution import codec, frames
+from attention_grading.execution.denied import MAX_KEPT
+from attention_grading.execution.workers import JUDGE_WORKER
 from attention_grading.sandbox.limits import Limits, memory_ceiling
 from attention_grading.sandbox.processes import (
     Interrupted,
@@ -68,6 +70,7 @@ class Run:
         outcomes: One a call; calls that were not reached have a failure that says why.
         notes: Cells that were skipped, and why.
         found: Whether the function was defined.
+        denied: What its code tried and was denied, as it says itself.
         ended: Why the run ended early, in words; empty where it did not.
         raised: Indices of the cells that were skipped.
         is_short: Whether the function had too little memory, or too few threads, which other cells may have taken.
@@ -77,6 +80,7 @@ class Run:
     outcomes: list[Outcome | None]
     notes: list[str] = field(default_factory=list)
     found: bool = False
+    denied: list[str] = field(default_factory=list)
     ended: str = ""
     raised: set[int] = field(default_factory=set)
     is_short: bool = False
@@ -91,24 +95,15 @@ class Supervisor:
         confined: Whether each child confines itself before it runs anything.
         device: ``"cpu"``, or ``"cuda"``: then every submission gets a fresh, unconfined process.
         warm: Whether to fork from a warm process; by default where the platform can.
-        worker: The warm process, where it was begun before.
     """
 
-    def __init__(
-        self,
-        limits: Limits,
-        *,
-        confined: bool,
-        device: str = "cpu",
-        warm: bool | None = None,
-        worker: WarmServer | None = None,
-    ):
+    def __init__(self, limits: Limits, *, confined: bool, device: str = "cpu", warm: bool | None = None):
         self._limits = limits
         self._device = device
         self.confined = confined
         self._server = None
         if (hasattr(os, "fork") and device == "cpu") if warm is None else warm:
-            self._server = worker or WarmServer(JUDGE_WORKER, limits if confined else None)
+            self._server = WarmServer(JUDGE_WORKER, limits if confined else None)
         elif confined:
             raise WorkerFailed(
                 f"code on the device {device}, or on a platform without fork, runs in a fresh process that cannot be "
@@ -246,6 +241,8 @@ def _converse(
             header, tensors = frames.receive(process.reader, room)
             room -= sum(tensor.nbytes for tensor in tensors.values())
             kind = header.get("type")
+            said = header.get("denied", [])[: MAX_KEPT - len(run.denied)]
+            run.denied += [plain(words, 300) for words in said]
             if kind == "cell" and -1 < header["index"] < len(cells) and not run.found:
                 begin(header["index"])
             elif kind == "loaded" and not run.found:

@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from attention_grading.execution import codec, frames
+from attention_grading.execution.denied import Denied
 from attention_grading.execution.kernel_hooks import marked_kernels
 from attention_grading.sandbox.silence import silence
 from attention_lab import flash
@@ -46,14 +47,15 @@ def main(arguments: list[str] | None = None) -> None:
         torch.zeros(1, device=options.device)  # starting CUDA takes seconds
         writer.write(b"ready\n")
         writer.flush()
-        serve_submission(reader, writer, options.device)
+        serve_submission(reader, writer, options.device, confined=False)
         return
     from attention_grading.execution import warm  # needs a platform with fork
 
     warm_up()
     if options.limits is not None:
-        _import_pyplot()
-    warm.serve(options.serve, partial(serve_submission, device="cpu"), options.limits)
+        _import_packages()
+    serve = partial(serve_submission, device="cpu", confined=options.limits is not None)
+    warm.serve(options.serve, serve, options.limits)
 
 
 # ---- the warm process ------------------------------------------------------------------------------------------------
@@ -75,9 +77,10 @@ def warm_up() -> None:
     names_in_scope()  # imports where each lives
 
 
-def _import_pyplot() -> None:
-    """Learners' own cells draw, and a confined child has no folder that Matplotlib could write to at its import."""
+def _import_packages() -> None:
+    """What learners' cells import at leisure; and a confined child has no folder that Matplotlib could write to."""
     with quiet():
+        import einops  # noqa: F401
         import matplotlib.pyplot
 
         matplotlib.pyplot.switch_backend("agg")
@@ -107,17 +110,22 @@ def _touch_operations(x: Tensor) -> None:
 # ---- one submission --------------------------------------------------------------------------------------------------
 
 
-def serve_submission(reader: IO[bytes], writer: IO[bytes], device: str) -> None:
+_HERE = "where notebooks are graded"
+
+
+def serve_submission(reader: IO[bytes], writer: IO[bytes], device: str, confined: bool) -> None:
     """Load one submission, perform the calls, and send the outcomes as they come."""
     request, _ = frames.receive(reader)
     header, tensors = frames.receive(reader)
     calls = codec.decode_calls(header, tensors, device)
+    denied = Denied() if confined else None
 
     def before(index: int) -> None:
         frames.send(writer, {"type": "cell", "index": index})
 
-    notes, function = load(request["cells"], request["function"], request["name"], before)
-    frames.send(writer, {"type": "loaded", "notes": list(notes.items()), "found": callable(function)})
+    notes, function = load(request["cells"], request["function"], request["name"], _HERE, before)
+    found = {"notes": list(notes.items()), "found": callable(function), "denied": _lines(denied)}
+    frames.send(writer, {"type": "loaded", **found})
     if not callable(function):
         return
 
@@ -140,7 +148,11 @@ def serve_submission(reader: IO[bytes], writer: IO[bytes], device: str) -> None:
             frame = frames.encode(*codec.outcome_frame(index, Outcome(failure=failure_of(error)), device))
         writer.write(frame)
         writer.flush()
-    frames.send(writer, {"type": "done"})
+    frames.send(writer, {"type": "done", "denied": _lines(denied)})
+
+
+def _lines(denied: Denied | None) -> list[str]:
+    return [] if denied is None else denied.lines()
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,6 +14,7 @@ from nbformat.v4 import new_output
 from torch import Tensor
 
 from attention_grading.execution import frames
+from attention_grading.execution.workers import NOTEBOOK_WORKER
 from attention_grading.sandbox.limits import Limits, memory_ceiling
 from attention_grading.sandbox.processes import WarmServer, Watch, WorkerFailed, watched
 from attention_grading.text import plain
@@ -60,7 +61,7 @@ class Display:
         self._limits = limits
         self._output_limits = output_limits or OutputLimits()
         self._room = 2 * self._output_limits.pictures * self._output_limits.picture_bytes + 2**20  # bytes of pictures
-        self._server = WarmServer("attention_grading.execution.notebook_worker", limits if confined else None)
+        self._server = WarmServer(NOTEBOOK_WORKER, limits if confined else None)
 
     def close(self) -> None:
         """End the warm process."""

@@ -17,7 +17,7 @@ from attention_grading.judging.kernel_factors import MARKED_KERNELS, MarkedKerne
 from attention_grading.judging.seed import PUBLIC_SEED
 from attention_grading.judging.verdict import Verdict, judge_outcomes, not_judged
 from attention_grading.sandbox.limits import Limits
-from attention_grading.sandbox.processes import Interrupted, WarmServer, WorkerFailed
+from attention_grading.sandbox.processes import Interrupted, WorkerFailed
 from attention_lab.checks.calls import Call, missing_outcome
 from attention_lab.notebook.learner_cells import MAX_CODE_CELLS, NotJudgeable, Submission, read_submission
 from attention_lab.variants import Variant, get_variant
@@ -42,7 +42,6 @@ class Session:
         confined: ``True``: confinement is required; ``False``: none; ``None``: where the platform has it, with a loud
             warning where it has not.
         device: Where the learners' functions run: ``"cpu"`` or ``"cuda"``; nothing is confined on the latter.
-        worker: A warm process that was begun before, under the same terms.
     """
 
     def __init__(
@@ -53,9 +52,7 @@ class Session:
         output_limits: OutputLimits | None = None,
         confined: bool | None = True,
         device: str = "cpu",
-        worker: WarmServer | None = None,
     ):
-        self._worker = worker
         self._seed = seed
         self._limits = limits or Limits()
         self._output_limits = output_limits
@@ -84,9 +81,7 @@ class Session:
         if self._supervisor is not None:
             return
         try:
-            supervisor = Supervisor(
-                self._limits, confined=self._confined is not False, device=self._device, worker=self._worker
-            )
+            supervisor = Supervisor(self._limits, confined=self._confined is not False, device=self._device)
             supervisor.start()
         except WorkerFailed as reason:
             if self._confined is not None:
@@ -142,10 +137,11 @@ class Session:
         name = "__main__" if submission.is_notebook else "submission"
         run = self._supervisor.run(submission.cells, variant.function_name, calls, name)
         notes = [*submission.notes, *run.notes]
+        notes += [f"its code tried to {words}, and was denied" for words in run.denied]
         if run.ended:
             notes.append(f"the function's process {run.ended}")
         if not submission.is_notebook and run.notes:
-            return not_judged(variant, run.notes[0].replace("cell file", "the file"))
+            return not_judged(variant, run.notes[0].replace("cell file", "the file"), notes[len(run.notes) :])
         if run.ended and not run.found:
             return not_judged(variant, f"your code {run.ended}, before the function could be called", notes)
         if not run.found:

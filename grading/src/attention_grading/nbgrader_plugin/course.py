@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +52,18 @@ class NbgraderCourse:
     def folder(self, step: str, student: str, assignment: str) -> Path:
         """A folder of the course, see ``course_folder``."""
         return course_folder(self.coursedir, step, student, assignment)
+
+    @cached_property
+    def late_rule(self) -> str:
+        """What lateness costs here, as text that is another where the rule is: its options, and its own code."""
+        if AssignLatePenalties not in self.converter.autograde_preprocessors:
+            return ""
+        step = AssignLatePenalties(parent=self.converter)
+        step.init_plugin()
+        plugin = step.plugin_inst
+        with suppress(OSError, TypeError):  # typed in at a prompt, say
+            return f"{plugin.trait_values(config=True)} {inspect.getsource(type(plugin))}"
+        return f"{plugin.trait_values(config=True)} {type(plugin)}"
 
     @contextmanager
     def hear(self) -> Iterator[list[str]]:

@@ -22,7 +22,7 @@ from attention_grading.judging.session import Session, once_more
 from attention_grading.nbgrader_plugin.folders import course_folder
 from attention_grading.nbgrader_plugin.rules import JudgingRules
 from attention_grading.notebooks.grade import judge_notebook, show_outputs
-from attention_grading.notebooks.master import parsed, read_master
+from attention_grading.notebooks.master import filled_master, parsed, read_master
 from attention_grading.notebooks.transplant import broken_notebook, notebook_of, transplant
 from attention_grading.notebooks.verdict_cells import write_verdict
 from attention_grading.text import plain
@@ -72,8 +72,9 @@ class _Step(NbGraderPreprocessor):
         return JudgingRules.instance(config=self.config).session(self.parent.parent.coursedir)
 
     def _master(self, names: Any) -> NotebookNode:
-        folder = course_folder(self.parent.parent.coursedir, "source", ".", names["assignment"])
-        return parsed(read_master(folder, names["notebook"]))
+        coursedir, notebook = self.parent.parent.coursedir, names["notebook"]
+        text = read_master(course_folder(coursedir, "source", ".", names["assignment"]), notebook)
+        return parsed(filled_master(text, notebook, Path(coursedir.root)))
 
     def _warn(self, notes: Iterable[str], names: Any) -> None:
         for note in notes:

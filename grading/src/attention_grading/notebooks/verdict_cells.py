@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from nbformat import NotebookNode
@@ -26,7 +27,7 @@ class Finding:
         student: Student's id.
         assignment: Name of the assignment.
         mistakes: Names of the mistakes that were recognised, each once.
-        unnamed: Checks that failed for a reason that was not recognised.
+        unnamed: Checks that failed for a reason that was not recognised, with what can be the same for several.
         blank: Whether the function was left as it was given out.
         problems: What an instructor has to look at, in words.
     """
@@ -34,7 +35,7 @@ class Finding:
     student: str
     assignment: str
     mistakes: tuple[str, ...] = ()
-    unnamed: tuple[str, ...] = ()
+    unnamed: Mapping[str, str] = field(default_factory=dict)
     blank: bool = False
     problems: tuple[str, ...] = ()
 
@@ -51,7 +52,8 @@ def read_notebook(student: str, assignment: str, notebook: Mapping[str, Any]) ->
         KeyError: A graded cell has no record: an earlier version graded it.
     """
     mistakes: dict[str, None] = {}
-    unnamed, problems, blank, passed = [], [], 0, 0
+    unnamed: dict[str, str] = {}
+    problems, blank, passed = [], 0, 0
     if reason := notebook["metadata"].get(BROKEN):
         problems.append(f"could not be judged: {plain(reason, 300)}")
     for cell in notebook["cells"]:
@@ -67,12 +69,26 @@ def read_notebook(student: str, assignment: str, notebook: Mapping[str, Any]) ->
         elif record.get("code") == "not-implemented":
             blank += 1
         else:
-            unnamed.append(about["grade_id"].removeprefix("test-"))
+            unnamed[about["grade_id"].removeprefix("test-")] = _without_particulars(record["message"])
     is_blank = bool(blank) and not (passed or mistakes or unnamed)
     broken = BROKEN in notebook["metadata"]
     return Finding(
-        student, assignment, tuple(mistakes), () if broken else tuple(unnamed), is_blank, tuple(dict.fromkeys(problems))
+        student, assignment, tuple(mistakes), {} if broken else unnamed, is_blank, tuple(dict.fromkeys(problems))
     )
+
+
+def _without_particulars(message: str) -> str:
+    """What a message has in common with others: no case, no place, no numbers, and of an error its own words."""
+    problem, _, detail = message.partition("\n")
+    words = _PLACE.sub("", problem.partition("] ")[2] if problem.startswith("[") else problem)
+    if error := _ERROR.match(detail):
+        words += f": {error[1]}"
+    return plain(_NUMBER.sub("…", words), 200)
+
+
+_PLACE = re.compile(r" at (?:[a-z]+ \d+(?:, )?)+")
+_ERROR = re.compile(r"expected a tensor, got (\w+(?:Error|Exception|Warning|Iteration|Exit)\b.*?)(?: \(|$)")
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
 
 
 def write_verdict(nb: NotebookNode, verdict: Verdict) -> None:
@@ -89,13 +105,15 @@ def write_verdict(nb: NotebookNode, verdict: Verdict) -> None:
 def write_result(cell: NotebookNode, result: CheckResult) -> None:
     """Put a check's result into a graded cell: its record, and outputs as nbgrader reads them.
 
-    A number as the last result is the score; an error scores 0 and shows its three lines in the feedback.
+    A number as the last result is the score; an error scores 0 and shows its three lines in the feedback. A cell is
+    worth what the instructor says, and the result which part of that is earned.
     """
     cell.metadata[RECORD] = result.as_record()
     lines = "\n".join(result.lines) + "\n" if result.lines else ""
     cell.outputs = [new_output("stream", name="stdout", text=lines)] if lines else []
     if result.passed:
-        score = new_output("execute_result", {"text/plain": f"{float(result.earned)}"}, execution_count=None)
+        earned = float(cell.metadata.nbgrader.points) * result.earned / result.points
+        score = new_output("execute_result", {"text/plain": f"{earned}"}, execution_count=None)
         cell.outputs.append(score)
         return
     words = result.message.split("\n")

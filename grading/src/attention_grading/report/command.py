@@ -14,9 +14,10 @@ from attention_grading.course_file import CourseProblem, read_course
 from attention_grading.files import keep_aside
 from attention_grading.nbgrader_plugin.configuration import open_course
 from attention_grading.nbgrader_plugin.gradebook_reader import read_marks
-from attention_grading.report.figures import ClassReport, Problem, assignment_figures, mistake_figures
+from attention_grading.report.figures import ClassReport, Problem, assignment_figures, mistake_figures, nameless_figures
 from attention_grading.report.findings import findings
 from attention_grading.report.page import page
+from attention_grading.report.same_answers import same_answers
 from attention_grading.text import id_problem, plain
 
 
@@ -24,20 +25,29 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Give the sub-command its options."""
     parser.description = (
         "How a class did, on one page that needs nothing else: scores, checks, the mistakes that were recognised, and "
-        "what to look at. Only the last part names students."
+        "what to look at. Only the last parts name students."
     )
     parser.add_argument("assignments", metavar="ASSIGNMENT", nargs="*", help="by default all that have been graded")
     parser.add_argument("--output", metavar="FILE", type=Path, default=Path("report.html"), help="default: %(default)s")
+    parser.add_argument(
+        "--lookalikes",
+        action="store_true",
+        help="list the answers that are the same but for names, comments and layout: a hint, and no accusation",
+    )
     parser.add_argument("--anonymous", action="store_true", help="name nobody")
 
 
 def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     """Write the page; returns the exit code: 0 when it is there, 2 when there is nothing to report on."""
+    if options.anonymous and options.lookalikes:
+        parser.error("--lookalikes names students, and --anonymous nobody: choose one of them")
     output = options.output.absolute()
     if not output.parent.is_dir():
         parser.error(f"there is no folder {output.parent}")
     try:
-        report = make_report(open_course(Path.cwd()), options.assignments, anonymous=options.anonymous)
+        report = make_report(
+            open_course(Path.cwd()), options.assignments, anonymous=options.anonymous, lookalikes=options.lookalikes
+        )
     except CourseProblem as reason:
         print(f"attention-grading: {reason}", file=sys.stderr)
         return 2
@@ -47,13 +57,16 @@ def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     return 0
 
 
-def make_report(coursedir: CourseDirectory, assignments: Sequence[str], *, anonymous: bool = False) -> ClassReport:
+def make_report(
+    coursedir: CourseDirectory, assignments: Sequence[str], *, anonymous: bool = False, lookalikes: bool = False
+) -> ClassReport:
     """Read a course.
 
     Args:
         coursedir: The course.
         assignments: Which ones; empty: all that have been graded.
         anonymous: Whether names are left out.
+        lookalikes: Whether answers are compared with each other.
 
     Raises:
         NoMarks: There is nothing to report on.
@@ -69,13 +82,14 @@ def make_report(coursedir: CourseDirectory, assignments: Sequence[str], *, anony
             for name, graded in marks.marks.items()
         ),
         mistakes=mistake_figures(found),
-        unnamed=sum(len(one.unnamed) for one in found),
+        nameless=nameless_figures(found),
         problems=tuple(
             Problem(plain(one.student, 100), one.assignment, words)
             for one in found
             for words in (*one.problems, *_about_id(one.student))
         ),
         anonymous=anonymous,
+        same_answers=same_answers(coursedir, marks, found) if lookalikes else None,
     )
 
 

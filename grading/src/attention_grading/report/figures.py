@@ -11,6 +11,8 @@ from datetime import date
 from attention_grading.judging.diagnosis.names import SENTENCES
 from attention_grading.nbgrader_plugin.gradebook_reader import ClassMarks, Mark
 from attention_grading.notebooks.verdict_cells import Finding
+from attention_grading.report.same_answers import SameAnswers
+from attention_grading.text import plain
 
 TO_TEACH = 3
 
@@ -48,21 +50,26 @@ class AssignmentFigures:
 
 @dataclass(frozen=True)
 class MistakeFigures:
-    """How often a mistake was recognised.
+    """Who made a mistake.
 
     Attributes:
-        name: Of the mistake.
-        sentence: What it means, as learners read it.
-        students: Who made it.
-        submissions: In how many submissions.
-        assignments: In how many submissions of each assignment.
+        name: Of the mistake; empty where it was not recognised.
+        sentence: What it means, or what the failed check said, as learners read it.
+        who: By assignment, the students in whose submissions it was found.
     """
 
     name: str
     sentence: str
-    students: frozenset[str]
-    submissions: int
-    assignments: dict[str, int]
+    who: dict[str, tuple[str, ...]]
+
+    @property
+    def students(self) -> frozenset[str]:
+        """Each student once, in however many assignments."""
+        return frozenset(student for each in self.who.values() for student in each)
+
+    @property
+    def submissions(self) -> int:
+        return sum(map(len, self.who.values()))
 
 
 @dataclass(frozen=True)
@@ -84,9 +91,10 @@ class ClassReport:
         students: How many are in the gradebook.
         assignments: In order.
         mistakes: The most frequent first.
-        unnamed: Failed checks whose reason was not recognised.
+        nameless: Failures whose reason was not recognised, by what they say; the most frequent first.
         problems: In order of assignment and student.
         anonymous: Whether names are left out.
+        same_answers: Answers that are the same; ``None`` where nobody asked.
     """
 
     title: str
@@ -94,9 +102,10 @@ class ClassReport:
     students: int
     assignments: tuple[AssignmentFigures, ...]
     mistakes: tuple[MistakeFigures, ...]
-    unnamed: int
+    nameless: tuple[MistakeFigures, ...]
     problems: tuple[Problem, ...]
     anonymous: bool = False
+    same_answers: tuple[SameAnswers, ...] | None = None
 
     @property
     def to_teach(self) -> tuple[MistakeFigures, ...]:
@@ -114,7 +123,8 @@ def assignment_figures(
     passed: defaultdict[str, list[bool]] = defaultdict(list)
     for mark in graded:
         for check, (earned, points) in mark.checks.items():
-            passed[check.removeprefix("test-")].append(earned >= points)
+            if points > 0:
+                passed[check.removeprefix("test-")].append(earned >= points)
     return AssignmentFigures(
         name=name,
         graded=len(graded),
@@ -131,15 +141,25 @@ def assignment_figures(
 
 
 def mistake_figures(found: Iterable[Finding]) -> tuple[MistakeFigures, ...]:
-    """Count the mistakes; the one that most students made comes first."""
-    students: defaultdict[str, set[str]] = defaultdict(set)
-    assignments: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    for one in found:
-        for name in one.mistakes:
-            students[name].add(one.student)
-            assignments[name][one.assignment] += 1
+    """Who made which of the mistakes that have a name; the one that most students made comes first."""
+    return _by_frequency((one, {name: (name, SENTENCES[name]) for name in one.mistakes}) for one in found)
+
+
+def nameless_figures(found: Iterable[Finding]) -> tuple[MistakeFigures, ...]:
+    """The same for failures without a name: those that say the same are one."""
+    return _by_frequency((one, {words: ("", words) for words in one.unnamed.values()}) for one in found)
+
+
+def _by_frequency(found: Iterable[tuple[Finding, dict[str, tuple[str, str]]]]) -> tuple[MistakeFigures, ...]:
+    """Count, with each finding, the name and the sentence of what is in it."""
+    named: dict[str, tuple[str, str]] = {}
+    who: defaultdict[str, defaultdict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for one, seen in found:
+        named |= seen
+        for key in seen:
+            who[key][one.assignment].append(plain(one.student, 100))
     figures = [
-        MistakeFigures(name, SENTENCES[name], frozenset(students[name]), sum(each.values()), dict(sorted(each.items())))
-        for name, each in assignments.items()
+        MistakeFigures(*named[key], {name: tuple(sorted(each)) for name, each in sorted(by_assignment.items())})
+        for key, by_assignment in who.items()
     ]
-    return tuple(sorted(figures, key=lambda one: (-len(one.students), -one.submissions, one.name)))
+    return tuple(sorted(figures, key=lambda one: (-len(one.students), -one.submissions, one.name, one.sentence)))

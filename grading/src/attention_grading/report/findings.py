@@ -34,5 +34,7 @@ def _read(student: str, assignment: str, path: Path) -> Finding:
         return read_notebook(student, assignment, notebook)
     except FileNotFoundError:
         return Finding(student, assignment, problems=("has points, but its graded notebook is missing",))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except KeyError:
+        return Finding(student, assignment, problems=("was graded by an earlier version: grade it again with --force",))
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         return Finding(student, assignment, problems=(f"its graded notebook cannot be read: {plain(error, 200)}",))

@@ -11,8 +11,8 @@ from jinja2 import Environment, StrictUndefined
 if TYPE_CHECKING:
     from attention_grading.report.figures import ClassReport
 
-# of a plot, in its own units
-_WIDTH, _HEIGHT, _AXIS = 320, 130, 22
+# Of a histogram, in its own units: where its bars are; labels stand around them
+PLOT = {"left": 26, "right": 320, "top": 16, "bottom": 114}
 
 
 def page(report: ClassReport) -> str:
@@ -25,10 +25,9 @@ def page(report: ClassReport) -> str:
     environment.filters["bars"] = bars
     environment.filters["percent"] = percent
     checks = list(dict.fromkeys(check for one in report.assignments for check in one.passed))
+    scale = ticks(max((count for one in report.assignments for count in one.histogram), default=0))
     template = files("attention_grading.report").joinpath("page.html").read_text(encoding="utf-8")
-    return environment.from_string(template).render(
-        report=report, checks=checks, most=max((len(one.students) for one in report.mistakes), default=1)
-    )
+    return environment.from_string(template).render(report=report, checks=checks, scale=scale, plot=PLOT)
 
 
 def percent(count: int, total: int) -> int:
@@ -36,17 +35,26 @@ def percent(count: int, total: int) -> int:
     return round(100 * count / total) if total else 0
 
 
-def bars(counts: Sequence[int]) -> list[dict[str, Any]]:
-    """Places of a histogram's bars: one dictionary a bar, in the plot's units."""
-    step, top = _WIDTH / max(len(counts), 1), max([*counts, 1])
-    room = _HEIGHT - _AXIS - 14
+def ticks(most: int) -> list[dict[str, Any]]:
+    """The vertical scale that all histograms share: 0, the middle and the top, with their places."""
+    top = max(2, most + most % 2)
+    return [{"count": count, "y": round(_height(count, top), 1)} for count in (0, top // 2, top)]
+
+
+def _height(count: int, top: int) -> float:
+    return PLOT["bottom"] - (PLOT["bottom"] - PLOT["top"]) * count / top
+
+
+def bars(counts: Sequence[int], scale: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Places of a histogram's bars on a scale: one dictionary a bar, in the plot's units."""
+    step = (PLOT["right"] - PLOT["left"]) / max(len(counts), 1)
     return [
         {
-            "x": round(index * step + step * 0.12, 1),
-            "middle": round(index * step + step / 2, 1),
+            "x": round(PLOT["left"] + index * step + step * 0.12, 1),
+            "middle": round(PLOT["left"] + index * step + step / 2, 1),
             "width": round(step * 0.76, 1),
-            "height": (height := round(room * count / top, 1)),
-            "y": round(_HEIGHT - _AXIS - height, 1),
+            "y": (y := round(_height(count, scale[-1]["count"]), 1)),
+            "height": round(PLOT["bottom"] - y, 1),
             "label": index,
             "count": count,
         }

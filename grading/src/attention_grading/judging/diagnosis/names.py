@@ -66,6 +66,7 @@ SENTENCES: dict[str, str] = {
     "dtype-changed": "the output does not have q's dtype: convert it back at the end",
     "signature-changed": "the function does not take the arguments that the task names",
     "undefined-name": "a name is used that nothing defines: a typo, or a variable that the notebook had earlier",
+    "module-missing": "a package is imported that is not installed where notebooks are graded",
     "mask-none-unhandled": "the mask is used without asking whether there is one",
     "view-after-transpose": "view cannot follow a transpose: use reshape, or contiguous() first",
     "constant-overflows": "the constant for masked scores does not fit q's dtype: ask torch.finfo(scores.dtype).min",

@@ -110,6 +110,8 @@ def _of_failure(variant: Variant, call: Call, failure: Failure, performed: Seque
     text, arguments = failure.text, call.arguments
     if any(_is_about_signature(variant, outcome.failure) for _, outcome in performed):
         return "signature-changed"
+    if failure.kind == "ModuleNotFoundError":
+        return "module-missing"
     if failure.kind == "NameError":
         return "undefined-name"
     if "mask" in arguments and arguments["mask"] is None and "NoneType" in text:
