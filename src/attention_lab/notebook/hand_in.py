@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import ast
+import json
+import subprocess
+import sys
+import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from attention_lab.checks.run import VISIBLE_CHECKS
 from attention_lab.notebook.learner_cells import (
     GRADED_IDS,
     SOLUTION_ID,
@@ -27,7 +33,8 @@ GET = {
     "folder": "Ready to hand in: {path}",
 }
 NOT_FOUND = """This notebook's file cannot be seen from here, so nothing was checked.
-Save it as {stem}.ipynb, look that your function stands in the solution cell, and hand that file in."""
+Save it as {stem}.ipynb, make sure that your function is in the solution cell, and hand that file in."""
+SECONDS = 60.0  # for the visible checks, Python's start and the other cells included
 
 
 @dataclass(frozen=True)
@@ -60,11 +67,37 @@ def check_hand_in(variant: str | Variant) -> None:
         return
     findings = list(look_over(own, variant, cells_that_ran()))
     for finding in findings:
-        print(f"{'ok  ' if finding.fine else 'mend'}  {finding.words}")
+        print(_in_a_line(finding))
+    if all(finding.fine for finding in findings):
+        print("Running the visible checks on the saved file ...", flush=True)
+        findings = [_visible_checks(own, variant)]
+        print(_in_a_line(findings[0]))
     if all(finding.fine for finding in findings):
         print(GET[own.place].format(path=own.path))
     else:
         print("Mend what is marked, save, and run this cell again.")
+
+
+def _in_a_line(finding: Remark) -> str:
+    return f"{'ok  ' if finding.fine else 'mend'}  {finding.words}"
+
+
+def _visible_checks(own: OwnNotebook, variant: Variant) -> Remark:
+    """Run the visible checks on the function in the file, as a grader will find it: in a process of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{variant.stem}.ipynb"
+        path.write_text(json.dumps(own.content), encoding="utf-8")
+        command = [sys.executable, "-m", "attention_lab.notebook.visible_checks", variant.name, str(path)]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=SECONDS, check=False)
+        except subprocess.TimeoutExpired:
+            return Remark(False, f"your code did not finish within {SECONDS:g} s: look for a loop that never ends")
+    if done.returncode:
+        said = done.stdout.strip("\n") or f"  {done.stderr.strip()[-300:]}"
+        return Remark(False, f"the function in the file does not pass the visible checks:\n{said}")
+    later = sum(points for name, points in variant.points.items() if name not in VISIBLE_CHECKS)
+    count = len(VISIBLE_CHECKS)
+    return Remark(True, f"{count} of {count} visible checks pass; the hidden ones, {later} points, are judged later")
 
 
 def look_over(own: OwnNotebook, variant: Variant, ran: Sequence[str]) -> Iterator[Remark]:

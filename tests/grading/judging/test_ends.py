@@ -84,7 +84,7 @@ def kill_children(times: int, of: Callable[[], psutil.Process] = judging_child) 
     return thread
 
 
-SLOW = "import time\n" + RIGHT.replace("    q, k, v", "    time.sleep(0.03)\n    q, k, v", 1)
+SLOW = "import time\n" + RIGHT.replace("    q, k, v", "    time.sleep(0.015)\n    q, k, v", 1)
 
 
 def test_submission_whose_process_is_killed_from_outside_gets_no_points_taken(quick, write):

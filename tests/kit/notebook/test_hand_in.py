@@ -13,10 +13,11 @@ import pytest
 from attention_lab import check_hand_in
 from attention_lab.notebook import running
 from attention_lab.notebook.learner_cells import GRADED_IDS, SOLUTION_ID
+from support import answers
 from support.places import ROOT, STEMS
 
 STEM = "02_eager_causal"
-RIGHT = "def eager_causal_attention(q, k, v, num_heads, head_dim, mask=None):\n    return q + k + v"
+RIGHT = answers.RIGHT.strip()
 
 
 def notebook(solution: str = RIGHT) -> dict:
@@ -52,9 +53,28 @@ def looked_at(content: dict, path: Path, capsys) -> str:
 
 def test_notebook_that_is_ready_is_said_to_be_and_where_it_is(kernel, folder, capsys):
     said = looked_at(notebook(), folder / f"{STEM}.ipynb", capsys)
-    assert said.count("ok    ") == 4
+    assert said.count("ok    ") == 5
+    assert "2 of 2 visible checks pass; the hidden ones, 7 points, are judged later" in said
     assert "mend" not in said
     assert f"Ready to hand in: {folder / STEM}.ipynb" in said
+
+
+def test_notebook_whose_function_fails_a_visible_check_is_not_called_ready(kernel, folder, capsys):
+    wrong = RIGHT.replace(".tril()", "")
+    kernel.history_manager.input_hist_raw.append(wrong)
+    said = looked_at(notebook(wrong), folder / f"{STEM}.ipynb", capsys)
+    assert "does not pass the visible checks" in said
+    assert "changed when later tokens changed" in said
+    assert "Ready" not in said
+
+
+def test_notebook_that_only_works_in_its_old_kernel_is_not_called_ready(kernel, folder, capsys):
+    """A helper whose cell was deleted is still in the kernel's memory, and in no file."""
+    wrong = RIGHT.replace("math.sqrt(head_dim)", "root_of(head_dim)")
+    kernel.history_manager.input_hist_raw.append(wrong)
+    said = looked_at(notebook(wrong), folder / f"{STEM}.ipynb", capsys)
+    assert "name 'root_of' is not defined" in said
+    assert "Ready" not in said
 
 
 def second_definition(content):
