@@ -1,7 +1,7 @@
 """Ask the visible checks about the corpus: ``PYTHONPATH=tests python -m corpus.visible [--variant NAME] [--messages]``.
 
 For each variant: how many wrong answers fail in one of the two cells that learners see, how many right ones do (none
-may), and how long the two cells take together. Mistakes that only show on another device are counted apart.
+may), and the processor time of the two cells together. Mistakes that only show on another device are counted apart.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from rich.progress import track
 from rich.table import Table
 
 from attention_grading.execution.judge_worker import provide_flash_attn, warm_up
-from attention_lab.checks.case import CheckFailed
 from attention_lab.checks.calls import quiet
+from attention_lab.checks.case import CheckFailed
 from attention_lab.checks.run import VISIBLE_CHECKS, check
 from attention_lab.notebook.run_cells import load
 from attention_lab.variants import VARIANTS, get_variant
@@ -42,7 +42,7 @@ class Seen:
     Attributes:
         answer: The answer.
         failures: Messages of the cells that fail; none for an answer that passes both.
-        seconds: How long both cells took.
+        seconds: Processor time of both cells; on one thread, and nothing but the answer's calls takes any.
     """
 
     answer: Answer
@@ -80,14 +80,14 @@ def _both_cells(variant_name: str, source: str) -> tuple[tuple[str, ...], float]
     if function is None:
         return tuple(notes), 0.0
     failures = []
-    start = time.perf_counter()
+    start = time.process_time()
     for name in VISIBLE_CHECKS:
         try:
             with quiet():
                 check(variant, name, function)
         except CheckFailed as failed:
             failures.append(str(failed))
-    return tuple(failures), time.perf_counter() - start
+    return tuple(failures), time.process_time() - start
 
 
 def visible_table(results: list[Seen]) -> Table:
@@ -132,7 +132,7 @@ def main() -> int:
     parser.add_argument("--variant", help="one variant only")
     parser.add_argument("--messages", action="store_true", help="print what each wrong answer is told, too")
     options = parser.parse_args()
-    console = Console()
+    console = Console(soft_wrap=True)
     answers = [answer for answer in CORPUS if options.variant in (None, answer.variant)]
     results = look_at(track(answers, "looking", console=console))
     console.print(visible_table(results))

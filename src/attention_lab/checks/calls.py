@@ -21,11 +21,12 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from attention_lab.checks.scaled_kernels import scaled_kernels
 from attention_lab.variants import OPTIONAL
 
 Form = Literal["keyword", "positional", "without mask"]
 Layout = Literal["contiguous", "sliced", "sequence first"]
-Setting = Literal["plain", "math", "meta", "unmarked", "marked"]
+Setting = Literal["plain", "math", "scaled", "meta", "unmarked", "marked"]
 
 # A traceback's lines are not the learner's where the file begins so, or lies in such a folder, wherever that is
 _NOT_THE_LEARNERS = (sysconfig.get_path("stdlib"), "<frozen")
@@ -45,7 +46,8 @@ class Call:
         form: ``"keyword"``; ``"positional"``; ``"without mask"``: by position, the last argument left away.
         layout: How ``q``, ``k`` and ``v`` lie in memory. ``"sliced"``: thirds of one wider tensor, as a fused
             projection gives them; ``"sequence first"``: a transposed view, as ``batch_first=False`` code gives it.
-        setting: ``"plain"``; ``"math"``: under SDPA's MATH backend; ``"meta"``: on the meta device, without data;
+        setting: ``"plain"``; ``"math"``: under SDPA's MATH backend; ``"scaled"``: while fused kernels'
+            results are scaled (see ``scaled_kernels``); ``"meta"``: on the meta device, without data;
             ``"marked"``: with the fused kernels' results marked; ``"unmarked"``: its counterpart, the same way with
             true results (both are the grader's affair and plain elsewhere).
         cotangent: Where given, ``(output * cotangent).sum()`` is differentiated; shape of the output.
@@ -167,10 +169,9 @@ def perform(function: Callable[..., Any], call: Call) -> Outcome:
     """
     arguments = call.fresh_arguments()
     outcome = Outcome()
-    backend = sdpa_kernel(SDPBackend.MATH) if call.setting == "math" else contextlib.nullcontext()
     gradients = torch.enable_grad() if call.cotangent is not None else torch.no_grad()
     try:
-        with quiet(), backend, gradients:
+        with quiet(), _set(call.setting), gradients:
             output = _apply(function, arguments, call.form)
             _describe(output, outcome)
             if call.cotangent is not None and outcome.output is not None:
@@ -184,6 +185,12 @@ def perform(function: Callable[..., Any], call: Call) -> Outcome:
             if isinstance(value, Tensor) and not is_same(arguments[name].detach(), value)
         )
     return outcome
+
+
+def _set(setting: Setting) -> contextlib.AbstractContextManager[None]:
+    if setting == "math":
+        return sdpa_kernel(SDPBackend.MATH)
+    return scaled_kernels() if setting == "scaled" else contextlib.nullcontext()
 
 
 def failure_of(error: BaseException) -> Failure:
