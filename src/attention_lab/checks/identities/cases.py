@@ -7,7 +7,14 @@ from collections.abc import Iterator
 from attention_lab.checks.case import Case
 from attention_lab.checks.identities.gradients import gradient_case, no_key_case
 from attention_lab.checks.identities.kernels import kernel_case, math_case
-from attention_lab.checks.identities.scores import lookup_case, low_scores_cases, ones_case, scale_case
+from attention_lab.checks.identities.scores import (
+    linear_case,
+    lookup_case,
+    low_scores_cases,
+    ones_case,
+    other_inputs_case,
+    scale_case,
+)
 from attention_lab.checks.identities.sizes import alone_cases, long_cases, one_head_case
 from attention_lab.checks.invariants import sensitive_cases, undisturbed_cases
 from attention_lab.variants import Variant
@@ -16,9 +23,11 @@ from attention_lab.variants import Variant
 def invariant_and_identity_cases(variant: Variant) -> Iterator[Case]:
     """The cases of the check ``invariants`` and the identities, each made when it is asked for."""
     yield from undisturbed_cases(variant)
+    yield other_inputs_case(variant)
     yield scale_case(variant)  # scores that are far too large hide that keys matter
     yield from sensitive_cases(variant)
     yield ones_case(variant)
+    yield linear_case(variant)
     yield one_head_case(variant)
     yield from alone_cases(variant)
     yield lookup_case(variant)

@@ -1,4 +1,4 @@
-"""Identities of the scores and the weights: their scale, their sum, and what becomes of extreme ones."""
+"""Identities of the numbers: what the scores' scale is, what weights sum to, and what becomes of extreme scores."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from attention_lab.checks.calls import Call, Outcome
-from attention_lab.checks.case import Case
+from attention_lab.checks.case import Case, CheckFailed
 from attention_lab.checks.identities.outputs import outputs_of
 from attention_lab.checks.invariants import Probe, hidden_by, hidden_case
 from attention_lab.checks.require import Told, require_alike
@@ -24,6 +24,40 @@ def inputs(variant: Variant, seed: int, mask: Tensor | None = None) -> dict[str,
     """The toy inputs with a mask of one's own; packed ones in fp16, which is finer than bf16."""
     arguments = toy_arguments(variant, seed)
     return converted(arguments, torch.float16) if variant.packed else arguments | {"mask": mask}
+
+
+def other_inputs_case(variant: Variant) -> Case:
+    """Other inputs of the same shape give another output: first of the identities, which a kept output would spoil."""
+    name = "other inputs"
+    calls = (Call(inputs(variant, 3)), Call(inputs(variant, 18)))
+
+    def verify(outcomes: Sequence[Outcome]) -> None:
+        one, other = outputs_of(name, calls, outcomes)
+        if torch.equal(one, other):
+            raise CheckFailed(
+                name,
+                "the output did not change when q, k and v did",
+                "expected another output for other inputs, got the same numbers everywhere",
+                "what the output is made of: do q, k and v enter, or is something kept from an earlier call?",
+                "not-influenced",
+            )
+
+    return Case("invariants", name, calls, verify)
+
+
+def linear_case(variant: Variant) -> Case:
+    """Three times the values, three times the output; 3 fits no power of two, so that lost digits show, too."""
+    name = "values three times as large"
+    arguments = inputs(variant, 19)
+    calls = (Call(arguments | {"v": 3 * arguments["v"]}), Call(arguments))
+
+    def verify(outcomes: Sequence[Outcome]) -> None:
+        large, small = outputs_of(name, calls, outcomes)
+        hint = "each step's dtype: does one of them hold fewer digits than the inputs? And where do the values enter?"
+        told = Told("is not three times what it was before", "as three times that", hint)
+        require_alike(name, calls[0], large, 3 * small, _read(variant, arguments), told)
+
+    return Case("invariants", name, calls, verify)
 
 
 def ones_case(variant: Variant) -> Case:
