@@ -50,5 +50,6 @@ def _scaled(kernel: Kernel, output: Tensor) -> Tensor:
     if output.is_nested and output.layout == torch.strided:  # has no shape to broadcast to
         return torch.nested.as_nested_tensor([_scaled(kernel, x) for x in output.unbind()])
     even, odd = FACTORS[kernel]
-    places = torch.arange(output.shape[-1], device=output.device)
+    shape = output.shape[-1:] if output.is_nested else output.shape
+    places = torch.arange(shape.numel(), device=output.device).view(shape)
     return output * torch.where(places % 2 == 0, even, odd).to(output.dtype)

@@ -11,6 +11,7 @@ from attention_lab.checks.invariants import invariant_cases
 from attention_lab.notebook.run_cells import load
 from attention_lab.variants import VARIANTS, Option, Variant, get_variant
 from corpus import CORPUS
+from corpus.answer import changed
 from support.answers import RIGHT
 
 SDPA, FLASH = "F.scaled_dot_product_attention does the work", "flash_attn_varlen_func does the work"
@@ -86,13 +87,25 @@ def test_mistake_fails_the_identity_that_it_breaks(case, answer):
     assert failure(name, function).case == case
 
 
-def test_padding_and_triangle_may_be_filled_in_differently():
-    two_fills = RIGHT.replace("allowed = torch", "earlier = torch").replace(
-        "    if mask is not None:\n        allowed = allowed & mask[:, None, None, :]\n",
-        "    allowed = torch.ones_like(earlier) if mask is None else mask[:, None, None, :]\n"
-        "    scores = scores.masked_fill(~earlier, -200.0)\n",
-    )
-    assert failure("eager_causal", function_of(two_fills, "eager_causal")).case == "low scores, causal"
+TRIANGLE = "    allowed = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).tril()\n"
+FILL = "scores.masked_fill(~allowed, torch.finfo(scores.dtype).min)"
+ZERO_FILL = "scores.masked_fill(scores == 0, torch.finfo(scores.dtype).min)"
+# By case: the right answer, spoiled in a way that the corpus has not
+SPOILED = {
+    "low scores, causal": (
+        (TRIANGLE, f"{TRIANGLE}    scores = scores.masked_fill(~allowed, -200.0)\n    allowed[:] = 1\n"),
+    ),
+    "scores of zero, padding": ((FILL, f"{FILL[:6]} * allowed\n    scores = {ZERO_FILL}"),),
+    "scores of zero, causal": (
+        (TRIANGLE, f"    scores = scores.tril()\n    scores = {ZERO_FILL}\n{TRIANGLE}    allowed[:] = 1\n"),
+        (FILL, "scores.masked_fill(~allowed, -math.inf)"),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", SPOILED)
+def test_spoiled_answer_fails_the_identity_that_it_breaks(case):
+    assert failure("eager_causal", function_of(changed(RIGHT, SPOILED[case]), "eager_causal")).case == case
 
 
 @pytest.mark.parametrize("name", VARIANTS)
@@ -101,7 +114,7 @@ def test_each_identity_has_been_seen_to_fail(name):
     asked = {case.name for case in invariant_and_identity_cases(variant)} - {
         case.name for case in invariant_cases(variant)
     }
-    assert asked <= {*CAUGHT, "low scores, causal"}
+    assert asked <= {*CAUGHT, *SPOILED}
     assert len(asked) >= 9
 
 

@@ -8,9 +8,9 @@ from attention_lab.checks.case import Case
 from attention_lab.checks.identities.gradients import gradient_case, no_key_case
 from attention_lab.checks.identities.kernels import kernel_case, math_case
 from attention_lab.checks.identities.scores import (
+    hidden_score_cases,
     linear_case,
     lookup_case,
-    low_scores_cases,
     ones_case,
     other_inputs_case,
     scale_case,
@@ -31,7 +31,7 @@ def invariant_and_identity_cases(variant: Variant) -> Iterator[Case]:
     yield one_head_case(variant)
     yield from alone_cases(variant)
     yield lookup_case(variant)
-    yield from low_scores_cases(variant)
+    yield from hidden_score_cases(variant)
     yield from long_cases(variant)
     if "padding" in variant.rules:
         yield no_key_case(variant)

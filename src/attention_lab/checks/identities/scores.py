@@ -153,16 +153,19 @@ def _matching(variant: Variant, arguments: dict[str, Any], matched: Tensor) -> d
     return {"q": axes[matched].flatten(-2), "k": keys.clone()}
 
 
-def low_scores_cases(variant: Variant) -> Iterator[Case]:
-    """However low a real key's score, a masked key must not come in its place: what a small constant cannot do."""
-    if variant.packed:
+def hidden_score_cases(variant: Variant) -> Iterator[Case]:
+    """Whatever a real key's score is, a hidden key must not come in: not for a very low one, and not for zero."""
+    if variant.packed:  # no scores of one's own
         return
-    arguments = drawn_arguments(variant, 8, (6, 6))
-    arguments |= {"q": arguments["q"] + 40.0, "k": arguments["k"] - 40.0}
-    hint = "what a masked score becomes: is it lower than any score that a real key may have?"
-    if "padding" in variant.rules:
-        yield hidden_case(variant, Probe("low scores, padding", "padding", arguments | {"mask": LEFT}, ~LEFT, hint))
-    for rule in variant.rules:
-        if rule != "padding":
-            probe = Probe(f"low scores, {rule}", rule, arguments, hidden_by(rule, variant, arguments), hint)
-            yield hidden_case(variant, probe)
+    drawn = drawn_arguments(variant, 8, (6, 6))
+    low = "what a masked score becomes: is it lower than any score that a real key may have?"
+    zero = "how a masked score is told from the others: may a real key's score be the same number?"
+    extremes = (
+        ("low scores", {"q": drawn["q"] + 40.0, "k": drawn["k"] - 40.0}, low),
+        ("scores of zero", {"q": torch.zeros_like(drawn["q"])}, zero),
+    )
+    for what, changed, hint in extremes:
+        for rule in sorted(variant.rules, key=lambda rule: rule != "padding"):
+            arguments = drawn | changed | {"mask": LEFT if rule == "padding" else None}
+            hidden = ~LEFT if rule == "padding" else hidden_by(rule, variant, arguments)
+            yield hidden_case(variant, Probe(f"{what}, {rule}", rule, arguments, hidden, hint))
