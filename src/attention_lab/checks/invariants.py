@@ -134,7 +134,7 @@ def _deterministic(variant: Variant) -> Case:
         read = real_tokens(arguments)[..., None]
         told = Told(
             "is another one the second time",
-            "the first time",
+            "as the first time",
             "what in your function is random: does it belong there?",
             "random-output",
         )

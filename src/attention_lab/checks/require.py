@@ -72,10 +72,11 @@ def require_finite(case: str, call: Call, output: Tensor, what: str = "the outpu
         return
     place = locate(bad, call)
     kind = "NaN" if torch.isnan(output).any() else "infinite"
+    places = f"{int(bad.sum())} of {bad.numel()} places (first: {place}; {dtype_name(call.arguments['q'])})"
     raise CheckFailed(
         case,
         f"{what} is not finite",
-        f"expected finite numbers everywhere, got {kind} in {int(bad.sum())} of {bad.numel()} places (first: {place})",
+        f"expected finite numbers everywhere, got {kind} in {places}",
         _nan_hint(call, bad),
         "not-finite",
         {"numbers": int(bad.sum()), "of": bad.numel()},

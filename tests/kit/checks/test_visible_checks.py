@@ -226,6 +226,17 @@ def test_visible_checks_name_what_is_wrong(case):
         both()
 
 
+def test_what_is_not_finite_is_said_with_its_dtype():
+    function = right("eager_causal")
+
+    def overflows(q, *rest, **named):
+        output = function(q, *rest, **named)
+        return output + math.inf if output.dtype == torch.float16 else output
+
+    with pytest.raises(CheckFailed, match=r"got infinite in 288 of 288 places \(first: .*; float16\)"):
+        check("eager_causal", "invariants", overflows)
+
+
 def test_traceback_is_a_list_of_three_lines():
     failed = CheckFailed("case", "problem", "detail", "hint", "a-code")
     assert failed._render_traceback_() == ["[case] problem", "detail", "look at hint"]

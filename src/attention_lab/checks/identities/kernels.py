@@ -82,13 +82,15 @@ def _require_scaled(variant: Variant, name: str, call: Call, plain: Tensor, scal
     both = bool((told & (ratio < 1.03 * low)).any()) and bool((told & (ratio > 0.97 * high)).any())
     if both and not astray.any():
         return
-    where = locate(astray if astray.any() else torch.ones_like(told), call)
+    first = int((astray if astray.any() else told).flatten().int().argmax())
+    where = locate((torch.arange(told.numel()) == first).view(told.shape), call)
+    got = f"{float(ratio.flatten()[first]):.2g} times there" if astray.any() else "one factor everywhere"
     kernel = CALLED[variant.kernel]
     raise CheckFailed(
         name,
         f"the output at {where} is not what {kernel} gave",
-        f"expected an output that grows with the kernel's, number by number, got one that does not "
-        f"({dtype_name(plain)})",
+        f"expected {low:g} or {high:g} times the number, by turns, where the kernel's result is made so much larger, "
+        f"got {got} ({dtype_name(plain)})",
         f"what becomes of the result of {kernel} on its way to your return statement: is it called, and is it used?",
         "kernel-unused",
     )

@@ -70,7 +70,7 @@ def ones_case(variant: Variant) -> Case:
         calls.append(Call(arguments | {"v": torch.ones_like(arguments["v"])}))
 
     def verify(outcomes: Sequence[Outcome]) -> None:
-        hint = "what each row of weights sums to, and after which step: does anything touch the weights afterwards?"
+        hint = "the last product: does each row of weights still sum to 1 there, and is it v that they weight?"
         told = Told("is not 1 where all values are 1", "for every query that sees a key", hint)
         for call, output in zip(calls, outputs_of(name, calls, outcomes), strict=True):
             require_alike(name, call, output, torch.ones_like(output), _read(variant, call.arguments), told)
@@ -124,7 +124,7 @@ def lookup_case(variant: Variant) -> Case:
 
     def verify(outcomes: Sequence[Outcome]) -> None:
         hint = "what becomes of a large score: does it stay what it is, and can exp of it overflow?"
-        told = Told("is not the value of the one key that the query matches", "as in that value", hint)
+        told = Told("is not the value of the one key that the query matches", "as in that key's value", hint)
         triples = zip(calls, outputs_of(name, calls, outcomes), wanted, strict=True)
         for call, output, values in triples:
             require_alike(name, call, output, values, _read(variant, call.arguments), told)

@@ -109,7 +109,7 @@ def _parts_case(name: str, large: dict[str, Any], parts: Sequence[_Part | None],
 def alone_cases(variant: Variant) -> Iterator[Case]:
     """A sequence of a batch comes out as it does alone, without the others and without its padding."""
     batch = _packed_batch if variant.packed else _padded_batch
-    hint = "what each sequence's output depends on: does any number of the whole batch, such as its longest, enter?"
+    hint = "what a sequence's output depends on: does a neighbour, a size of the batch or an earlier call enter?"
     told = Told("is another one than when its sequence is called alone", "as alone", hint)
     yield from _parts_case("a sequence alone", *batch(variant, (7, 2, 6)), told)
     if variant.packed:
