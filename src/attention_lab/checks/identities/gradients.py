@@ -49,6 +49,7 @@ def gradient_case(variant: Variant) -> Case:
 
     def verify(outcomes: Sequence[Outcome]) -> None:
         for call, outcome, output in zip(calls, outcomes, outputs_of(name, calls, outcomes), strict=True):
+            require_finite(name, call, output)
             _require_gradients(name, call, outcome)
             _require_fit(name, call, outcome, output)
 

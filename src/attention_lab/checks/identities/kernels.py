@@ -84,12 +84,13 @@ def _require_scaled(variant: Variant, name: str, call: Call, plain: Tensor, scal
         return
     first = int((astray if astray.any() else told).flatten().int().argmax())
     where = locate((torch.arange(told.numel()) == first).view(told.shape), call)
-    got = f"{float(ratio.flatten()[first]):.2g} times there" if astray.any() else "one factor everywhere"
+    factor = f"{float(ratio.flatten()[first]):.2g}"
+    got = "one factor everywhere" if not astray.any() else "the same number" if factor == "1" else f"{factor} times"
     kernel = CALLED[variant.kernel]
     raise CheckFailed(
         name,
         f"the output at {where} is not what {kernel} gave",
-        f"expected {low:g} or {high:g} times the number, by turns, where the kernel's result is made so much larger, "
+        f"expected {low:g} or {high:g} times the number, by turns, when the kernel's result is made that much larger, "
         f"got {got} ({dtype_name(plain)})",
         f"what becomes of the result of {kernel} on its way to your return statement: is it called, and is it used?",
         "kernel-unused",
