@@ -15,7 +15,7 @@ from attention_lab.checks.identities.scores import (
     other_inputs_case,
     scale_case,
 )
-from attention_lab.checks.identities.sizes import alone_cases, long_cases, one_head_case
+from attention_lab.checks.identities.sizes import alone_cases, long_cases, one_head_case, twice_cases
 from attention_lab.checks.invariants import sensitive_cases, undisturbed_cases
 from attention_lab.variants import Variant
 
@@ -33,6 +33,7 @@ def invariant_and_identity_cases(variant: Variant) -> Iterator[Case]:
     yield lookup_case(variant)
     yield from hidden_score_cases(variant)
     yield from long_cases(variant)
+    yield from twice_cases(variant)
     if "padding" in variant.rules:
         yield no_key_case(variant)
     yield gradient_case(variant)

@@ -1,7 +1,8 @@
-"""The same tokens in calls of other sizes: one head, one sequence, many tokens. What comes out must be the same."""
+"""The same tokens in calls of other sizes: one head, one sequence, more copies. What comes out must be the same."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -58,7 +59,14 @@ class _Part:
     tokens: Tensor
 
 
-def _part(variant: Variant, large: dict[str, Any], small: dict[str, Any], source: Tensor, item: int) -> _Part | None:
+def _part(
+    variant: Variant,
+    large: dict[str, Any],
+    small: dict[str, Any],
+    source: Tensor,
+    item: int = 0,
+    times: Tensor | None = None,
+) -> _Part | None:
     """Compare the tokens that must come out the same by the variant's rules; ``None`` where there are none.
 
     Weights depend on how often a query sees each key, next to the others: a token comes out the same where it sees the
@@ -71,6 +79,7 @@ def _part(variant: Variant, large: dict[str, Any], small: dict[str, Any], source
         source: For each place of the larger call (of one sequence, where padded) the place in the smaller one that
             holds the same token; -1 where there is none.
         item: Which sequence of the larger call, where padded.
+        times: How often each key of the smaller call has to be seen, next to the others; by default equally often.
     """
     seen = visible_keys(variant.rules, large)
     alone = visible_keys(variant.rules, small)
@@ -78,10 +87,10 @@ def _part(variant: Variant, large: dict[str, Any], small: dict[str, Any], source
         seen, alone = seen[item], alone[0]
     known = source >= 0
     same_token = torch.nn.functional.one_hot(source.clamp(min=0), len(alone)) * known[:, None]  # [large, small]
-    times = seen.float() @ same_token.float()  # how often each query of the larger call sees each token
-    wanted = alone[source.clamp(min=0)]
-    often = times.amax(-1, keepdim=True)
-    same = (times == often * wanted).all(-1) & (often[:, 0] > 0) & ~(seen & ~known).any(-1) & known
+    count = seen.float() @ same_token.float()  # how often each query of the larger call sees each token
+    wanted = alone[source.clamp(min=0)] * (torch.ones(len(alone)) if times is None else times)
+    often = (count / wanted.clamp(min=1)).amax(-1, keepdim=True)
+    same = (count == often * wanted).all(-1) & (often[:, 0] > 0) & ~(seen & ~known).any(-1) & known
     if not same.any():
         return None
     places = same.nonzero().squeeze(1)
@@ -125,7 +134,7 @@ def _packed_batch(variant: Variant, lengths: Sequence[int]) -> tuple[dict[str, A
         small |= {"cu_seqlens": running_sum([length]), "max_seqlen": length}
         source = torch.arange(sum(lengths)) - start
         source[(source < 0) | (source >= length)] = -1
-        parts.append(_part(variant, large, small, source, 0))
+        parts.append(_part(variant, large, small, source))
         start += length
     return large, parts
 
@@ -144,6 +153,29 @@ def _padded_batch(variant: Variant, lengths: Sequence[int]) -> tuple[dict[str, A
         source = torch.where(real, real.cumsum(0) - 1, -1)
         parts.append(_part(variant, large, small, source, item))
     return large, parts
+
+
+def twice_cases(variant: Variant) -> Iterator[Case]:
+    """A key that stands there twice counts as one whose score, q·k/√head_dim, is larger by log 2."""
+    length = 6
+    once = drawn_arguments(variant, 20, [length])
+    head_dim, heads = once["head_dim"], once["num_heads"]
+    once = converted(once, torch.float16) if variant.packed else once
+    last = torch.arange(1, heads + 1) * head_dim - 1  # of each head: the same in all queries, so that k alone decides
+    once["q"][..., last] = 1.0
+    source = torch.arange(-1, length).clamp(min=0)
+    large = once | {x: once[x].index_select(-2, source) for x in ("q", "k", "v")}
+    if variant.packed:
+        large |= {"cu_seqlens": running_sum([length + 1]), "max_seqlen": length + 1}
+    larger = once["k"].clone()
+    larger[..., 0, last] += math.log(2) * math.sqrt(head_dim)
+    times = torch.ones(length)
+    times[0] = 2
+    problem = "is not as if the score of a key were larger by log 2, when this key stands there twice"
+    hint = "the way from q·k to the weights: what divides the scores, and what does softmax make of them?"
+    told = Told(problem, "as for the larger score", hint)
+    part = _part(variant, large, once | {"k": larger}, source, times=times)
+    yield from _parts_case("a key that stands there twice", large, [part], told)
 
 
 # ---- many tokens -----------------------------------------------------------------------------------------------------
@@ -175,7 +207,7 @@ def _repeated_tokens(variant: Variant) -> Iterator[Case]:
         large |= {"cu_seqlens": running_sum([MANY]), "max_seqlen": MANY}
     hint = "what depends on the number of tokens: a table of a fixed size, a scale, a limit?"
     told = Told(f"is another one when the same {length} tokens stand there over and over", "as for one copy", hint)
-    yield from _parts_case(f"{MANY} tokens", large, [_part(variant, large, small, source, 0)], told)
+    yield from _parts_case(f"{MANY} tokens", large, [_part(variant, large, small, source)], told)
 
 
 def _far_key(variant: Variant, arguments: dict[str, Any], query: int) -> Case:
