@@ -203,6 +203,27 @@ VISIBLY_WRONG = {
         "    return (weights @ v).transpose(1, 2).flatten(2)",
         r"\[causal\]",
     ),
+    "masked keys and values zeroed": (
+        "eager_bidirectional",
+        "if mask is not None:\n        k, v = k * mask[..., None], v * mask[..., None]\n"
+        f"    {SPLIT}\n    weights = (q @ k.mT / math.sqrt(head_dim)).softmax(-1)\n"
+        "    return (weights @ v).transpose(1, 2).flatten(2)",
+        r"\[values of ones\]",
+    ),
+    "mask on pairs of tokens": (
+        "eager_bidirectional",
+        f"{SPLIT}\n    scores = q @ k.mT / math.sqrt(head_dim)\n    if mask is not None:\n"
+        "        scores = scores.masked_fill(~(mask[:, None, :, None] & mask[:, None, None]), -math.inf)\n"
+        "    return (scores.softmax(-1) @ v).transpose(1, 2).flatten(2)",
+        r"\[rows that see no key\] the output is not finite",
+    ),
+    "no scale, and rows of NaN": (
+        "eager_bidirectional",
+        f"{SPLIT}\n    scores = q @ k.mT\n    if mask is not None:\n"
+        "        scores = scores.masked_fill(~mask[:, None, None], -math.inf)\n"
+        "    return (scores.softmax(-1) @ v).transpose(1, 2).flatten(2)",
+        r"\[four times the head_dim\]",
+    ),
     "int mask for SDPA": (
         "sdpa_bidirectional",
         f"{SPLIT}\n    seen = None if mask is None else mask[:, None, None].int()\n"
