@@ -24,11 +24,12 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from attention_lab.checks.pretended_device import PretendedDevice
+from attention_lab.checks.scaled_kernels import scaled_kernels
 from attention_lab.variants import OPTIONAL
 
 Form = Literal["keyword", "positional", "without mask"]
 Layout = Literal["contiguous", "sliced", "sequence first"]
-Setting = Literal["plain", "math", "elsewhere", "unmarked", "marked"]
+Setting = Literal["plain", "math", "scaled", "elsewhere", "unmarked", "marked"]
 
 # A traceback's lines are not the learner's where the file begins so, or lies in such a folder, wherever that is
 _NOT_THE_LEARNERS = (sysconfig.get_path("stdlib"), "<frozen")
@@ -44,7 +45,8 @@ class Call:
         form: ``"keyword"``; ``"positional"``; ``"without mask"``: by position, the last argument left away.
         layout: How ``q``, ``k`` and ``v`` lie in memory. ``"sliced"``: thirds of one wider tensor, as a fused
             projection gives them; ``"sequence first"``: a transposed view, as ``batch_first=False`` code gives it.
-        setting: ``"plain"``; ``"math"``: under SDPA's MATH backend; ``"elsewhere"``: on a pretended second device;
+        setting: ``"plain"``; ``"math"``: under SDPA's MATH backend; ``"scaled"``: while fused kernels'
+            results are scaled (see ``scaled_kernels``); ``"elsewhere"``: on a pretended second device;
             ``"marked"``: with the fused kernels' results marked; ``"unmarked"``: its counterpart, the same way with
             true results (both are the grader's affair and plain elsewhere).
         cotangent: Where given, ``(output * cotangent).sum()`` is differentiated; shape of the output.
@@ -164,14 +166,10 @@ def perform(function: Callable[..., Any], call: Call) -> Outcome:
     """
     arguments = call.fresh_arguments()
     outcome = Outcome()
-    setting: AbstractContextManager[Any] = contextlib.nullcontext()
-    if call.setting == "math":
-        setting = sdpa_kernel(SDPBackend.MATH)
-    elif call.setting == "elsewhere":
-        setting = pretended = PretendedDevice()
+    setting = _set(call.setting)
+    if isinstance(setting, PretendedDevice):
         arguments = {
-            name: pretended.put(value.cpu()) if isinstance(value, Tensor) else value
-            for name, value in arguments.items()
+            name: setting.put(value.cpu()) if isinstance(value, Tensor) else value for name, value in arguments.items()
         }
     gradients = torch.enable_grad() if call.cotangent is not None else torch.no_grad()
     try:
@@ -189,6 +187,15 @@ def perform(function: Callable[..., Any], call: Call) -> Outcome:
             if isinstance(value, Tensor) and not is_same(arguments[name].detach(), value)
         )
     return outcome
+
+
+def _set(setting: Setting) -> AbstractContextManager[Any]:
+    """What a call happens in."""
+    if setting == "math":
+        return sdpa_kernel(SDPBackend.MATH)
+    if setting == "elsewhere":
+        return PretendedDevice()
+    return scaled_kernels() if setting == "scaled" else contextlib.nullcontext()
 
 
 def failure_of(error: BaseException) -> Failure:

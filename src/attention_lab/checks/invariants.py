@@ -1,4 +1,7 @@
-"""The visible check ``invariants``: what any attention must do, whatever its numbers."""
+"""The visible check ``invariants``, as far as its points hang on it: who influences whom, and who does not.
+
+What the notebook asks besides stands in ``identities``.
+"""
 
 from __future__ import annotations
 
@@ -11,23 +14,38 @@ from torch import Tensor
 
 from attention_lab.checks.calls import Call, Outcome
 from attention_lab.checks.case import Case, CheckFailed
-from attention_lab.checks.require import locate, require_finite, require_result, require_unchanged, tolerance_of
+from attention_lab.checks.require import (
+    Told,
+    locate,
+    require_alike,
+    require_finite,
+    require_result,
+    require_unchanged,
+    tolerance_of,
+)
 from attention_lab.checks.toy import MASKS, disturbed, toy_arguments
+from attention_lab.checks.words import counted
 from attention_lab.rules import RULES, real_tokens, reasons, sequence_of, visible_keys
 from attention_lab.variants import Variant
 
 
 def invariant_cases(variant: Variant) -> Iterator[Case]:
     """Cases of the check ``invariants``: they ask what any attention with the variant's rules must do."""
+    yield from undisturbed_cases(variant)
+    yield from sensitive_cases(variant)
+
+
+def undisturbed_cases(variant: Variant) -> Iterator[Case]:
+    """What must leave an output as it is: another call, other queries, and keys that are hidden."""
+    yield _deterministic(variant)
     yield _unchanged_inputs(variant)
     yield _own_query(variant)
     for probe in _probes(variant):
-        yield _hidden_case(variant, probe)
-    yield from _sensitive_cases(variant)
+        yield hidden_case(variant, probe)
 
 
 @dataclass(frozen=True)
-class _Probe:
+class Probe:
     """Inputs on which a rule hides keys.
 
     Attributes:
@@ -45,7 +63,7 @@ class _Probe:
     hint: str = ""
 
 
-def _probes(variant: Variant) -> Iterator[_Probe]:
+def _probes(variant: Variant) -> Iterator[Probe]:
     """What each rule is asked, in the order of the cases.
 
     Before the padding comes what goes by places: a triangle that leaves a query no key would show there as a wrong
@@ -53,26 +71,33 @@ def _probes(variant: Variant) -> Iterator[_Probe]:
     """
     arguments = toy_arguments(variant, seed=2)
     if variant.packed:
-        yield _Probe("neighbours", "sequences", arguments, sequence_of(arguments["cu_seqlens"]) == 1)
+        yield Probe("neighbours", "sequences", arguments, sequence_of(arguments["cu_seqlens"]) == 1)
     else:
         arguments["mask"] = None
     by_place = [name for name in variant.rules if name not in ("padding", "sequences")]
     for name in by_place:
-        yield _Probe(name, name, arguments, _hidden_by(name, variant, arguments), _hint(name, variant))
+        yield Probe(name, name, arguments, hidden_by(name, variant, arguments), _hint(name, variant))
     if "padding" not in variant.rules:
         return
     for name, mask in MASKS.items():
-        yield _Probe(name, "padding", arguments | {"mask": mask}, ~mask)
+        yield Probe(name, "padding", arguments | {"mask": mask}, ~mask)
     left = "padding on the left"
     for name in by_place:
-        hidden = _hidden_by(name, variant, arguments)
-        yield _Probe(f"{name}, {left}", name, arguments | {"mask": MASKS[left]}, hidden, RULES[name].with_padding)
+        hidden = hidden_by(name, variant, arguments)
+        yield Probe(f"{name}, {left}", name, arguments | {"mask": MASKS[left]}, hidden, RULES[name].with_padding)
 
 
-def _hidden_by(name: str, variant: Variant, arguments: dict[str, Any]) -> Tensor:
-    """Keys that a rule, and no other, hides from a query in the middle: bool, shape of ``k`` without its last axis."""
+def hidden_by(name: str, variant: Variant, arguments: dict[str, Any], query: int | None = None) -> Tensor:
+    """Keys that a rule, and no other, hides from a query: bool, shape of ``k`` without its last axis.
+
+    Args:
+        name: Of the rule.
+        variant: Whose rule it is.
+        arguments: The inputs.
+        query: Its place; one in the middle of the toy inputs where left away.
+    """
     codes = reasons(variant.rules, arguments)
-    query = _middle(variant, arguments)
+    query = _middle(variant, arguments) if query is None else query
     return codes[..., query, :] == RULES[name].reason
 
 
@@ -89,13 +114,34 @@ def _hint(name: str, variant: Variant) -> str:
     return "the triangle: query i sees the keys j <= i, and no others, with a mask and without one"
 
 
-def _hidden_case(variant: Variant, probe: _Probe) -> Case:
+def hidden_case(variant: Variant, probe: Probe) -> Case:
     """Outputs of queries that see none of the disturbed keys must not change."""
     arguments, rule = probe.arguments, RULES[probe.rule]
     seen = (visible_keys(variant.rules, arguments) & probe.disturbed[..., None, :]).any(-1)
     read = real_tokens(arguments) & ~seen
     other = disturbed(arguments, probe.disturbed)
     return _same_case(probe.name, arguments, other, read[..., None], rule.change, probe.hint or rule.hint)
+
+
+def _deterministic(variant: Variant) -> Case:
+    """First of all: what is random would fail any of the others, under its name."""
+    arguments = toy_arguments(variant, seed=3)
+    calls = (Call(arguments), Call(arguments))
+
+    def verify(outcomes: Sequence[Outcome]) -> None:
+        name = "the same call twice"
+        once, again = (require_result(name, call, outcome) for call, outcome in zip(calls, outcomes, strict=True))
+        read = real_tokens(arguments)[..., None]
+        told = Told(
+            "is another one the second time",
+            "as the first time",
+            "what in your function is random: does it belong there?",
+            "random-output",
+        )
+        # NaN is for the cases that follow
+        require_alike(name, calls[0], again.nan_to_num(), once.nan_to_num(), read, told)
+
+    return Case("invariants", "the same call twice", calls, verify)
 
 
 def _unchanged_inputs(variant: Variant) -> Case:
@@ -145,11 +191,10 @@ def _same_case(name: str, base: dict[str, Any], other: dict[str, Any], read: Ten
         wrong = difference > tolerance_of(before) * (1 + read_before.abs())
         if wrong.any():
             worst, tokens = float(difference.max()), int(wrong.any(-1).sum())
-            places = "1 token" if tokens == 1 else f"{tokens} tokens"
             raise CheckFailed(
                 name,
                 f"the output at {locate(wrong, calls[0])} {problem}",
-                f"expected no change, got {worst:.2g} ({places} changed)",
+                f"expected no change, got {worst:.2g} ({counted(tokens, 'token')} changed)",
                 hint,
                 "influenced",
                 {"largest": worst, "tokens": tokens},
@@ -158,7 +203,7 @@ def _same_case(name: str, base: dict[str, Any], other: dict[str, Any], read: Ten
     return Case("invariants", name, calls, verify)
 
 
-def _sensitive_cases(variant: Variant) -> Iterator[Case]:
+def sensitive_cases(variant: Variant) -> Iterator[Case]:
     """The output at a query must change with a key that it may see, with that key's value, and with the query."""
     arguments = toy_arguments(variant, seed=2)
     # a causal query sees itself and what came before; a bidirectional one sees later tokens too
@@ -172,12 +217,23 @@ def _sensitive_cases(variant: Variant) -> Iterator[Case]:
         other = dict(arguments)
         other[name] = arguments[name].clone()
         other[name][place] += 1.0 if name == "v" else torch.linspace(-2, 2, arguments[name].shape[-1]).to(other[name])
-        yield _sensitive_case(name, (Call(arguments), Call(other)), place, query_place)
+        yield sensitive_case(name, (Call(arguments), Call(other)), place, query_place)
 
 
-def _sensitive_case(name: str, calls: tuple[Call, Call], place: tuple[int, ...], query: tuple[int, ...]) -> Case:
+def sensitive_case(
+    name: str, calls: tuple[Call, Call], place: tuple[int, ...], query: tuple[int, ...], what: str = ""
+) -> Case:
+    """The output at a query must change, in every head, between two calls that differ in one token.
+
+    Args:
+        name: ``q``, ``k`` or ``v``: where they differ.
+        calls: The two.
+        place: Index of the token that differs.
+        query: Index of the query.
+        what: That token in words, where the usual ones do not fit.
+    """
     words = {"k": "a visible key", "v": "a visible value", "q": "the query"}
-    title = f"{words[name]} matters"
+    title = f"{what or words[name]} matters"
     head_dim = calls[0].arguments["head_dim"]
 
     def verify(outcomes: Sequence[Outcome]) -> None:

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 from attention_lab.checks.calls import Call, Outcome
 from attention_lab.checks.case import CheckFailed
-from attention_lab.checks.words import dtype_name, explain_failure, is_device_mismatch, sizes_in_words
+from attention_lab.checks.words import (
+    at_line,
+    counted,
+    dtype_name,
+    explain_failure,
+    is_device_mismatch,
+    sizes_in_words,
+    two_numbers,
+)
 
 
 def require_result(case: str, call: Call, outcome: Outcome, *, own_dtype: bool = True) -> Tensor:
@@ -69,10 +79,11 @@ def require_finite(case: str, call: Call, output: Tensor, what: str = "the outpu
         return
     place = locate(bad, call)
     kind = "NaN" if torch.isnan(output).any() else "infinite"
+    places = f"{int(bad.sum())} of {bad.numel()} places (first: {place}; {dtype_name(call.arguments['q'])})"
     raise CheckFailed(
         case,
         f"{what} is not finite",
-        f"expected finite numbers everywhere, got {kind} in {int(bad.sum())} of {bad.numel()} places (first: {place})",
+        f"expected finite numbers everywhere, got {kind} in {places}",
         _nan_hint(call, bad),
         "not-finite",
         {"numbers": int(bad.sum()), "of": bad.numel()},
@@ -94,8 +105,9 @@ def no_device_mismatch(case: str, call: Call, outcome: Outcome) -> None:
     failure = outcome.failure
     if failure is not None:
         if is_device_mismatch(failure.text):
+            words = f"a tensor that is on another one{at_line(failure)}"
             problem = "tensors of different devices meet"
-            raise CheckFailed(case, problem, f"expected everything on q's device, got {failure}", hint, "devices-meet")
+            raise CheckFailed(case, problem, f"expected everything on q's device, got {words}", hint, "devices-meet")
         return
     if outcome.returned == "tensor" and outcome.device != "meta":
         problem = "the output is on another device than q"
@@ -117,6 +129,56 @@ def require_unchanged(case: str, outcome: Outcome) -> None:
             "inputs-modified",
             {"inputs": list(outcome.changed)},
         )
+
+
+@dataclass(frozen=True)
+class Told:
+    """What is said where two outputs that should be the same are not.
+
+    Attributes:
+        problem: Goes on after "the output at batch 0, head 1, query 3".
+        as_in: Where the expected number comes from; goes on after the number.
+        hint: Where to look.
+        code: For programs.
+    """
+
+    problem: str
+    as_in: str
+    hint: str
+    code: str = "not-alike"
+
+
+def require_alike(case: str, call: Call, got: Tensor, expected: Tensor, read: Tensor, told: Told) -> None:
+    """Fail where an output is another one than it should be, and name the worst place.
+
+    Args:
+        case: Name of the case.
+        call: The call that gave the output.
+        got: The output.
+        expected: What it should be within rounding; same shape.
+        read: bool, broadcastable to the output: places that count.
+        told: What to say.
+    """
+    read = read.expand(got.shape)
+    expected = expected.to(got.dtype)
+    for output in (got, expected):
+        require_finite(case, call, torch.where(read, output, 0.0))
+    difference = torch.where(read, (got.double() - expected.double()).abs(), 0.0)
+    off = difference / (tolerance_of(got) * (1 + expected.double().abs()))
+    if not bool((off > 1).any()):
+        return
+    worst = off == off.max()
+    wanted, came = two_numbers(float(expected[worst][0]), float(got[worst][0]))
+    tokens = int((off > 1).any(-1).sum())
+    dtype, places = dtype_name(got), counted(tokens, "token")
+    raise CheckFailed(
+        case,
+        f"the output at {locate(worst, call)} {told.problem}",
+        f"expected {wanted} {told.as_in}, got {came} ({dtype}, at {places})",
+        told.hint,
+        told.code,
+        {"largest": float(difference.max()), "tokens": tokens},
+    )
 
 
 # ---- inputs and words ------------------------------------------------------------------------------------------------

@@ -1,22 +1,28 @@
 """The two visible checks of every notebook. They know no answers: they ask what any attention must do.
 
 ``contract``: shape, dtype, device and call forms. ``invariants``: what may be seen changes the output, what is masked
-does not, and nobody's inputs are modified.
+does not, and nobody's inputs are modified; in the notebook, the identities of ``identities`` too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from attention_lab.checks.calls import perform_on
 from attention_lab.checks.case import Case
 from attention_lab.checks.contract import contract_cases
+from attention_lab.checks.identities.cases import invariant_and_identity_cases
 from attention_lab.checks.invariants import invariant_cases
 from attention_lab.flash import flash_route
 from attention_lab.variants import Variant, get_variant
 
-VISIBLE_CHECKS = ("contract", "invariants")
+# What a notebook asks, by check
+_NOTEBOOK_CASES: dict[str, Callable[[Variant], Iterator[Case]]] = {
+    "contract": contract_cases,
+    "invariants": invariant_and_identity_cases,
+}
+VISIBLE_CHECKS = tuple(_NOTEBOOK_CASES)
 
 
 def check(variant: str | Variant, name: str, function: Callable[..., Any]) -> None:
@@ -35,10 +41,9 @@ def check(variant: str | Variant, name: str, function: Callable[..., Any]) -> No
         raise ValueError(f"unknown check {name!r}; choose one of {', '.join(VISIBLE_CHECKS)}")
     variant = get_variant(variant)
     device = checked_on(variant)
-    for case in visible_cases(variant):
-        if case.check == name:
-            case.verify([perform_on(device, function, call) for call in case.calls])
-            print(f"passed: {case.name}")
+    for case in _NOTEBOOK_CASES[name](variant):
+        case.verify([perform_on(device, function, call) for call in case.calls])
+        print(f"passed: {case.name}")
 
 
 def checked_on(variant: Variant) -> str:
@@ -47,5 +52,5 @@ def checked_on(variant: Variant) -> str:
 
 
 def visible_cases(variant: Variant) -> list[Case]:
-    """The cases of both visible checks, in order."""
+    """The cases that the points of both visible checks hang on, in order: what else a notebook asks costs none here."""
     return [*contract_cases(variant), *invariant_cases(variant)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -20,20 +21,22 @@ MASKS: dict[str, Tensor] = {
 
 def toy_arguments(variant: Variant, seed: int) -> dict[str, Any]:
     """Batch 2, seq 6, 3 heads of 8, right padding; packed: lengths 3, 6, 1, 5 in bf16; options at their toy values."""
-    generator = torch.Generator().manual_seed(seed)
-    heads, head_dim = 3, 8
-
-    def draw(*shape: int) -> Tensor:
-        return torch.randn(*shape, heads * head_dim, generator=generator)
-
     if variant.packed:
-        lengths = [3, 6, 1, 5]
-        q, k, v = (draw(sum(lengths)).bfloat16() for _ in range(3))
-        last: dict[str, Any] = {"cu_seqlens": running_sum(lengths), "max_seqlen": max(lengths)}
-    else:
-        q, k, v = (draw(2, 6) for _ in range(3))
-        last = {"mask": MASKS["padding on the right"]}
-    return variant.in_order({"q": q, "k": k, "v": v, "num_heads": heads, "head_dim": head_dim} | last)
+        return drawn_arguments(variant, seed, (3, 6, 1, 5))
+    return drawn_arguments(variant, seed, (6, 6)) | {"mask": MASKS["padding on the right"]}
+
+
+def drawn_arguments(variant: Variant, seed: int, lengths: Sequence[int], heads: int = 3) -> dict[str, Any]:
+    """Sequences of these lengths, which are all the same for padded variants, and no mask; head_dim is 8."""
+    generator = torch.Generator().manual_seed(seed)
+    head_dim = 8
+    tokens = (sum(lengths),) if variant.packed else (len(lengths), lengths[0])
+    qkv = [torch.randn(*tokens, heads * head_dim, generator=generator) for _ in range(3)]
+    last: dict[str, Any] = {"mask": None}
+    if variant.packed:
+        qkv = [x.bfloat16() for x in qkv]
+        last = {"cu_seqlens": running_sum(lengths), "max_seqlen": max(lengths)}
+    return variant.in_order(dict(zip("qkv", qkv, strict=True)) | {"num_heads": heads, "head_dim": head_dim} | last)
 
 
 def converted(arguments: dict[str, Any], dtype: torch.dtype) -> dict[str, Any]:

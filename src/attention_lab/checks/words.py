@@ -11,6 +11,9 @@ from attention_lab.checks.calls import Call, Failure
 # What PyTorch says where a device is asked for that the machine, or the build, does not have
 NO_SUCH_GPU = r"not compiled with CUDA|NVIDIA driver|no CUDA-capable|CUDA unknown error|not linked with support for mps"
 
+# ... and where a mask is used that has become numbers
+NO_BOOL = r"only supports boolean masks|expected condition to be a boolean|\(operator\.invert\) is only implemented"
+
 
 # ---- inputs and words ------------------------------------------------------------------------------------------------
 
@@ -26,6 +29,25 @@ def sizes_in_words(call: Call) -> str:
     return f"{sizes}, num_heads {call.arguments['num_heads']}, head_dim {call.arguments['head_dim']}"
 
 
+def counted(number: int, what: str) -> str:
+    """``1 token``, ``2 tokens``."""
+    return f"1 {what}" if number == 1 else f"{number} {what}s"
+
+
+def two_numbers(one: float, other: float) -> tuple[str, str]:
+    """Two numbers that differ, with as many digits as it takes to see it."""
+    for digits in range(3, 17):
+        words = f"{one:.{digits}g}", f"{other:.{digits}g}"
+        if len(set(words)) == 2:
+            return words
+    return repr(one), repr(other)
+
+
+def at_line(failure: Failure) -> str:
+    """The learner's line, as `` (line 7: ...)``; empty where unknown."""
+    return f" ({failure.line})" if failure.line else ""
+
+
 def _how(call: Call) -> str:
     """How the call differs from a plain one, in words; empty for a plain one."""
     arguments = call.arguments
@@ -36,6 +58,8 @@ def _how(call: Call) -> str:
         words.append("called with mask=None")
     if call.setting == "math":
         words.append("under SDPA's MATH backend")
+    if call.setting == "scaled":
+        words.append("while fused kernels give larger numbers")
     if call.layout != "contiguous":
         words.append("with non-contiguous inputs")
     if call.cotangent is not None:
@@ -93,6 +117,9 @@ def explain_failure(failure: Failure, call: Call) -> tuple[str, str, str, str]:
     if "attn_mask dtype" in failure.text or "for attn_mask" in failure.text:
         hint = "what becomes of the mask: it arrives as bool, and the kernel takes a bool"
         return "the kernel refuses the mask", detail, hint, "kernel-refuses"
+    if re.search(NO_BOOL, failure.text):
+        hint = "what becomes of the mask on its way: it arrives as bool; is it still one where your line uses it?"
+        return "a mask is not a bool any more", detail, hint, "mask-not-bool"
     if "dtype" in failure.text.lower() or "scalar type" in failure.text.lower():
         return (
             "tensors of different dtypes meet",

@@ -89,7 +89,9 @@ def _visible_checks(own: OwnNotebook, variant: Variant) -> Remark:
         path.write_text(json.dumps(own.content), encoding="utf-8")
         command = [sys.executable, "-m", "attention_lab.notebook.visible_checks", variant.name, str(path)]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=SECONDS, check=False)
+            done = subprocess.run(
+                command, capture_output=True, text=True, encoding="utf-8", timeout=SECONDS, check=False
+            )
         except subprocess.TimeoutExpired:
             return Remark(False, f"your code did not finish within {SECONDS:g} s: look for a loop that never ends")
     if done.returncode:

@@ -10,14 +10,18 @@ import torch
 import torch.nn.functional as F
 
 from attention_lab import CheckFailed, check
+from attention_lab.notebook.run_cells import load
 from attention_lab.variants import VARIANTS
-from support.answers import right
+from corpus import CORPUS
+from support.answers import RIGHT, right
 
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_right_functions_pass_both_visible_checks(name, capsys):
+    source = next(answer.source for answer in CORPUS if answer.variant == name and answer.right)
+    _, function = load([{"id": "file", "source": source}], VARIANTS[name].function_name, "__main__")
     for which in ("contract", "invariants"):
-        check(name, which, right(name))
+        check(name, which, function)
     assert capsys.readouterr().out.count("passed: ") >= 8
 
 
@@ -108,6 +112,52 @@ def test_what_the_flash_kernel_refuses_is_said_to_be_its_arguments(call):
         check("flash_causal", "contract", wrong)
 
 
+SHORT_OF_ARGUMENTS = """
+def flash_causal_attention(q, k, v, num_heads, head_dim, cu_seqlens, max_seqlen):
+    return flash_attn_varlen_func(q, k, v, cu_seqlens)
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "words"),
+    [
+        ("eager_causal", RIGHT.replace("q.device", '"cpu"'), "got a tensor that is on another one (line "),
+        (
+            "eager_causal",
+            RIGHT.replace("return", "return torch.zeros(len(q), 6, 24, dtype=q.dtype) #"),
+            "device of q, got cpu",
+        ),
+        ("flash_causal", SHORT_OF_ARGUMENTS, "flash_attn_varlen_func() missing"),
+    ],
+)
+def test_inner_words_do_not_reach_learners(name, source, words):
+    """Neither the device that stands for another one, nor the name of what stands for flash-attn."""
+    _, function = load([{"id": "file", "source": source}], VARIANTS[name].function_name, "__main__")
+    with pytest.raises(CheckFailed) as failed:
+        check(name, "contract", function)
+    assert words in str(failed.value)
+    assert not [word for word in ("meta", "stand_in") if word in str(failed.value)]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "s.masked_fill(mask[:, None, None].int(), -9e9)",
+        "torch.where(mask[:, None, None].long(), s, -9e9)",
+        "s.masked_fill(~mask[:, None, None].float(), -9e9)",
+    ],
+)
+def test_mask_that_became_numbers_is_not_sent_to_the_dtype_of_q(line):
+    namespace = {"torch": torch, "math": math}
+    source = (
+        f"    {SPLIT}\n    s = q @ k.mT\n    if mask is not None:\n        s = {line}\n    return (s.softmax(-1) @ v)"
+    )
+    exec(f"def f(q, k, v, num_heads, head_dim, mask=None):\n{source}", namespace)
+    with pytest.raises(CheckFailed, match="a mask is not a bool any more") as failed:
+        check("eager_bidirectional", "contract", namespace["f"])
+    assert "q's dtype" not in str(failed.value)
+
+
 def test_missing_argument_of_a_flash_function_is_its_own_fault():
     with pytest.raises(CheckFailed, match="does not take the arguments"):
         check("flash_causal", "contract", lambda q, k, v, num_heads, head_dim, cu_seqlens: q)
@@ -153,6 +203,27 @@ VISIBLY_WRONG = {
         "    return (weights @ v).transpose(1, 2).flatten(2)",
         r"\[causal\]",
     ),
+    "masked keys and values zeroed": (
+        "eager_bidirectional",
+        "if mask is not None:\n        k, v = k * mask[..., None], v * mask[..., None]\n"
+        f"    {SPLIT}\n    weights = (q @ k.mT / math.sqrt(head_dim)).softmax(-1)\n"
+        "    return (weights @ v).transpose(1, 2).flatten(2)",
+        r"\[values of ones\]",
+    ),
+    "mask on pairs of tokens": (
+        "eager_bidirectional",
+        f"{SPLIT}\n    scores = q @ k.mT / math.sqrt(head_dim)\n    if mask is not None:\n"
+        "        scores = scores.masked_fill(~(mask[:, None, :, None] & mask[:, None, None]), -math.inf)\n"
+        "    return (scores.softmax(-1) @ v).transpose(1, 2).flatten(2)",
+        r"\[rows that see no key\] the output is not finite",
+    ),
+    "no scale, and rows of NaN": (
+        "eager_bidirectional",
+        f"{SPLIT}\n    scores = q @ k.mT\n    if mask is not None:\n"
+        "        scores = scores.masked_fill(~mask[:, None, None], -math.inf)\n"
+        "    return (scores.softmax(-1) @ v).transpose(1, 2).flatten(2)",
+        r"\[four times the head_dim\]",
+    ),
     "int mask for SDPA": (
         "sdpa_bidirectional",
         f"{SPLIT}\n    seen = None if mask is None else mask[:, None, None].int()\n"
@@ -174,6 +245,17 @@ def test_visible_checks_name_what_is_wrong(case):
 
     with pytest.raises(CheckFailed, match=words):
         both()
+
+
+def test_what_is_not_finite_is_said_with_its_dtype():
+    function = right("eager_causal")
+
+    def overflows(q, *rest, **named):
+        output = function(q, *rest, **named)
+        return output + math.inf if output.dtype == torch.float16 else output
+
+    with pytest.raises(CheckFailed, match=r"got infinite in 288 of 288 places \(first: .*; float16\)"):
+        check("eager_causal", "invariants", overflows)
 
 
 def test_traceback_is_a_list_of_three_lines():

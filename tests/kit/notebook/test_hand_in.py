@@ -104,7 +104,7 @@ def in_the_try_it_cell(content):
             lambda c: cell(c, SOLUTION_ID).update(source=f"{RIGHT}\n    raise E('Write your solution here')"),
             "still the untouched stub",
         ),
-        (lambda c: cell(c, SOLUTION_ID).update(source=f"{RIGHT}\n   )"), "does not parse: line 3"),
+        (lambda c: cell(c, SOLUTION_ID).update(source=f"{RIGHT}\n   )"), "does not parse: line 9"),
         (second_definition, "2 cells define eager_causal_attention"),
         (in_the_try_it_cell, "stands in a cell of its own"),
         (moved, "cells are missing: solution"),

@@ -12,6 +12,7 @@ from attention_grading.reference import Expected, expect
 from attention_lab.checks.calls import Call, Outcome
 from attention_lab.checks.case import CheckFailed
 from attention_lab.checks.require import locate, no_device_mismatch, require_finite, require_result, require_unchanged
+from attention_lab.checks.words import dtype_name, two_numbers
 from attention_lab.variants import Variant
 
 # Largest allowed |output - reference| / (1 + |reference|): so many eps of the dtype, and more where scores are large,
@@ -133,11 +134,12 @@ def _require_close(
     if not wrong.any():
         return
     first = tuple(wrong.nonzero()[0].tolist())
+    wanted, came = two_numbers(float(expected[first]), float(got[first]))
     measured = {"numbers": int(wrong.sum()), "of": wrong.numel(), "worst": _worst(got, expected)}
     raise CheckFailed(
         case,
         f"{what} is wrong at {locate(wrong, call)}",
-        f"expected {expected[first]:.4g}, got {got[first]:.4g} "
+        f"expected {wanted}, got {came} in {dtype_name(call.arguments['q'])} "
         f"({measured['numbers']} of {measured['of']} numbers are off, the worst by {measured['worst']:.2g})",
         hint,
         "wrong-values" if what == THE_OUTPUT else "wrong-gradient",

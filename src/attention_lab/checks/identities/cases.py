@@ -1,0 +1,42 @@
+"""What the notebook's cell ``invariants`` asks, in the order in which learners should hear of what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from attention_lab.checks.case import Case
+from attention_lab.checks.identities.gradients import gradient_case, no_key_case
+from attention_lab.checks.identities.kernels import kernel_case, math_case
+from attention_lab.checks.identities.scores import (
+    hidden_score_cases,
+    linear_case,
+    lookup_case,
+    ones_case,
+    other_inputs_case,
+    scale_case,
+)
+from attention_lab.checks.identities.sizes import alone_cases, long_cases, one_head_case, twice_cases
+from attention_lab.checks.invariants import sensitive_cases, undisturbed_cases
+from attention_lab.variants import Variant
+
+
+def invariant_and_identity_cases(variant: Variant) -> Iterator[Case]:
+    """The cases of the check ``invariants`` and the identities, each made when it is asked for."""
+    yield from undisturbed_cases(variant)
+    yield other_inputs_case(variant)
+    yield scale_case(variant)  # scores that are far too large hide that keys matter
+    yield from sensitive_cases(variant)
+    yield ones_case(variant)
+    yield linear_case(variant)
+    yield one_head_case(variant)
+    yield from alone_cases(variant)
+    yield lookup_case(variant)
+    yield from hidden_score_cases(variant)
+    yield from long_cases(variant)
+    yield from twice_cases(variant)
+    if "padding" in variant.rules:
+        yield no_key_case(variant)
+    yield gradient_case(variant)
+    if variant.kernel == "sdpa":
+        yield math_case(variant)
+    yield from kernel_case(variant)

@@ -1,0 +1,154 @@
+"""What the notebook's second cell asks besides: each identity fails on the mistakes it is there for, by its name."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from attention_lab import CheckFailed, check
+from attention_lab.checks.identities.cases import invariant_and_identity_cases
+from attention_lab.checks.invariants import invariant_cases
+from attention_lab.notebook.run_cells import load
+from attention_lab.variants import VARIANTS, Option, Variant, get_variant
+from corpus import CORPUS
+from corpus.answer import changed
+from support.answers import RIGHT
+
+SDPA, FLASH = "F.scaled_dot_product_attention does the work", "flash_attn_varlen_func does the work"
+# By case: answers of the corpus that pass all before it, each with a variant
+CAUGHT = {
+    "the same call twice": ("eager_causal dropout", "sdpa_bidirectional dropout", "flash_causal dropout"),
+    "other inputs": ("eager_bidirectional output-cached", "flash_causal zeros"),
+    "four times the head_dim": (
+        "eager_bidirectional missing-scale",
+        "eager_causal scale-head-dim",
+        "eager_causal scale-multiplied",
+        "eager_causal scale-fixed",
+        "sdpa_causal scale-twice",
+        "flash_bidirectional scale-one",
+    ),
+    "values of ones": (
+        "eager_causal softmax-missing",
+        "eager_bidirectional softmax-rounded",
+        "flash_causal kv-swapped",
+    ),
+    "values three times as large": ("eager_bidirectional half-inside", "sdpa_causal half-inside"),
+    "one head alone": ("eager_causal scale-hidden-dim", "flash_causal scale-hidden-dim", "sdpa_causal fixed-heads"),
+    "a sequence alone": ("eager_causal fixed-sizes", "flash_causal border-forgotten", "flash_causal borders-cached"),
+    "a longer sequence alone": ("flash_bidirectional wrong-for-many",),
+    "a sequence of no tokens": ("flash_causal empty-sequence-crashes",),
+    "a query that matches one key": (
+        "eager_causal softmax-overflows",
+        "eager_bidirectional scores-clamped",
+        "flash_causal softcap",
+    ),
+    "low scores, padding": ("eager_causal constant-100", "eager_bidirectional fill-1000", "sdpa_causal constant-100"),
+    "1040 tokens": ("eager_bidirectional limit-1024", "sdpa_causal wrong-beyond-64", "flash_causal max-1024"),
+    "causal, 80 tokens": ("eager_causal causal-first-64", "sdpa_causal causal-first-64"),
+    "80 tokens: the farthest visible value matters": ("eager_causal window-of-four",),
+    "rows that see no key": (
+        "eager_causal minus-infinity",
+        "eager_bidirectional bias-then-nan-to-num",
+        "sdpa_bidirectional rows-made-nan",
+    ),
+    "gradients": (
+        "eager_causal weights-detached",
+        "eager_causal gradient-doubled",
+        "eager_causal written-without-mask",
+        "sdpa_causal detached-in-fp16",
+        "flash_causal values-data",
+        "flash_causal written-at-empty",
+    ),
+    "SDPA's MATH backend": ("sdpa_causal mask-with-is-causal",),
+    "plain tensor operations": ("eager_causal fused-by-vmap", "eager_bidirectional flash-unseen-in-bf16"),
+    SDPA: ("sdpa_causal decoy", "sdpa_causal own-times-ratio", "sdpa_bidirectional own-heads"),
+    FLASH: ("flash_causal eager", "flash_bidirectional sdpa"),
+}
+SOURCES = {f"{answer.variant} {answer.name}": answer.source for answer in CORPUS}
+
+
+def function_of(source: str, name: str):
+    notes, function = load([{"id": "file", "source": source}], get_variant(name).function_name, "__main__")
+    assert not notes
+    return function
+
+
+def failure(name: str | Variant, function) -> CheckFailed:
+    with pytest.raises(CheckFailed) as failed:
+        check(name, "invariants", function)
+    assert len(str(failed.value).split("\n")) == 3
+    return failed.value
+
+
+@pytest.mark.parametrize(("case", "answer"), [(case, answer) for case, answers in CAUGHT.items() for answer in answers])
+def test_mistake_fails_the_identity_that_it_breaks(case, answer):
+    name = answer.partition(" ")[0]
+    function = function_of(SOURCES[answer], name)
+    assert failure(name, function).case == case
+
+
+TRIANGLE = "    allowed = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).tril()\n"
+FILL = "scores.masked_fill(~allowed, torch.finfo(scores.dtype).min)"
+ZERO_FILL = "scores.masked_fill(scores == 0, torch.finfo(scores.dtype).min)"
+# By case: the right answer, spoiled in a way that the corpus has not
+SPOILED = {
+    "a key that stands there twice": (("math.sqrt(head_dim)", "(1.1 * math.sqrt(head_dim))"),),
+    "low scores, causal": (
+        (TRIANGLE, f"{TRIANGLE}    scores = scores.masked_fill(~allowed, -200.0)\n    allowed[:] = 1\n"),
+    ),
+    "scores of zero, padding": ((FILL, f"{FILL[:6]} * allowed\n    scores = {ZERO_FILL}"),),
+    "scores of zero, causal": (
+        (TRIANGLE, f"    scores = scores.tril()\n    scores = {ZERO_FILL}\n{TRIANGLE}    allowed[:] = 1\n"),
+        (FILL, "scores.masked_fill(~allowed, -math.inf)"),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", SPOILED)
+def test_spoiled_answer_fails_the_identity_that_it_breaks(case):
+    assert failure("eager_causal", function_of(changed(RIGHT, SPOILED[case]), "eager_causal")).case == case
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_each_identity_has_been_seen_to_fail(name):
+    variant = VARIANTS[name]
+    asked = {case.name for case in invariant_and_identity_cases(variant)} - {
+        case.name for case in invariant_cases(variant)
+    }
+    assert asked <= {*CAUGHT, *SPOILED}
+    assert len(asked) >= 9
+
+
+# A variant that nobody has written yet: what its checks ask follows from its rules
+WINDOW = Variant(
+    13, "eager_window", "", "eager", "padded", ("causal", "window", "padding"), (Option("window", toy=3, drawn=(3,)),)
+)
+
+
+def windowed(width: str):
+    source = RIGHT.replace("head_dim, mask", "head_dim, window, mask").replace(".tril()", f".tril().triu({width})")
+    return function_of(source, "eager_causal")
+
+
+def test_new_variant_gets_the_identities_from_its_rules():
+    check(WINDOW, "invariants", windowed("1 - window"))
+    assert failure(WINDOW, windowed("-window")).case == "window"
+    assert failure(WINDOW, windowed("2 - window")).case == "a visible key matters"
+    forgotten_for_many = windowed("1 - window if q.shape[-2] in range(50) or q.shape[-2] > 1000 else -9999")
+    assert failure(WINDOW, forgotten_for_many).case == "window, 80 tokens"
+
+
+@pytest.mark.parametrize("name", [name for name, variant in VARIANTS.items() if not variant.packed])
+def test_two_numbers_that_differ_look_different(name):
+    function = function_of(next(a.source for a in CORPUS if a.variant == name and a.right), name)
+
+    def slightly_off(*arguments, **named):
+        output = function(*arguments, **named)
+        return (
+            output * (1 + 3e-5 * (arguments or tuple(named.values()))[3]) if output.dtype == torch.float32 else output
+        )
+
+    detail = failure(name, slightly_off).detail
+    expected, got = detail.split("expected ")[1].split(" ")[0], detail.split("got ")[1].split(" ")[0]
+    assert expected != got
+    assert "float32" in detail
