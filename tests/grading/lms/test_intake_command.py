@@ -27,10 +27,10 @@ def root(tmp_path, monkeypatch):
 
 def test_command_exits_with_0_1_or_2(root, capsys):
     (root / "good.zip").write_bytes(zipped(PLAIN))
-    assert main(["intake", "good.zip"]) == 0
+    assert main(["intake", "good.zip", "--student-folder", "1"]) == 0
     assert "1 taken, 2 repaired, 1 earlier attempt, 1 ignored" in capsys.readouterr().out
     (root / "bad.zip").write_bytes(with_entry("/x.ipynb"))
-    assert main(["intake", "bad.zip", "--replace"]) == 1
+    assert main(["intake", "bad.zip", "--replace", "--student-folder", "1"]) == 1
     usages = (
         ["missing.zip"],
         ["good.zip", "--timezone", "Nowhere/At all"],
@@ -39,6 +39,9 @@ def test_command_exits_with_0_1_or_2(root, capsys):
         ["good.zip", "--into", "good.zip"],
         ["good.zip", "--student-folder", "-1"],
         ["good.zip", "--report", "missing/report.csv"],
+        ["good.zip", "--pattern", "*.ipynb"],
+        ["good.zip", "--owners", "missing.csv"],
+        ["good.zip", "--groups"],
         [],
     )
     for wrong in usages:
@@ -56,10 +59,9 @@ def test_terminal_shows_what_was_done_and_no_control_characters(root, capsys, mo
     name = "student-\x1b[31mred\u202e[bold]"
     (root / "downloads" / name).mkdir(parents=True)
     (root / "downloads" / name / "mine.ipynb").write_bytes(notebook())
-    assert main(["intake", "downloads", "--dry-run"]) == 0
+    assert main(["intake", "downloads", "--dry-run"]) == 1
     out = capsys.readouterr().out
     assert "nothing was written" in out
-    assert "repaired" in out
     assert "[bold]/mine.ipynb" in out
     assert "\x1b" not in out
     assert "\u202e" not in out

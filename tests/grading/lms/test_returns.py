@@ -17,8 +17,9 @@ from nbgrader.api import Gradebook
 from attention_grading.authoring.course_root import nbgrader, prepare
 from attention_grading.authoring.demo_class import blank, one_mistake, right
 from attention_grading.cli import main
+from attention_grading.lms.candidates import Reading
 from attention_grading.lms.intake import intake
-from attention_grading.lms.roster import read_roster
+from attention_grading.lms.owners.roster import read_roster
 from attention_lab.variants import POINTS, VARIANTS
 from support.places import ROOT
 from support.platforms.sheets import CANVAS_EXPORT, MOODLE_SHEET
@@ -152,7 +153,7 @@ def as_moodle_reads(name: str) -> tuple[str, str]:
 
 @pytest.mark.parametrize("download", [["--download", "moodle.zip"], []], ids=["names from download", "from worksheet"])
 def test_moodle_gets_points_and_pages_by_participant(course, download):
-    lines = intake([course / "moodle.zip"], course / "submitted", roster=read_roster([course / "moodle.csv"]))
+    lines = intake([course / "moodle.zip"], course / "submitted", Reading(read_roster([course / "moodle.csv"])))
     assert {line.student for line in lines} == {"101", "102", "103"}
     assert main(["return", STEM, "--lms", "moodle", "--gradebook", "moodle.csv", *download]) == 0
     before, after = rows(course / "moodle.csv"), rows(course / "returned" / STEM / "grades.csv")

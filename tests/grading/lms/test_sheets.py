@@ -7,7 +7,7 @@ import io
 
 import pytest
 
-from attention_grading.lms.roster import Roster, read_roster
+from attention_grading.lms.owners.roster import Roster, read_roster
 from attention_grading.lms.sheets import SheetProblem, canvas_sheet, moodle_sheet, new_canvas_sheet
 from attention_lab.variants import VARIANTS
 from support.platforms.sheets import CANVAS_EXPORT, MOODLE_SHEET

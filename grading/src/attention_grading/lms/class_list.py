@@ -1,0 +1,41 @@
+"""The roster's students in the gradebook, with their names: Formgrader and the report know who is missing by it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nbgrader.api import Gradebook
+from sqlalchemy.exc import SQLAlchemyError
+
+from attention_grading.lms.owners.roster import Roster, folder_name
+from attention_grading.nbgrader_plugin.configuration import open_course
+
+
+class NotWritten(Exception):
+    """The gradebook does not take the names; the message says why."""
+
+
+def write_class_list(root: Path, roster: Roster) -> int:
+    """Write everybody of the roster into the course's gradebook, those who handed in nothing, too.
+
+    What the roster does not tell stays as it is.
+
+    Returns:
+        How many students the roster has.
+
+    Raises:
+        CourseProblem: The course's configuration cannot be read.
+        NotWritten: The gradebook cannot be written.
+    """
+    if not roster.people:
+        return 0
+    coursedir = open_course(root)
+    try:
+        with Gradebook(coursedir.db_url, coursedir.course_id) as gradebook:
+            for student, person in roster.people.items():
+                told = {"first_name": person.first, "last_name": person.last, "email": person.email}
+                known = {name: value for name, value in told.items() if value}
+                gradebook.update_or_create_student(folder_name(student), **known)
+    except SQLAlchemyError as error:
+        raise NotWritten(f"the roster's names are not in the gradebook: {str(error).splitlines()[0]}") from error
+    return len(roster.people)

@@ -1,0 +1,101 @@
+"""What an instructor says about owners: which folder is the student's, a pattern of paths, or an edited table."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from attention_grading.lms.owners.file_names import id_in_name, without_extensions
+from attention_grading.lms.owners.platforms import Owner
+from attention_grading.lms.owners.roster import Unknown, read_cells
+from attention_grading.text import without_apostrophe
+
+STUDENT = "{student}"
+LEFT_OUT = "-"
+
+
+class LeftOut(Unknown):
+    """The instructor's table says that nobody hands this file in."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What the instructor says; it counts before everything else.
+
+    Attributes:
+        level: Which folder on the way is the student's, counted from 1; 0 is the file's own name; ``None`` says
+            nothing.
+        pattern: Where the id stands in the path inside what was given, see ``read_pattern``.
+        table: Students by path, see ``read_table``.
+    """
+
+    level: int | None = None
+    pattern: re.Pattern[str] | None = None
+    table: Mapping[str, str] = field(default_factory=dict)
+
+    def owner_of(self, source: str, path: tuple[str, ...]) -> Owner | None:
+        """Whose a file is; ``None`` where nothing was said about it.
+
+        Raises:
+            Unknown: What was said does not fit the file.
+            LeftOut: The table leaves it out.
+        """
+        student = self.table.get("/".join((source, *path)))
+        if student == LEFT_OUT:
+            raise LeftOut("is left out: the table says so")
+        if student:
+            first, *partners = (name.strip() for name in student.split(";"))
+            return Owner("table", first, "the table", partners=tuple(partners))
+        if self.pattern is not None:
+            match = self.pattern.fullmatch("/".join(path))
+            if match is None:
+                raise Unknown("its path does not fit --pattern")
+            return Owner("pattern", without_extensions(match["student"]), "--pattern")
+        if self.level is None:
+            return None
+        if self.level == 0:
+            name = id_in_name(path[-1])
+            if not name:
+                raise Unknown("its name holds no id")
+            return Owner("folder", name, "file name")
+        if self.level >= len(path):
+            raise Unknown(f"it lies in {len(path) - 1} folders, and --student-folder says {self.level}")
+        return Owner("folder", without_extensions(path[self.level - 1]), f"folder {self.level}")
+
+
+def read_pattern(text: str) -> re.Pattern[str]:
+    """A pattern of paths: ``{student}`` stands for the id, ``*`` for anything but ``/``, ``**`` for anything.
+
+    Raises:
+        ValueError: ``{student}`` does not stand in it once; the message says so.
+    """
+    if text.count(STUDENT) != 1:
+        raise ValueError(f"--pattern wants {STUDENT} in it once, such as '*/{STUDENT}_*.ipynb', not {text!r}")
+    words = {STUDENT: "(?P<student>[^/]+?)", "**": ".*", "*": "[^/]*"}
+    pieces = re.split(r"(\{student\}|\*\*|\*)", text)
+    return re.compile("".join(words.get(piece, re.escape(piece)) for piece in pieces), re.DOTALL)
+
+
+def read_table(path: Path) -> dict[str, str]:
+    """Students by path, from the table that ``intake --dry-run`` writes, edited.
+
+    A row whose cell ``student`` is empty says nothing; ``-`` leaves the file out; ``a; b`` is work of both.
+
+    Raises:
+        ValueError: The file cannot be read, or has not these columns; the message says so.
+    """
+    rows, _ = read_cells(path)
+    names = [name.strip().casefold() for name in rows[0]] if rows else []
+    if not {"file", "student"} <= set(names):
+        raise ValueError(f"the table {path} wants the columns file and student, as intake --dry-run writes them")
+    file, student = names.index("file"), names.index("student")
+    table: dict[str, str] = {}
+    for number, row in enumerate(rows[1:], 2):
+        if len(row) <= max(file, student) or not row[student].strip():
+            continue
+        key, value = without_apostrophe(row[file]), without_apostrophe(row[student]).strip()
+        if table.setdefault(key, value) != value:
+            raise ValueError(f"the table {path} gives {key} to two students; the second time in row {number}")
+    return table
