@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from nbgrader.api import Gradebook
@@ -31,11 +35,22 @@ def write_class_list(root: Path, roster: Roster) -> int:
         return 0
     coursedir = open_course(root)
     try:
-        with Gradebook(coursedir.db_url, coursedir.course_id) as gradebook:
+        with _own_programs_first(), Gradebook(coursedir.db_url, coursedir.course_id) as gradebook:
             for student, person in roster.people.items():
                 told = {"first_name": person.first, "last_name": person.last, "email": person.email}
                 known = {name: value for name, value in told.items() if value}
                 gradebook.update_or_create_student(folder_name(student), **known)
-    except SQLAlchemyError as error:
+    except (SQLAlchemyError, OSError) as error:
         raise NotWritten(f"the roster's names are not in the gradebook: {str(error).splitlines()[0]}") from error
     return len(roster.people)
+
+
+@contextmanager
+def _own_programs_first() -> Iterator[None]:
+    """nbgrader makes a new gradebook by the program alembic, which is on no path where no environment is activated."""
+    before = os.environ.get("PATH", os.defpath)
+    os.environ["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), before))
+    try:
+        yield
+    finally:
+        os.environ["PATH"] = before

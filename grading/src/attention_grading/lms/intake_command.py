@@ -188,7 +188,7 @@ def _ways(file: str) -> str:
     _, *folders, name = file.split("/") if "/" in file else ("", file)
     ways = [f"{number} says {without_extensions(folder)!r}" for number, folder in enumerate(folders, 1)]
     ways += [f"0 says {left!r}"] if (left := id_in_name(name)) else []
-    said = f"of {plain(file, 200)}, --student-folder {', '.join(ways)}; " if ways else ""
+    said = f"for {plain(file, 200)}, --student-folder {', '.join(ways)}; " if ways else ""
     return f"{said}--dry-run writes {TABLE}, whose column student you fill in for --owners {TABLE}."
 
 

@@ -59,7 +59,9 @@ class Known:
 
 def _by_nbgrader(path: tuple[str, ...]) -> Owner | None:
     """nbgrader's folder: ``submitted/STUDENT/ASSIGNMENT/ASSIGNMENT.ipynb``, at the top or in ``submitted`` itself."""
-    place = next((index for index, name in enumerate(path[:2]) if name.casefold() == _SUBMITTED), None)
+    place = next(
+        (index for index, name in enumerate(path[:2]) if without_extensions(name).casefold() == _SUBMITTED), None
+    )
     inside = path[place + 1 :] if place is not None else ()
     if len(inside) != 3 or inside[1] not in _STEMS or split_copy(inside[2])[0] != inside[1]:
         return None
