@@ -18,6 +18,7 @@ import torch.nn.functional as F
 import attention_lab
 from attention_lab import flash
 from attention_lab.checks.calls import failure_of, quiet
+from attention_lab.notebook.learner_cells import SOLUTION_ID
 from attention_lab.notebook.python_lines import python_lines
 
 
@@ -30,17 +31,21 @@ def load(cells: Sequence[dict[str, str]], function_name: str, name: str) -> tupl
         name: ``__name__`` for the code, ``__main__`` in a notebook.
 
     Returns:
-        Notes on cells that were skipped, and the function or ``None``.
+        Notes on cells that were skipped (of several beside the solution: how many, and the first), and the function or
+        ``None``.
     """
     module = types.ModuleType(name)
     namespace = module.__dict__
     namespace.update(names_in_scope())
     sys.modules[name] = module  # dataclasses and pickle look a class's module up by its name
-    notes = []
+    solution, others = [], []
     with quiet():
         for cell in cells:
+            notes = solution if cell["id"] == SOLUTION_ID else others
             notes += _run_cell(cell["id"], cell["source"], namespace)
-    return notes, namespace.get(function_name)
+    if len(others) > 1:
+        others = [f"{len(others)} cells beside the solution did not run and were skipped, the first: {others[0]}"]
+    return [*solution, *others], namespace.get(function_name)
 
 
 def names_in_scope() -> dict[str, Any]:

@@ -12,6 +12,7 @@ from nbgrader.api import Gradebook
 from attention_grading.authoring.course_root import nbgrader, prepare
 from attention_grading.cli import main
 from attention_grading.lms.intake_table import COLUMNS, Line, write_csv
+from attention_grading.lms.owners.rule import ASKED
 from support.places import ROOT
 from support.platforms.downloads import PLAIN, STEM, notebook, with_entry, zipped
 
@@ -66,6 +67,23 @@ def test_terminal_shows_what_was_done_and_no_control_characters(root, capsys, mo
     assert "\x1b" not in out
     assert "\u202e" not in out
     assert not (root / "submitted").exists()
+
+
+def test_at_80_columns_what_needs_attention_comes_last_and_no_word_is_broken(root, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    entries = {f"student{number}_{number}_9001_{STEM}.ipynb": notebook() for number in range(101, 141)}
+    other = f"submissions/a folder with a long name/and another one in it/with_a_long_name_{STEM}_(1)_final.ipynb"
+    (root / "canvas.zip").write_bytes(zipped({**entries, "one_150_9002_essay.pdf": b"%PDF", other: notebook()}))
+    assert main(["intake", "canvas.zip", "--due", "2026-10-01"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "40 taken, 2 rejected"
+    assert len(lines) < 20  # nothing of those who need no attention
+    assert max(map(len, lines)) <= 80
+    words = " ".join(" ".join(lines).split())
+    assert "150: canvas.zip/one_150_9002_essay.pdf" in words
+    assert ASKED in words
+    assert all(piece in words for piece in other.split("/"))
+    assert lines[-1].strip().endswith("final.ipynb")
 
 
 def test_hints_are_said_once(root, capsys):

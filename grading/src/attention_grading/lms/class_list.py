@@ -13,6 +13,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from attention_grading.lms.owners.roster import Roster, folder_name
 from attention_grading.nbgrader_plugin.configuration import open_course
+from attention_grading.text import harmless, plain
+
+MAX_CHARACTERS = 200  # of a name
 
 
 class NotWritten(Exception):
@@ -38,7 +41,8 @@ def write_class_list(root: Path, roster: Roster) -> int:
         with _own_programs_first(), Gradebook(coursedir.db_url, coursedir.course_id) as gradebook:
             for student, person in roster.people.items():
                 told = {"first_name": person.first, "last_name": person.last, "email": person.email}
-                known = {name: value for name, value in told.items() if value}
+                # nbgrader export writes them into a spreadsheet, Formgrader into a page
+                known = {name: harmless(plain(value, MAX_CHARACTERS)) for name, value in told.items() if value}
                 gradebook.update_or_create_student(folder_name(student), **known)
     except (SQLAlchemyError, OSError) as error:
         raise NotWritten(f"the roster's names are not in the gradebook: {str(error).splitlines()[0]}") from error

@@ -7,7 +7,7 @@ import io
 import re
 import sys
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -172,7 +172,7 @@ def _return(
     else:
         points = {student: mark.score for student, mark in graded.items()}
         sheet.fill(
-            points, roster, max_score=max_score, scale=options.scale, missing=options.missing_zero, reasons=reasons
+            points, roster, max_score=max_score, scale=options.scale, missing=options.missing_zero, unsettled=reasons
         )
         done.points = len(sheet.filled)
         done.without = sheet.without
@@ -188,9 +188,9 @@ def _return(
     entries: dict[str, bytes] = {}
     for student in sorted(graded):
         try:
-            if pages[student] in stale:
-                raise NoFeedback("its feedback page is an old one that could not be written anew: none goes back")
-            name, data = _feedback(graded[student], coursedir, names.get((student, assignment)), sheet, roster, options)
+            name, data = _feedback(
+                graded[student], coursedir, stale, names.get((student, assignment)), sheet, roster, options
+            )
         except NoFeedback as reason:
             done.problems.append(f"{student}: {reason}")
         else:
@@ -227,6 +227,7 @@ class NoFeedback(RuntimeError):
 def _feedback(
     mark: Mark,
     coursedir: CourseDirectory,
+    stale: Collection[Path],
     counted_file: Candidate | None,
     sheet: Sheet | None,
     roster: Roster,
@@ -236,12 +237,14 @@ def _feedback(
     if options.lms == "canvas":
         if counted_file is None:
             raise NoFeedback("no feedback: --download with Canvas's download is needed, and must hold the submission")
-        return _canvas_feedback(mark, coursedir, counted_file)
+        return _canvas_feedback(mark, coursedir, stale, counted_file)
     folder = _moodle_folder(mark.student, counted_file, sheet, roster)
-    return f"{folder}/feedback_{mark.assignment}.html", _page(mark, coursedir)
+    return f"{folder}/feedback_{mark.assignment}.html", _page(mark, coursedir, stale)
 
 
-def _canvas_feedback(mark: Mark, coursedir: CourseDirectory, counted_file: Candidate) -> tuple[str, bytes]:
+def _canvas_feedback(
+    mark: Mark, coursedir: CourseDirectory, stale: Collection[Path], counted_file: Candidate
+) -> tuple[str, bytes]:
     """Canvas attaches the file as it is and calls it what the learner's was called: the kind must be the same."""
     name = counted_file.owner.lms_name
     if counted_file.owner.kind == "canvas quiz":
@@ -252,7 +255,7 @@ def _canvas_feedback(mark: Mark, coursedir: CourseDirectory, counted_file: Candi
     if _NOTEBOOK.search(name):
         return name, text
     if name.casefold().endswith(".zip"):
-        page = _page(mark, coursedir)
+        page = _page(mark, coursedir, stale)
         return name, _zipped({f"{mark.assignment}.ipynb": text, f"{mark.assignment}.html": page})
     raise NoFeedback(f"no feedback: it was handed in as {name!r}, which can be no notebook")
 
@@ -283,14 +286,12 @@ def _file(mark: Mark, coursedir: CourseDirectory, step: str, suffix: str, missin
     return path
 
 
-def _page(mark: Mark, coursedir: CourseDirectory) -> bytes:
-    return _file(
-        mark,
-        coursedir,
-        "feedback",
-        ".html",
-        "feedback page, and none could be written: nbgrader generate_feedback --force",
-    ).read_bytes()
+def _page(mark: Mark, coursedir: CourseDirectory, stale: Collection[Path]) -> bytes:
+    missing = "feedback page, and none could be written: nbgrader generate_feedback --force"
+    path = _file(mark, coursedir, "feedback", ".html", missing)
+    if path in stale:
+        raise NoFeedback("no feedback: its page is an old one, and could not be written anew")
+    return path.read_bytes()
 
 
 def _notebook(mark: Mark, coursedir: CourseDirectory) -> str:

@@ -69,7 +69,7 @@ class Sheet:
         max_score: float,
         scale: bool,
         missing: bool,
-        reasons: Mapping[str, str] | None = None,
+        unsettled: Collection[str] = (),
     ) -> None:
         """Put points in. Cells of students without any, and cells with words such as EX, keep what stands there.
 
@@ -79,7 +79,7 @@ class Sheet:
             max_score: Points to be had in the course.
             scale: Whether points are brought to what the platform has.
             missing: Whether an empty cell of a student who handed in nothing gets 0.
-            reasons: Why students have no points although they handed in something, by their ids; they get no 0.
+            unsettled: Ids of students who handed in something that has no points: they get no 0.
 
         Raises:
             SheetProblem: The platform has other points to be had, and ``scale`` is not set.
@@ -89,15 +89,13 @@ class Sheet:
         for index, ids in self.students.items():
             try:
                 student = known_as(ids, points, roster)
-                reason = known_as(ids, reasons or {}, roster)
+                waits = known_as(ids, unsettled, roster)
             except Unknown as problem:
                 self.problems.append(f"row {index + 1}: {problem}")
                 continue
             if student is not None:
                 rows.setdefault(student, []).append(index)
-            elif reasons and reason is not None:
-                self._leave(index, f"nothing: {reasons[reason]}")
-            elif _is_blank(self.rows[index][self.grade]):
+            elif waits is None and _is_blank(self.rows[index][self.grade]):
                 self._leave(index, f"{'0' if missing else 'nothing'}: handed in nothing")
                 if missing:
                     self.rows[index][self.grade] = "0"
