@@ -38,7 +38,8 @@ def load(cells: Sequence[dict[str, str]], function_name: str, name: str) -> tupl
     namespace = module.__dict__
     namespace.update(names_in_scope())
     sys.modules[name] = module  # dataclasses and pickle look a class's module up by its name
-    solution, others = [], []
+    solution: list[str] = []
+    others: list[str] = []
     with quiet():
         for cell in cells:
             notes = solution if cell["id"] == SOLUTION_ID else others

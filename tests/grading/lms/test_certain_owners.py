@@ -372,6 +372,31 @@ def test_between_two_partners_nobody_chooses(intake, tmp_path):
     assert students(tmp_path) == {"ada", "bob"}
 
 
+TEAMS = """\
+Identifier,Full name,Email address,Group
+Participant 17,Dan Dean,d@example.org,Team B
+Participant 18,Ada Able,a@example.org,Team A
+Participant 19,Bob Baker,b@example.org,Team A
+"""
+TEAM_A = {f"Team A_17_assignsubmission_file/{NOTEBOOK}": notebook()}
+
+
+def test_a_team_s_number_in_moodle_is_not_the_participant_who_has_the_same(intake, tmp_path, capsys):
+    assert intake(TEAM_A, *roster(tmp_path, TEAMS)) == 1
+    assert students(tmp_path) == set()
+    assert "--groups takes it for all" in " ".join(capsys.readouterr().out.split())
+    assert intake(TEAM_A, *roster(tmp_path, TEAMS), "--groups") == 0
+    assert students(tmp_path) == {"a@example.org", "b@example.org"}
+
+
+def test_a_number_of_moodle_s_with_another_name_than_the_roster_s_is_nobody_s(intake, tmp_path):
+    assert intake(TEAM_A, *roster(tmp_path, TEAMS.replace(",Group", ",Section"))) == 1
+    assert students(tmp_path) == set()
+    named = {f'Dean, "D" Dan_17_assignsubmission_file/{NOTEBOOK}': notebook()}
+    assert intake(named, *roster(tmp_path, TEAMS.replace("Dan Dean", '"Dan ""D"" Dean"'))) == 0
+    assert students(tmp_path) == {"d@example.org"}
+
+
 # ---- left aside ------------------------------------------------------------------------------------------------------
 
 

@@ -68,7 +68,7 @@ def test_canvas_zip_times_are_those_of_the_download_and_so_not_used(take, tmp_pa
 MOODLE = {
     f"First Last_4711_assignsubmission_file_/{STEM}.ipynb": notebook(mark="folder"),
     f"Next Name_4712_assignsubmission_file_{STEM}.ipynb": notebook(mark="flat"),
-    f"Third Name_4713_assignsubmission_file/sub/{OTHER}.ipynb": notebook(OTHER),
+    f"First Last_4713_assignsubmission_file/sub/{OTHER}.ipynb": notebook(OTHER),
     "First Last_4711_assignsubmission_onlinetext_/onlinetext.html": b"<p>hello</p>",
 }
 

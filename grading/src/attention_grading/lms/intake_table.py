@@ -64,9 +64,9 @@ def attention(lines: Sequence[Line], width: int) -> Iterator[Text]:
     """What an instructor should look at, for a terminal of so many columns; what says the same stands together."""
     groups: defaultdict[tuple[str, str], list[Line]] = defaultdict(list)
     for line in lines:
-        words = line.details if line.status == "rejected" else line.look
-        if words or line.status == "rejected":
-            groups[line.status, plain("; ".join(words), MAX_CHARACTERS)].append(line)
+        told = line.details if line.status == "rejected" else line.look
+        if told or line.status == "rejected":
+            groups[line.status, plain("; ".join(told), MAX_CHARACTERS)].append(line)
     # what was rejected last, so that it stands where the eye is when the command ends
     for (status, words), found in sorted(groups.items(), key=lambda group: (group[0][0] == "rejected", group[0])):
         for number, said in enumerate(_wrapped(f"{status}: {words}", width, "  ")):

@@ -261,16 +261,18 @@ def _canvas_feedback(
 
 
 def _moodle_folder(student: str, counted_file: Candidate | None, sheet: Sheet | None, roster: Roster) -> str:
-    """Moodle reads the participant's number, between the first underscore and the second."""
-    named = counted_file is not None and not counted_file.partner  # a partner's name is another participant's
-    match = _MOODLE_FOLDER.match(counted_file.owner.lms_name) if counted_file is not None and named else None
-    if match:
-        number, name = match["number"], match["name"]
+    """Moodle reads the participant's number, between the first underscore and the second.
+
+    The worksheet knows it best: in the download, a team's folder has the number of the team.
+    """
+    found = [ids[0] for ids in sheet.students.values() if known_as(ids, {student}, roster)] if sheet else []
+    if sheet is not None and len(found) == 1:
+        number, name = found[0], sheet.names.get(found[0], "")
     else:
-        found = [ids[0] for ids in sheet.students.values() if known_as(ids, {student}, roster)] if sheet else []
-        if len(found) != 1:
+        match = _MOODLE_FOLDER.match(counted_file.owner.lms_name) if counted_file else None
+        if counted_file is None or match is None or counted_file.partner or roster.groups:
             raise NoFeedback("no feedback: neither --download nor --gradebook says what its participant's number is")
-        number, name = found[0], (sheet.names if sheet else {}).get(found[0], "")
+        number, name = match["number"], match["name"]
     name = re.sub(r"[_/\\\x00-\x1f]+", " ", name).strip(" .") or "Participant"
     return f"{name}_{number}_assignsubmission_file"
 

@@ -79,10 +79,15 @@ class Roster:
         """
         return self._only(name, self.named.get(_words(name), frozenset()))
 
+    def goes_by(self, student: str, name: str) -> bool:
+        """Whether a student may be called so, quotation marks and the like aside; of no name nothing is known."""
+        person = self.people.get(student, Person())
+        words = _words(f"{person.first} {person.last}")
+        return not words or _letters(words) == _letters(_words(name))
+
     def members(self, student: str) -> tuple[str, ...]:
-        """Who works in the group that has this name, or in which this student is; empty where there is none."""
-        by_name = self.groups.get(lookup_key(student))
-        return by_name or next((all_of_them for all_of_them in self.groups.values() if student in all_of_them), ())
+        """Who works in the group in which this student is; empty where there is none."""
+        return next((members for members in self.groups.values() if student in members), ())
 
     def _only(self, raw: str, found: frozenset[str]) -> str | None:
         if len(found) > 1:
@@ -151,6 +156,10 @@ def _person(row: Mapping[str, str]) -> Person:
 
 def _words(name: str) -> tuple[str, ...]:
     return tuple(sorted(filter(None, re.split(r"[\s,_]+", unicodedata.normalize("NFC", name).casefold()))))
+
+
+def _letters(words: tuple[str, ...]) -> str:
+    return "".join(sorted("".join(filter(str.isalnum, word)) for word in words))
 
 
 def _is_foreign_worksheet(rows: Sequence[Mapping[str, str]]) -> bool:

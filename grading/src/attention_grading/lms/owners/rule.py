@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from attention_grading.lms.owners.answers import Answers
 from attention_grading.lms.owners.file_names import id_in_name, split_copy, without_extensions
 from attention_grading.lms.owners.platforms import Download, Owner, owner_by_platform, path_inside
-from attention_grading.lms.owners.roster import Roster, Unknown
+from attention_grading.lms.owners.roster import Roster, Unknown, lookup_key
 from attention_lab.variants import VARIANTS
 
 ASKED = (
@@ -112,11 +112,19 @@ def students_of(owner: Owner, roster: Roster, groups: bool) -> tuple[tuple[str, 
     Raises:
         Unknown: The roster gives an id to several.
     """
+    members = roster.groups.get(lookup_key(owner.person or owner.raw), ())
+    if members and not groups:
+        raise Unknown(
+            f"is the work of the roster's group {owner.person or owner.raw!r}: --groups takes it for all of it"
+        )
+    if members:
+        return tuple((member, True) for member in members)
     # Brightspace's number is in no roster, and may be another student's id there
     ids = () if owner.kind == "brightspace" else (owner.raw, *owner.others)
     listed = _in_roster(ids, owner.person, roster)
-    if listed is None and groups and (members := roster.members(owner.person or owner.raw)):
-        return tuple((member, True) for member in members)
+    if owner.kind == "moodle" and listed is not None and not roster.goes_by(listed, owner.person):
+        # teams' folders have the number of the team
+        raise Unknown(f"{owner.raw} is another name than {owner.person!r} in the roster: a team's number? See --groups")
     found = {listed or owner.raw: listed is not None}
     for partner in owner.partners:
         known = _in_roster((partner,), "", roster)
