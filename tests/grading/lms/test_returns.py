@@ -270,8 +270,9 @@ def test_partners_get_their_points_and_one_page_each(course):
         assert {as_moodle_reads(name)[0] for name in archive.namelist()} == {"4711", "4712", "4713", "4714"}
 
 
-def test_without_an_export_canvas_joins_by_id_and_name(course):
+def test_without_an_export_canvas_joins_by_id_and_name(course, capsys):
     assert main(["return", "--lms", "canvas", "--download", "canvas.zip"]) == 0
+    assert "2 with nothing: handed in nothing: 104, 105" in " ".join(capsys.readouterr().out.split())
     header, _, first, *_ = rows(course / "returned" / STEM / "grades.csv")
     assert header == ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", STEM]
     assert first == ["101", "101", "101", "101", "", "10"]

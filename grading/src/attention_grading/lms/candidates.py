@@ -22,7 +22,7 @@ from attention_grading.lms.owners.platforms import (
     path_inside,
 )
 from attention_grading.lms.owners.roster import Roster, Unknown, folder_name
-from attention_grading.lms.owners.rule import Known, students_of
+from attention_grading.lms.owners.rule import ASKED, Known, students_of
 from attention_grading.lms.recognise import Recognised, looks_like_notebook, recognise, variant_in_name
 from attention_grading.lms.zip_reader import Found, Reader, Refused, Slot, to_utc
 from attention_lab.variants import Variant
@@ -152,7 +152,9 @@ def read_source(
             slot = reader.keep(recognised.data) if recognised.repairs else thing.slot
             read.append((thing, slot, owner, replace(recognised, data=b""), recognised.variant))
     problems = _contradictions([owner for _, _, owner, _, _ in read])
-    mixed = len({owner.kind.partition(" ")[0] in PLATFORMS for _, _, owner, _, _ in read}) > 1
+    kinds = {owner.kind.partition(" ")[0] for _, _, owner, _, _ in read}
+    others = kinds & {"nbgrader", "roster"} or any(each.reason == ASKED and each.matters for each in aside)
+    mixed = bool(kinds & {*PLATFORMS} and others)
     candidates = []
     for found, slot, owner, recognised, variant in read:
         try:
@@ -242,7 +244,9 @@ def left_aside_lines(aside: LeftAside, there: set[str]) -> Iterator[Line]:
     for student in aside.students or ("",):
         alone = bool(student) and student not in there
         rejected = aside.matters or alone
-        reason = aside.reason if aside.matters or not alone else f"{aside.reason}, and this student has no other"
+        reason = (
+            aside.reason if aside.matters or not alone else f"{aside.reason}; nothing else of this student's was taken"
+        )
         path = path_of(aside.thing)
         yield Line("rejected" if rejected else "ignored", student, aside.assignment, file=path, details=(reason,))
 
@@ -282,7 +286,7 @@ def _candidates(
             look += ["is not in the roster"] if how.roster.ids else []
             notes += [MOODLE_NUMBER] if owner.kind == "moodle" else []
         if mixed:
-            look.append("the download mixes a platform's names with others: see --lms")
+            notes.append("the download mixes a platform's names with others: see --lms")
         if number:
             notes.append(f"handed in by {handed_in_by}, of the same group")
         if folder_name(student) != student:

@@ -24,7 +24,8 @@ STATUSES = {
 COLUMNS = ("status", "student", "assignment", "submitted_at", "time_from", "file", "student_from", "details")
 MAX_CHARACTERS = 500
 MAX_PATH = 1500  # the instructor's table finds files by it
-FEW = 20  # files that say the same and are nobody's: so many are shown
+# Files that say the same and are nobody's, or one student's: so many are shown
+FEW, FEW_OF_ONE = 20, 3
 
 
 @dataclass(frozen=True)
@@ -71,12 +72,13 @@ def attention(lines: Sequence[Line], width: int) -> Iterator[Text]:
     for (status, words), found in sorted(groups.items(), key=lambda group: (group[0][0] == "rejected", group[0])):
         for number, said in enumerate(_wrapped(f"{status}: {words}", width, "  ")):
             yield Text(said, style=STATUSES[status] if number == 0 and status == "rejected" else "")
-        named = [line for line in found if line.student]
-        others = [line for line in found if not line.student]
-        for line in (*named, *others[:FEW]):
-            yield from map(Text, _item(line, width))
-        if len(others) > FEW:
-            yield Text(f"    and {len(others) - FEW} more: --report FILE lists them", style="dim")
+        shown: Counter[str] = Counter()
+        for line in found:
+            shown[line.student] += 1
+            if shown[line.student] <= (FEW_OF_ONE if line.student else FEW):
+                yield from map(Text, _item(line, width))
+        if left := sum(max(0, number - (FEW_OF_ONE if student else FEW)) for student, number in shown.items()):
+            yield Text(f"    and {left} more: --report FILE lists them", style="dim")
 
 
 def _item(line: Line, width: int) -> Iterator[str]:

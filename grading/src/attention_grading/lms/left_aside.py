@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,8 +45,12 @@ def keep_left_aside(root: Path, lines: Sequence[Line], only: Collection[str] | N
         ValueError: The record that is there cannot be read.
     """
     taken = {(line.student, line.assignment) for line in lines if line.status in _TAKEN}
+    stems: defaultdict[str, set[str]] = defaultdict(set)
+    for line in lines:
+        if line.assignment:
+            stems[_source(line)].add(line.assignment)
     new = [
-        Aside(line.student, line.assignment or _of_download(line, lines, only), line.file, "; ".join(line.details))
+        Aside(line.student, line.assignment or _only(only or stems[_source(line)]), line.file, "; ".join(line.details))
         for line in lines
         if line.student and line.status in ("rejected", "ignored")
         if not only or not line.assignment or line.assignment in only
@@ -64,12 +69,12 @@ def keep_left_aside(root: Path, lines: Sequence[Line], only: Collection[str] | N
     part.replace(path)
 
 
-def _of_download(line: Line, lines: Sequence[Line], only: Collection[str] | None) -> str:
-    if only and len(only) == 1:
-        return next(iter(only))
-    source = line.file.partition("/")[0]
-    stems = {each.assignment for each in lines if each.assignment and each.file.partition("/")[0] == source}
-    return stems.pop() if len(stems) == 1 else ""
+def _source(line: Line) -> str:
+    return line.file.partition("/")[0]
+
+
+def _only(stems: Collection[str]) -> str:
+    return next(iter(stems)) if len(stems) == 1 else ""
 
 
 def read_left_aside(root: Path) -> list[Aside]:

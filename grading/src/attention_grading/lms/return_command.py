@@ -166,6 +166,8 @@ def _return(
     reasons = _reasons(assignment, coursedir, aside)
     if missing := sorted(set(reasons) - set(marks.marks[assignment])):
         done.problems += [f"{student} has no points: {reasons[student]}" for student in missing]
+    if options.gradebook is None and (rest := set(marks.students) - set(marks.marks[assignment]) - set(reasons)):
+        done.without["nothing: handed in nothing"] = sorted(rest)
     sheet = _sheet(assignment, sorted(graded), max_score, options)
     if sheet is None:
         done.problems.append("no grades.csv: --gradebook with Moodle's grading worksheet is what points go into")
@@ -175,7 +177,7 @@ def _return(
             points, roster, max_score=max_score, scale=options.scale, missing=options.missing_zero, unsettled=reasons
         )
         done.points = len(sheet.filled)
-        done.without = sheet.without
+        done.without |= sheet.without
         done.problems += sheet.problems
         if left := sorted(set(graded) - sheet.filled):
             done.problems.append(f"not in the platform's export, and so without points there: {', '.join(left)}")
