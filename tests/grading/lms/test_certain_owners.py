@@ -344,7 +344,7 @@ def test_the_table_of_a_dry_run_is_taken_back_edited(intake, tmp_path, capsys):
 def test_a_hint_says_what_each_answer_would_make_of_a_path(intake, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     intake({f"lab1/ada/{NOTEBOOK}": notebook()})
-    assert "--student-folder 1 says 'lab1', 2 says 'ada'" in capsys.readouterr().out
+    assert "--student-folder 1 takes 'lab1', 2 takes 'ada' for the student" in capsys.readouterr().out
 
 
 # ---- groups ----------------------------------------------------------------------------------------------------------

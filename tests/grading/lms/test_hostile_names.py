@@ -15,7 +15,7 @@ from attention_grading.lms.candidates import Reading
 from attention_grading.lms.intake import intake
 from attention_grading.lms.intake_table import Line, attention, summary, write_csv
 from attention_grading.lms.left_aside import keep_left_aside, read_left_aside
-from attention_grading.lms.owners.answers import Answers
+from attention_grading.lms.owners.answers import Answers, read_pattern
 from attention_grading.lms.owners.file_names import id_in_name, split_copy
 from attention_grading.lms.owners.lookalikes import look_alikes, oddities
 from attention_grading.lms.owners.platforms import Download, blackboard_key, blackboard_user, owner_by_platform
@@ -64,6 +64,7 @@ def ask_about(name: str) -> None:
         function(name)
     list(oddities(name))
     look_alikes([name, "a"])
+    read_pattern("**/{student}_*_*_*.ipynb").student_in(name)
     plain(name, 500)
     zip_reader.why_not(zipfile.ZipInfo(name))
     zip_reader.JUNK.fullmatch(name)

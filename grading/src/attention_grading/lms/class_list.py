@@ -22,20 +22,15 @@ class NotWritten(Exception):
     """The gradebook does not take the names; the message says why."""
 
 
-def write_class_list(root: Path, roster: Roster) -> int:
+def write_class_list(root: Path, roster: Roster) -> None:
     """Write everybody of the roster into the course's gradebook, those who handed in nothing, too.
 
     What the roster does not tell stays as it is.
-
-    Returns:
-        How many students the roster has.
 
     Raises:
         CourseProblem: The course's configuration cannot be read.
         NotWritten: The gradebook cannot be written.
     """
-    if not roster.people:
-        return 0
     coursedir = open_course(root)
     try:
         with _own_programs_first(), Gradebook(coursedir.db_url, coursedir.course_id) as gradebook:
@@ -46,7 +41,6 @@ def write_class_list(root: Path, roster: Roster) -> int:
                 gradebook.update_or_create_student(folder_name(student), **known)
     except (SQLAlchemyError, OSError) as error:
         raise NotWritten(f"the roster's names are not in the gradebook: {str(error).splitlines()[0]}") from error
-    return len(roster.people)
 
 
 @contextmanager

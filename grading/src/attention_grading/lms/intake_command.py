@@ -16,7 +16,6 @@ from rich.markup import escape
 from attention_grading.course_file import CourseProblem
 from attention_grading.files import keep_aside
 from attention_grading.lms.candidates import CANVAS_LATE, CANVAS_TIME, MOODLE_NUMBER, MOODLE_TIME, Reading, Times
-from attention_grading.lms.class_list import NotWritten, write_class_list
 from attention_grading.lms.intake import intake
 from attention_grading.lms.intake_table import COLUMNS, Line, attention, summary, write_csv
 from attention_grading.lms.left_aside import keep_left_aside
@@ -159,10 +158,13 @@ def _recorded(lines: Sequence[Line], roster: Roster, options: argparse.Namespace
         keep_left_aside(Path(), lines, options.only)
     except (OSError, ValueError) as error:
         problems.append(f"what was left aside cannot be recorded: {error}")
-    try:
-        write_class_list(Path.cwd(), roster)
-    except (CourseProblem, NotWritten) as error:
-        problems.append(str(error))
+    if roster.people:
+        from attention_grading.lms.class_list import NotWritten, write_class_list  # nbgrader takes two seconds
+
+        try:
+            write_class_list(Path.cwd(), roster)
+        except (CourseProblem, NotWritten) as error:
+            problems.append(str(error))
     return problems
 
 
@@ -186,10 +188,10 @@ def _show(lines: Sequence[Line], options: argparse.Namespace, report: Path | Non
 def _ways(file: str) -> str:
     """What each answer would make of a file whose owner is asked for."""
     _, *folders, name = file.split("/") if "/" in file else ("", file)
-    ways = [f"{number} says {without_extensions(folder)!r}" for number, folder in enumerate(folders, 1)]
-    ways += [f"0 says {left!r}"] if (left := id_in_name(name)) else []
-    said = f"for {plain(file, 200)}, --student-folder {', '.join(ways)}; " if ways else ""
-    return f"{said}--dry-run writes {TABLE}, whose column student you fill in for --owners {TABLE}."
+    ways = [f"{number} takes {without_extensions(folder)!r}" for number, folder in enumerate(folders, 1)]
+    ways += [f"0 takes {left!r}"] if (left := id_in_name(name)) else []
+    said = f"Of {plain(file, 200)}, --student-folder {', '.join(ways)} for the student. " if ways else ""
+    return f"{said}Or --dry-run writes {TABLE}: fill in its column student, and say --owners {TABLE}."
 
 
 def _due(text: str | None, zone: tzinfo | None) -> datetime | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +21,43 @@ class LeftOut(Unknown):
 
 
 @dataclass(frozen=True)
+class Pattern:
+    """A pattern of paths. It takes time by the product of both lengths: students choose their files' names.
+
+    Attributes:
+        before: What stands before the student's id: characters, ``*`` for anything but ``/``, ``**`` for anything.
+        after: What stands after it.
+    """
+
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+
+    def student_in(self, path: str) -> str | None:
+        """The first and shortest part of the path that fits as the student's id; ``None`` where none does."""
+        starts = _fits(self.before, path)
+        ends = _fits(self.after[::-1], path[::-1])[::-1]
+        for start in range(len(path)):
+            for end in range(start + 1, len(path) + 1 if starts[start] else 0):
+                if path[end - 1] == "/":
+                    break
+                if ends[end]:
+                    return path[start:end]
+        return None
+
+
+def _fits(tokens: Sequence[str], text: str) -> list[bool]:
+    """For each length whether the tokens fit that much of the text's beginning."""
+    fits = [True] + [False] * len(text)
+    for token in tokens:
+        if token not in ("*", "**"):
+            fits = [False, *(fits[place] and character == token for place, character in enumerate(text))]
+            continue
+        for place, character in enumerate(text, 1):
+            fits[place] |= fits[place - 1] and (token == "**" or character != "/")
+    return fits
+
+
+@dataclass(frozen=True)
 class Answers:
     """What the instructor says; it counts before everything else.
 
@@ -32,7 +69,7 @@ class Answers:
     """
 
     level: int | None = None
-    pattern: re.Pattern[str] | None = None
+    pattern: Pattern | None = None
     table: Mapping[str, str] = field(default_factory=dict)
 
     def owner_of(self, source: str, path: tuple[str, ...]) -> Owner | None:
@@ -49,10 +86,10 @@ class Answers:
             first, *partners = (name.strip() for name in student.split(";"))
             return Owner("table", first, "the table", partners=tuple(partners))
         if self.pattern is not None:
-            match = self.pattern.fullmatch("/".join(path))
-            if match is None:
+            student = self.pattern.student_in("/".join(path))
+            if student is None:
                 raise Unknown("its path does not fit --pattern")
-            return Owner("pattern", without_extensions(match["student"]), "--pattern")
+            return Owner("pattern", without_extensions(student), "--pattern")
         if self.level is None:
             return None
         if self.level == 0:
@@ -65,7 +102,7 @@ class Answers:
         return Owner("folder", without_extensions(path[self.level - 1]), f"folder {self.level}")
 
 
-def read_pattern(text: str) -> re.Pattern[str]:
+def read_pattern(text: str) -> Pattern:
     """A pattern of paths: ``{student}`` stands for the id, ``*`` for anything but ``/``, ``**`` for anything.
 
     Raises:
@@ -73,9 +110,8 @@ def read_pattern(text: str) -> re.Pattern[str]:
     """
     if text.count(STUDENT) != 1:
         raise ValueError(f"--pattern wants {STUDENT} in it once, such as '*/{STUDENT}_*.ipynb', not {text!r}")
-    words = {STUDENT: "(?P<student>[^/]+?)", "**": ".*", "*": "[^/]*"}
-    pieces = re.split(r"(\{student\}|\*\*|\*)", text)
-    return re.compile("".join(words.get(piece, re.escape(piece)) for piece in pieces), re.DOTALL)
+    before, after = (tuple(re.findall(r"\*\*|.", part, re.DOTALL)) for part in text.split(STUDENT))
+    return Pattern(before, after)
 
 
 def read_table(path: Path) -> dict[str, str]:
