@@ -158,6 +158,18 @@ def test_teams_takes_submitted_files_and_no_drafts(intake, tmp_path, capsys):
     assert "s1" not in out
 
 
+def test_a_draft_in_teams_counts_as_nothing_even_beside_another_assignment(intake, tmp_path):
+    entries = {
+        f"Bob Baker/Week 2/Version 1/{NOTEBOOK}": notebook(),
+        f"../Working files/Bob Baker/Week 5/{OTHER}.ipynb": notebook(OTHER),
+    }
+    assert intake(entries, name="Submitted files") == 0
+    main(["intake", "Submitted files", "Working files", "--into", "submitted", "--report", "report.csv"])
+    with (tmp_path / "report.csv").open(newline="") as file:
+        status = {row["assignment"]: row["status"] for row in csv.DictReader(file)}
+    assert status == {STEM: "already there", OTHER: "rejected"}
+
+
 def test_google_classrooms_names_are_the_students(intake, tmp_path):
     entries = {f"Bob Baker - Copy of {NOTEBOOK}": notebook(mark="b"), f"Cyd Cray - {NOTEBOOK}": notebook(mark="c")}
     assert intake(entries, *roster(tmp_path, "name,email\nBob Baker,b@example.org\n\nCyd Cray,c@example.org\n")) == 0
@@ -408,11 +420,12 @@ def test_who_handed_in_something_else_is_named(intake, tmp_path, capsys):
         "c_103_9004_script.py": b"pass",
         "d_104_9005_other.ipynb": b'{"cells": [], "nbformat": 4, "nbformat_minor": 5, "metadata": {}}',
         "e_105_9006_work.rar": b"Rar!",
+        "f_106_9007_work.zip": b"PK and no zip",
     }
     assert intake(entries) == 1
     assert students(tmp_path) == {"101"}
     out = capsys.readouterr().out
-    for student in ("102", "103", "104", "105"):
+    for student in ("102", "103", "104", "105", "106"):
         assert f"    {student}: download.zip/" in out
     assert "essay.pdf" in out
     assert "a_101_9002" not in out  # a notebook of theirs is there

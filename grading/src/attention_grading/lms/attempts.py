@@ -60,7 +60,7 @@ def read_attempts(
             lines += [line_about("rejected", each, (reason,)) for each in own]
         else:
             groups.append(sorted(own, key=_order))
-    there = {group[-1].student for group in groups}
+    there = {(group[-1].student, group[-1].variant.stem) for group in groups}
     return groups, [*lines, *(line for each in aside for line in left_aside_lines(each, there))]
 
 

@@ -239,14 +239,18 @@ def _why_left(thing: Found | Refused) -> tuple[str, bool]:
     return "is no notebook", False
 
 
-def left_aside_lines(aside: LeftAside, there: set[str]) -> Iterator[Line]:
-    """Lines about a file, one for each who handed it in; what somebody has nothing else than is rejected."""
+def left_aside_lines(aside: LeftAside, there: set[tuple[str, str]]) -> Iterator[Line]:
+    """Lines about a file, one for each who handed it in; what somebody has nothing else than is rejected.
+
+    Args:
+        aside: The file.
+        there: Students and assignments of which a notebook is taken.
+    """
     for student in aside.students or ("",):
-        alone = bool(student) and student not in there
+        taken = {stem for one, stem in there if one == student} if student and not aside.matters else set()
+        alone = bool(student) and not (aside.assignment in taken if aside.assignment else taken)
         rejected = aside.matters or alone
-        reason = (
-            aside.reason if aside.matters or not alone else f"{aside.reason}; nothing else of this student's was taken"
-        )
+        reason = aside.reason if aside.matters or not alone else f"{aside.reason}; this student handed in nothing else"
         path = path_of(aside.thing)
         yield Line("rejected" if rejected else "ignored", student, aside.assignment, file=path, details=(reason,))
 

@@ -52,7 +52,7 @@ def keep_left_aside(root: Path, lines: Sequence[Line], only: Collection[str] | N
     new = [
         Aside(line.student, line.assignment or _only(only or stems[_source(line)]), line.file, "; ".join(line.details))
         for line in lines
-        if line.student and line.status in ("rejected", "ignored")
+        if line.student and line.status == "rejected"
         if not only or not line.assignment or line.assignment in only
     ]
     rows = {(one.student, one.assignment, one.file): one for one in (*read_left_aside(root), *new)}

@@ -131,7 +131,7 @@ def owner_by_platform(source: str, parts: Sequence[str], download: Download) -> 
             # What comes after the first mark is the student's own and may look like another scheme
             _, kind, match = min(found, key=lambda each: each[0])
             return _READERS[kind](match, above, download)
-        if download.lms in (None, "teams") and (owner := _by_teams(below[max(index - 1, 0) :], above, index)):
+        if download.lms in (None, "teams") and (owner := _by_teams((source, *below)[index:], above)):
             return owner
         if download.lms in (None, "gradescope") and index and SUBMISSION.fullmatch(name):
             return _by_gradescope(below[:index], download)
@@ -294,16 +294,16 @@ def _is_classrooms(match: re.Match[str], is_file: bool) -> bool:
     )
 
 
-def _by_teams(below: tuple[str, ...], above: tuple[str, ...], index: int) -> Owner | None:
+def _by_teams(path: tuple[str, ...], above: tuple[str, ...]) -> Owner | None:
     """``Submitted files/NAME/ASSIGNMENT/Version 1/FILE``; ``Working files`` is what was not handed in."""
-    if not index or len(below) < 4 or below[0].casefold() not in ("submitted files", "working files"):
+    folder = path[0].casefold().removesuffix(".zip")
+    if len(path) < 4 or folder not in ("submitted files", "working files"):
         return None
-    if below[0].casefold() == "working files":
-        raise NotHandedIn(below[1])
-    version = next((int(match[1]) for part in below[2:-1] if (match := _VERSION.fullmatch(part))), 0)
-    return Owner(
-        "teams", below[1], f"Teams' folder {below[1]!r}", number=version, above="/".join(above), person=below[1]
-    )
+    student = path[1]
+    if folder == "working files":
+        raise NotHandedIn(student)
+    version = next((int(match[1]) for part in path[2:-1] if (match := _VERSION.fullmatch(part))), 0)
+    return Owner("teams", student, f"Teams' folder {student!r}", number=version, above="/".join(above), person=student)
 
 
 class NotHandedIn(Unknown):

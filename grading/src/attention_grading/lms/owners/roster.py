@@ -81,9 +81,8 @@ class Roster:
 
     def goes_by(self, student: str, name: str) -> bool:
         """Whether a student may be called so, quotation marks and the like aside; of no name nothing is known."""
-        person = self.people.get(student, Person())
-        words = _words(f"{person.first} {person.last}")
-        return not words or _letters(words) == _letters(_words(name))
+        names = [_letters(words) for words, ids in self.named.items() if student in ids]
+        return not names or _letters(_words(name)) in names
 
     def members(self, student: str) -> tuple[str, ...]:
         """Who works in the group in which this student is; empty where there is none."""
