@@ -353,6 +353,35 @@ def test_the_table_of_a_dry_run_is_taken_back_edited(intake, tmp_path, capsys):
     assert "1 ignored" in out
 
 
+@pytest.mark.parametrize(
+    ("entries", "options"),
+    [
+        (
+            {
+                f"a_101_9001_{NOTEBOOK}": notebook(mark="first"),
+                f"a_101_9002_{NOTEBOOK}": notebook(mark="second"),
+                f"b_LATE_102_9003_{NOTEBOOK}": notebook(mark="late"),
+            },
+            ["--due", "2026-10-01 12:00", "--timezone", "UTC"],
+        ),
+        (GRADESCOPE, []),
+        (BRIGHTSPACE, ["--timezone", "UTC"]),
+    ],
+)
+def test_a_table_that_was_not_edited_changes_nothing(intake, tmp_path, entries, options):
+    intake(entries, *options, "--dry-run")
+    assert intake(entries, *options) == 0
+    first = {path: path.read_bytes() for path in (tmp_path / "submitted").rglob("*") if path.is_file()}
+    (tmp_path / "submitted").rename(tmp_path / "before")
+    assert intake(entries, *options, "--owners", "intake.csv") == 0
+    assert {path: path.read_bytes() for path in first} == first
+
+
+def test_what_the_table_leaves_out_is_no_more_rejected(intake, tmp_path):
+    (tmp_path / "owners.csv").write_text("file,student\ndownload.zip/ada.py,-\ndownload.zip/ada.ipynb,ada\n")
+    assert intake({"ada.py": b"pass", "ada.ipynb": notebook()}, "--owners", "owners.csv") == 0
+
+
 def test_a_hint_says_what_each_answer_would_make_of_a_path(intake, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     intake({f"lab1/ada/{NOTEBOOK}": notebook()})

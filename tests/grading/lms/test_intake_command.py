@@ -72,7 +72,7 @@ def test_terminal_shows_what_was_done_and_no_control_characters(root, capsys, mo
 def test_at_80_columns_what_needs_attention_comes_last_and_no_word_is_broken(root, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     entries = {f"student{number}_{number}_9001_{STEM}.ipynb": notebook() for number in range(101, 141)}
-    other = f"submissions/a folder with a long name/and another one in it/with_a_long_name_{STEM}_(1)_final.ipynb"
+    other = f"submissions/a_folder_with_a_long_name/and_another_one_in_it/with_a_long_name_{STEM}_(1)_final.ipynb"
     (root / "canvas.zip").write_bytes(zipped({**entries, "one_150_9002_essay.pdf": b"%PDF", other: notebook()}))
     assert main(["intake", "canvas.zip", "--due", "2026-10-01"]) == 1
     lines = capsys.readouterr().out.splitlines()

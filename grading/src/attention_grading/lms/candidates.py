@@ -137,6 +137,9 @@ def read_source(
             continue
         owner, unknown = _owner(known, thing)
         students, assignment = _names_of(owner, unknown, how), _assignment_in_name(thing)
+        if isinstance(unknown, LeftOut):
+            aside.append(LeftAside(thing, str(unknown), (), assignment, matters=False))
+            continue
         if isinstance(thing, Refused) or thing.slot is None or not _is_notebook(thing, reader.fetch(thing.slot)):
             reason, matters = _why_left(thing)
             aside.append(LeftAside(thing, reason, students, assignment, matters))
@@ -146,7 +149,7 @@ def read_source(
             why = recognised.broken or "neither its content nor its name says which of the six it is"
             aside.append(LeftAside(thing, why, students))
         elif owner is None:
-            matters = not isinstance(unknown, (NotHandedIn, LeftOut))
+            matters = not isinstance(unknown, NotHandedIn)
             aside.append(LeftAside(thing, str(unknown), students, recognised.variant.stem, matters))
         else:
             slot = reader.keep(recognised.data) if recognised.repairs else thing.slot

@@ -11,13 +11,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import dateutil.parser
 from rich.console import Console
-from rich.markup import escape
 
 from attention_grading.course_file import CourseProblem
 from attention_grading.files import keep_aside
 from attention_grading.lms.candidates import CANVAS_LATE, CANVAS_TIME, MOODLE_NUMBER, MOODLE_TIME, Reading, Times
 from attention_grading.lms.intake import intake
-from attention_grading.lms.intake_table import COLUMNS, Line, attention, summary, write_csv
+from attention_grading.lms.intake_table import COLUMNS, Line, attention, summary, wrapped, write_csv
 from attention_grading.lms.left_aside import keep_left_aside
 from attention_grading.lms.owners.answers import Answers, read_pattern, read_table
 from attention_grading.lms.owners.file_names import id_in_name, without_extensions
@@ -180,7 +179,8 @@ def _show(lines: Sequence[Line], options: argparse.Namespace, report: Path | Non
     if asked is not None:
         hints.append(_ways(asked.file))
     for hint in hints:
-        console.print(f"[yellow]hint[/yellow] {escape(hint)}")
+        for line in wrapped(f"hint: {hint}", console.width, "  "):
+            console.print(line, markup=False, soft_wrap=True)
     for text in attention(lines, console.width):
         console.print(text, soft_wrap=True)
 
@@ -188,9 +188,9 @@ def _show(lines: Sequence[Line], options: argparse.Namespace, report: Path | Non
 def _ways(file: str) -> str:
     """What each answer would make of a file whose owner is asked for."""
     _, *folders, name = file.split("/") if "/" in file else ("", file)
-    ways = [f"{number} takes {without_extensions(folder)!r}" for number, folder in enumerate(folders, 1)]
-    ways += [f"0 takes {left!r}"] if (left := id_in_name(name)) else []
-    said = f"Of {plain(file, 200)}, --student-folder {', '.join(ways)} for the student. " if ways else ""
+    ways = [f"{number} takes {plain(without_extensions(folder), 60)!r}" for number, folder in enumerate(folders, 1)]
+    ways += [f"0 takes {plain(left, 60)!r}"] if (left := id_in_name(name)) else []
+    said = f"Of the first such file, --student-folder {', '.join(ways)} for the student. " if ways else ""
     return f"{said}Or --dry-run writes {TABLE}: fill in its column student, and say --owners {TABLE}."
 
 

@@ -70,7 +70,7 @@ def attention(lines: Sequence[Line], width: int) -> Iterator[Text]:
             groups[line.status, plain("; ".join(told), MAX_CHARACTERS)].append(line)
     # what was rejected last, so that it stands where the eye is when the command ends
     for (status, words), found in sorted(groups.items(), key=lambda group: (group[0][0] == "rejected", group[0])):
-        for number, said in enumerate(_wrapped(f"{status}: {words}", width, "  ")):
+        for number, said in enumerate(wrapped(f"{status}: {words}", width, "  ")):
             yield Text(said, style=STATUSES[status] if number == 0 and status == "rejected" else "")
         shown: Counter[str] = Counter()
         for line in found:
@@ -100,7 +100,8 @@ def _item(line: Line, width: int) -> Iterator[str]:
     yield f"      {text}"
 
 
-def _wrapped(text: str, width: int, indent: str) -> list[str]:
+def wrapped(text: str, width: int, indent: str) -> list[str]:
+    """The text in lines, broken between words alone."""
     return textwrap.wrap(text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 

@@ -128,10 +128,9 @@ def read_table(path: Path) -> dict[str, str]:
         raise ValueError(f"the table {path} wants the columns file and student, as intake --dry-run writes them")
     file, student = names.index("file"), names.index("student")
     table: dict[str, str] = {}
-    for number, row in enumerate(rows[1:], 2):
+    for row in rows[1:]:
         if len(row) <= max(file, student) or not row[student].strip():
             continue
         key, value = without_apostrophe(row[file]), without_apostrophe(row[student]).strip()
-        if table.setdefault(key, value) != value:
-            raise ValueError(f"the table {path} gives {key} to two students; the second time in row {number}")
+        table[key] = f"{table[key]}; {value}" if key in table else value
     return table

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from attention_grading.lms.owners.answers import Answers
 from attention_grading.lms.owners.file_names import id_in_name, split_copy, without_extensions
@@ -47,7 +47,7 @@ class Known:
         """
         below = path_inside(source, parts)
         owner = (
-            self.answers.owner_of(source, below or parts)
+            self._answer(source, parts, below or parts)
             or owner_by_platform(source, parts, self.download)
             or _by_nbgrader((source, *below))
             or _by_roster(source, below or parts, self.download.roster)
@@ -55,6 +55,19 @@ class Known:
         if owner is None:
             raise Unknown(ASKED)
         return owner
+
+    def _answer(self, source: str, parts: tuple[str, ...], path: tuple[str, ...]) -> Owner | None:
+        """What the instructor says; of a file that a platform named, the table says whose it is and nothing else."""
+        answer = self.answers.owner_of(source, path)
+        if answer is None or answer.kind != "table":
+            return answer
+        try:
+            named = owner_by_platform(source, parts, self.download)
+        except Unknown:
+            return answer
+        if named is None:
+            return answer
+        return replace(named, raw=answer.raw, how=answer.how, person="", others=(), partners=answer.partners)
 
 
 def _by_nbgrader(path: tuple[str, ...]) -> Owner | None:
@@ -120,9 +133,9 @@ def students_of(owner: Owner, roster: Roster, groups: bool) -> tuple[tuple[str, 
     if members:
         return tuple((member, True) for member in members)
     # Brightspace's number is in no roster, and may be another student's id there
-    ids = () if owner.kind == "brightspace" else (owner.raw, *owner.others)
+    ids = () if owner.kind == "brightspace" and owner.person else (owner.raw, *owner.others)
     listed = _in_roster(ids, owner.person, roster)
-    if owner.kind == "moodle" and listed is not None and not roster.goes_by(listed, owner.person):
+    if owner.kind == "moodle" and owner.person and listed is not None and not roster.goes_by(listed, owner.person):
         # teams' folders have the number of the team
         raise Unknown(f"{owner.raw} is another name than {owner.person!r} in the roster: a team's number? See --groups")
     found = {listed or owner.raw: listed is not None}
