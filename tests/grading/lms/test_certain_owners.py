@@ -377,6 +377,15 @@ def test_a_table_that_was_not_edited_changes_nothing(intake, tmp_path, entries, 
     assert {path: path.read_bytes() for path in first} == first
 
 
+def test_the_table_names_the_owner_of_a_single_file(intake, tmp_path):
+    (tmp_path / "mine.ipynb").write_bytes(notebook())
+    assert main(["intake", "mine.ipynb", "--into", "submitted", "--dry-run"]) == 1
+    table = (tmp_path / "intake.csv").read_text()
+    (tmp_path / "intake.csv").write_text(table.replace(f"rejected,,{STEM}", f"rejected,ada,{STEM}"))
+    assert main(["intake", "mine.ipynb", "--into", "submitted", "--owners", "intake.csv"]) == 0
+    assert students(tmp_path) == {"ada"}
+
+
 def test_what_the_table_leaves_out_is_no_more_rejected(intake, tmp_path):
     (tmp_path / "owners.csv").write_text("file,student\ndownload.zip/ada.py,-\ndownload.zip/ada.ipynb,ada\n")
     assert intake({"ada.py": b"pass", "ada.ipynb": notebook()}, "--owners", "owners.csv") == 0

@@ -75,6 +75,10 @@ class Answers:
     def owner_of(self, source: str, path: tuple[str, ...]) -> Owner | None:
         """Whose a file is; ``None`` where nothing was said about it.
 
+        Args:
+            source: Name of the folder, archive or file that was given.
+            path: The path inside it; empty where it is the file itself.
+
         Raises:
             Unknown: What was said does not fit the file.
             LeftOut: The table leaves it out.
@@ -85,6 +89,7 @@ class Answers:
         if student:
             first, *partners = (name.strip() for name in student.split(";"))
             return Owner("table", first, "the table", partners=tuple(partners))
+        path = path or (source,)
         if self.pattern is not None:
             student = self.pattern.student_in("/".join(path))
             if student is None:

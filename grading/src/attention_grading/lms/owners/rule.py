@@ -18,8 +18,8 @@ ASKED = (
 )
 _STEMS = {variant.stem for variant in VARIANTS.values()}
 _SUBMITTED = "submitted"
-# A number of fewer digits may be anything: an attempt, a week
-_SHORT_NUMBER = re.compile(r"\d{1,3}")
+# May be anything: an attempt, a week
+_SHORT_NUMBER = re.compile(r"\d{1,2}")
 MAX_WORDS = 20  # of a file's name that are looked up
 
 
@@ -47,7 +47,7 @@ class Known:
         """
         below = path_inside(source, parts)
         owner = (
-            self._answer(source, parts, below or parts)
+            self._answer(source, parts)
             or owner_by_platform(source, parts, self.download)
             or _by_nbgrader((source, *below))
             or _by_roster(source, below or parts, self.download.roster)
@@ -56,9 +56,9 @@ class Known:
             raise Unknown(ASKED)
         return owner
 
-    def _answer(self, source: str, parts: tuple[str, ...], path: tuple[str, ...]) -> Owner | None:
+    def _answer(self, source: str, parts: tuple[str, ...]) -> Owner | None:
         """What the instructor says; of a file that a platform named, the table says whose it is and nothing else."""
-        answer = self.answers.owner_of(source, path)
+        answer = self.answers.owner_of(source, path_inside(source, parts))
         if answer is None or answer.kind != "table":
             return answer
         try:
