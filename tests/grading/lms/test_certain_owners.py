@@ -459,12 +459,15 @@ def test_who_handed_in_something_else_is_named(intake, tmp_path, capsys):
         "d_104_9005_other.ipynb": b'{"cells": [], "nbformat": 4, "nbformat_minor": 5, "metadata": {}}',
         "e_105_9006_work.rar": b"Rar!",
         "f_106_9007_work.zip": b"PK and no zip",
+        f"g_107_9008_{STEM}.gshortcut": b"{}",
     }
     assert intake(entries) == 1
     assert students(tmp_path) == {"101"}
     out = capsys.readouterr().out
     for student in ("102", "103", "104", "105", "106"):
         assert f"    {student}: download.zip/" in out
+    assert f"107, {STEM}: download.zip/g_107_9008_{STEM}.gshortcut" in out
+    assert "is a shortcut to a file that stayed where it was" in out
     assert "essay.pdf" in out
     assert "a_101_9002" not in out  # a notebook of theirs is there
 
