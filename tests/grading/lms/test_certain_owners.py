@@ -108,8 +108,9 @@ def test_canvas_quiz_puts_the_student_before_the_question(intake, tmp_path):
         f"baker_bob101_question_55_9001_{NOTEBOOK}": notebook(mark="101"),
         f"cray_cyd102_question_55_9002_{NOTEBOOK}": notebook(mark="102"),
     }
-    assert intake(entries) == 0
+    assert intake(entries, "--due", "2026-09-01") == 0
     assert placed(tmp_path) == {where("101"): notebook(mark="101"), where("102"): notebook(mark="102")}
+    assert stamp(tmp_path, "101") is None  # a quiz tells neither times nor who was late
 
 
 def test_canvas_quiz_asks_the_roster_where_a_name_ends_in_digits(intake, tmp_path):

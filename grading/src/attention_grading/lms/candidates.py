@@ -34,6 +34,7 @@ _SHORTCUT = re.compile(r"\.(?:gdoc|gsheet|gshortcut|glink|url|webloc)$", re.IGNO
 
 MOODLE_NUMBER = "by Moodle's number"
 MOODLE_TIME = "no time known"
+QUIZ_TIME = "no time known: Canvas tells none in a quiz"
 CANVAS_TIME = "no time known, not marked late"
 CANVAS_LATE = "no time known, marked LATE"
 
@@ -324,7 +325,7 @@ def _time(found: Found, owner: Owner, times: Times) -> tuple[datetime | None, st
     if times.trust_files or owner.kind not in ("canvas", "canvas quiz", "moodle"):
         return found.when, found.when_from
     if owner.late is None:
-        return None, MOODLE_TIME
+        return None, MOODLE_TIME if owner.kind == "moodle" else QUIZ_TIME
     if times.due is None:
         return None, CANVAS_LATE if owner.late else CANVAS_TIME
     if owner.late:

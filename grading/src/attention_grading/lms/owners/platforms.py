@@ -182,7 +182,6 @@ def _canvas_quiz(match: re.Match[str], above: tuple[str, ...], download: Downloa
         user,
         f"Canvas's user {user}, in a quiz",
         match["rest"],
-        late=False,
         number=int(match["file"]),
         above="/".join(above),
         lms_name=match.string,
