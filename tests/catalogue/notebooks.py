@@ -187,7 +187,7 @@ def is_cut_off(p: Place) -> None:
     p.text = lambda notebook: json.dumps(notebook).encode()[:2000]
 
 
-@submission("notebook", 0, says="cannot be judged", shows="broken")
+@submission("notebook", 0, says="the file is empty", shows="empty")
 def is_empty(p: Place) -> None:
     _bytes(p, b"")
 
@@ -202,7 +202,7 @@ def is_utf_16(p: Place) -> None:
     p.text = lambda notebook: json.dumps(notebook).encode("utf-16")
 
 
-@submission("notebook", 0, says="no valid JSON")
+@submission("notebook", 0, says="it is a web page")
 def is_a_web_page(p: Place) -> None:
     _bytes(p, b"<!DOCTYPE html><html><script>alert(1)</script></html>")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from attention_grading.lms.roster import folder_name
+from attention_grading.lms.owners.roster import folder_name
 from attention_grading.text import harmless, id_problem
 
 ODD_IDS = {

@@ -64,3 +64,8 @@ def _harmless(character: str) -> bool:
 def harmless(cell: str) -> str:
     """The text, with an apostrophe before what a spreadsheet would take for a formula."""
     return f"'{cell}" if cell.startswith(("\t", "\r", "\n")) or cell.lstrip().startswith(FORMULA_STARTS) else cell
+
+
+def without_apostrophe(cell: str) -> str:
+    """The text as it was before ``harmless`` put an apostrophe in front."""
+    return cell[1:] if cell.startswith("'") and harmless(cell[1:]) == cell else cell

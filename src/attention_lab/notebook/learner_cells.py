@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from attention_lab.notebook.not_a_notebook import shortcut, what_it_is
 from attention_lab.variants import Variant
 
 SOLUTION_ID = "solution"
@@ -115,7 +116,7 @@ def parse_notebook(text: str, code_cells: int | None = MAX_CODE_CELLS) -> dict[s
     try:
         notebook = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise NotJudgeable(f"the notebook is broken: it is no valid JSON ({str(error)[:120]})") from error
+        raise NotJudgeable(f"the notebook is broken: {what_it_is(text, error)}") from error
     if not isinstance(notebook, dict):
         raise NotJudgeable("the notebook is broken: its JSON is no object")
     cells = notebook.get("cells")
@@ -124,7 +125,7 @@ def parse_notebook(text: str, code_cells: int | None = MAX_CODE_CELLS) -> dict[s
         sheets = sheets if isinstance(sheets, list) else []
         cells = [cell for sheet in sheets if isinstance(sheet, dict) for cell in _listed(sheet.get("cells"))]
         if not cells:
-            raise NotJudgeable("the notebook is broken: it has no cells")
+            raise NotJudgeable(f"the notebook is broken: {shortcut(notebook) or 'it has no cells'}")
     if len(cells) > MAX_CELLS:
         raise NotJudgeable(f"the notebook has {len(cells)} cells; more than {MAX_CELLS} are not read")
     notebook["cells"] = [cell for cell in cells if isinstance(cell, dict)]

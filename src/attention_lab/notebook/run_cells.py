@@ -22,7 +22,7 @@ import attention_lab
 from attention_lab import flash
 from attention_lab.checks.calls import failure_of, quiet
 from attention_lab.notebook.absent_packages import stand_ins
-from attention_lab.notebook.learner_cells import defines
+from attention_lab.notebook.learner_cells import SOLUTION_ID, defines
 from attention_lab.notebook.python_lines import python_lines
 
 
@@ -62,6 +62,15 @@ def load(
             if note:
                 notes[index] = note
     return notes, namespace.get(function_name)
+
+
+def summed_up(notes: dict[int, str], cells: Sequence[dict[str, str]]) -> list[str]:
+    """The notes of ``load`` as they are read: of several cells beside the solution, how many, and the first."""
+    solution = [note for index, note in notes.items() if cells[index]["id"] == SOLUTION_ID]
+    others = [note for index, note in notes.items() if cells[index]["id"] != SOLUTION_ID]
+    if len(others) > 1:
+        others = [f"{len(others)} cells beside the solution did not run and were skipped, the first: {others[0]}"]
+    return [*solution, *others]
 
 
 def _lacks_names(function_name: str, namespace: dict[str, Any]) -> bool:

@@ -9,7 +9,7 @@ from attention_lab.checks.case import CheckFailed
 from attention_lab.checks.run import VISIBLE_CHECKS, check
 from attention_lab.environment.printable import printable
 from attention_lab.notebook.learner_cells import NotJudgeable, read_submission
-from attention_lab.notebook.run_cells import load
+from attention_lab.notebook.run_cells import load, summed_up
 from attention_lab.variants import get_variant
 
 
@@ -22,7 +22,7 @@ def main(variant_name: str, file: str) -> int:
         print(f"  FAILED  {printable(reason)}")
         return 1
     notes, function = load(submission.cells, variant.function_name, "__main__")
-    for note in notes.values():
+    for note in summed_up(notes, submission.cells):
         print(f"  note: {note}")
     if function is None:
         print(f"  FAILED  the function {variant.function_name} was not found")

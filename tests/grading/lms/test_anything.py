@@ -9,8 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from attention_grading.lms.candidates import Reading
 from attention_grading.lms.intake import intake
 from attention_grading.lms.intake_table import write_csv
+from attention_grading.lms.owners.answers import Answers
 from attention_lab.variants import VARIANTS
 from support.platforms.downloads import STEM, zipped
 
@@ -60,7 +62,7 @@ def test_anything_is_taken_or_reported_and_nothing_leaves_submitted(tmp_path_fac
     for place, flip in flips:
         data[int(place * len(data))] ^= flip
     (root / "any.zip").write_bytes(bytes(data))
-    lines = intake([root / "any.zip"], root / "submitted", level=level)
+    lines = intake([root / "any.zip"], root / "submitted", Reading(answers=Answers(level)))
     assert all(line.status for line in lines)
     write_csv(root / "report.csv", lines)
     for path in base.rglob("*"):

@@ -9,23 +9,20 @@ import zipfile
 from itertools import product
 
 import pytest
-from rich.console import Console
 
 from attention_grading.lms import sheets, zip_reader
+from attention_grading.lms.candidates import Reading
 from attention_grading.lms.intake import intake
-from attention_grading.lms.intake_table import Line, summary, table, write_csv
-from attention_grading.lms.lookalikes import look_alikes, oddities
-from attention_grading.lms.owners import (
-    blackboard_key,
-    blackboard_user,
-    id_in_name,
-    owner_by_lms,
-    owners_by_path,
-    split_copy,
-)
+from attention_grading.lms.intake_table import Line, attention, summary, write_csv
+from attention_grading.lms.left_aside import keep_left_aside, read_left_aside
+from attention_grading.lms.owners.answers import Answers, read_pattern
+from attention_grading.lms.owners.file_names import id_in_name, split_copy
+from attention_grading.lms.owners.lookalikes import look_alikes, oddities
+from attention_grading.lms.owners.platforms import Download, blackboard_key, blackboard_user, owner_by_platform
+from attention_grading.lms.owners.roster import Roster, Unknown, folder_name, read_roster, same_folder
+from attention_grading.lms.owners.rule import Known
 from attention_grading.lms.recognise import decode, looks_like_notebook, recognise, variant_in_name
 from attention_grading.lms.return_command import _MOODLE_FOLDER
-from attention_grading.lms.roster import Roster, Unknown, folder_name, read_roster, same_folder
 from attention_grading.text import harmless, id_problem, plain
 from attention_lab.notebook.learner_cells import NotJudgeable, defines, notebook_submission, parse_notebook
 from attention_lab.notebook.python_lines import python_lines
@@ -48,6 +45,9 @@ PIECES = (
 ENDS = ("", "!", "ж", ".ipynb", "_x_1_22.ipynb")
 
 
+ROSTER = Download(Roster({"a": frozenset("b")}, named={("a", "b"): frozenset("b")}))
+
+
 def names() -> list[str]:
     return [(start + piece * 1000)[:1000] + end for start, piece, end in product(("", "submi", "a_"), PIECES, ENDS)]
 
@@ -56,14 +56,15 @@ def ask_about(name: str) -> None:
     """Everything that intake asks about a name."""
     for parts in ((name,), (name, f"{STEM}.ipynb"), ("a", name, "b")):
         for source in ("submissions.zip", name):
-            with contextlib.suppress(Unknown):
-                owner_by_lms(source, parts, {}, Roster({"a": frozenset("b")}))
-            owners_by_path(source, [parts, ("b", "c")])
+            for ask in (Known(download=ROSTER).owner_of, lambda *path: owner_by_platform(*path, ROSTER)):
+                with contextlib.suppress(Unknown):
+                    ask(source, parts)
         blackboard_key(parts)
     for function in (id_in_name, split_copy, folder_name, same_folder, variant_in_name, id_problem, harmless):
         function(name)
     list(oddities(name))
     look_alikes([name, "a"])
+    read_pattern("**/{student}_*_*_*.ipynb").student_in(name)
     plain(name, 500)
     zip_reader.why_not(zipfile.ZipInfo(name))
     zip_reader.JUNK.fullmatch(name)
@@ -83,7 +84,7 @@ def test_cyrillic_folder_is_told_at_once(tmp_path):
     folder.mkdir(parents=True)
     (folder / f"{STEM}.ipynb").write_bytes((ROOT / "release" / STEM / f"{STEM}.ipynb").read_bytes())
     with within(5):
-        (line,) = intake([tmp_path / "download"], tmp_path / "submitted")
+        (line,) = intake([tmp_path / "download"], tmp_path / "submitted", Reading(answers=Answers(1)))
     assert line.student == "Александра_Константинопольская"
 
 
@@ -150,20 +151,19 @@ def test_thousands_of_files_do_not_bury_the_report(tmp_path):
     source = tmp_path / "submissions.zip"
     source.write_bytes(file.getvalue())
     with within(30):
-        lines = intake([source], tmp_path / "submitted")
-        console = Console(record=True, width=120, file=io.StringIO())
-        console.print(table(lines, "intake"))
+        lines = intake([source], tmp_path / "submitted", Reading(answers=Answers(1)))
+        said = [text.plain for text in attention(lines, 80)]
         write_csv(tmp_path / "report.csv", lines)
-    said = console.export_text()
-    assert len(said.splitlines()) < 150
-    assert "taken" in said
-    assert "and 14995 more" in said
-    assert "and 14980 more" in said
+        keep_left_aside(tmp_path, lines, None)
+    assert len(read_left_aside(tmp_path)) == 0
+    assert len(said) < 150
     assert "15000 ignored" in summary(lines)
     assert len((tmp_path / "report.csv").read_text().splitlines()) == 30_002
 
 
-def test_lines_that_ask_for_attention_are_all_shown():
+def test_whoever_needs_attention_is_shown_however_many_there_are():
     lines = [Line("rejected", f"s{number}", STEM, details=("another file is there",)) for number in range(100)]
     lines += [Line("taken", f"s{number}", STEM) for number in range(100)]
-    assert table(lines, "intake").row_count == 200
+    said = [text.plain for text in attention(lines, 80)]
+    assert len(said) == 101
+    assert not any("taken" in text for text in said)

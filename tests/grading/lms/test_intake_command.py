@@ -12,6 +12,7 @@ from nbgrader.api import Gradebook
 from attention_grading.authoring.course_root import nbgrader, prepare
 from attention_grading.cli import main
 from attention_grading.lms.intake_table import COLUMNS, Line, write_csv
+from attention_grading.lms.owners.rule import ASKED
 from support.places import ROOT
 from support.platforms.downloads import PLAIN, STEM, notebook, with_entry, zipped
 
@@ -27,10 +28,10 @@ def root(tmp_path, monkeypatch):
 
 def test_command_exits_with_0_1_or_2(root, capsys):
     (root / "good.zip").write_bytes(zipped(PLAIN))
-    assert main(["intake", "good.zip"]) == 0
+    assert main(["intake", "good.zip", "--student-folder", "1"]) == 0
     assert "1 taken, 2 repaired, 1 earlier attempt, 1 ignored" in capsys.readouterr().out
     (root / "bad.zip").write_bytes(with_entry("/x.ipynb"))
-    assert main(["intake", "bad.zip", "--replace"]) == 1
+    assert main(["intake", "bad.zip", "--replace", "--student-folder", "1"]) == 1
     usages = (
         ["missing.zip"],
         ["good.zip", "--timezone", "Nowhere/At all"],
@@ -39,6 +40,9 @@ def test_command_exits_with_0_1_or_2(root, capsys):
         ["good.zip", "--into", "good.zip"],
         ["good.zip", "--student-folder", "-1"],
         ["good.zip", "--report", "missing/report.csv"],
+        ["good.zip", "--pattern", "*.ipynb"],
+        ["good.zip", "--owners", "missing.csv"],
+        ["good.zip", "--groups"],
         [],
     )
     for wrong in usages:
@@ -56,14 +60,30 @@ def test_terminal_shows_what_was_done_and_no_control_characters(root, capsys, mo
     name = "student-\x1b[31mred\u202e[bold]"
     (root / "downloads" / name).mkdir(parents=True)
     (root / "downloads" / name / "mine.ipynb").write_bytes(notebook())
-    assert main(["intake", "downloads", "--dry-run"]) == 0
+    assert main(["intake", "downloads", "--dry-run"]) == 1
     out = capsys.readouterr().out
     assert "nothing was written" in out
-    assert "repaired" in out
     assert "[bold]/mine.ipynb" in out
     assert "\x1b" not in out
     assert "\u202e" not in out
     assert not (root / "submitted").exists()
+
+
+def test_at_80_columns_what_needs_attention_comes_last_and_no_word_is_broken(root, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    entries = {f"student{number}_{number}_9001_{STEM}.ipynb": notebook() for number in range(101, 141)}
+    other = f"submissions/a_folder_with_a_long_name/and_another_one_in_it/with_a_long_name_{STEM}_(1)_final.ipynb"
+    (root / "canvas.zip").write_bytes(zipped({**entries, "one_150_9002_essay.pdf": b"%PDF", other: notebook()}))
+    assert main(["intake", "canvas.zip", "--due", "2026-10-01"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "40 taken, 2 rejected"
+    assert len(lines) < 20  # nothing of those who need no attention
+    assert max(map(len, lines)) <= 80
+    words = " ".join(" ".join(lines).split())
+    assert "150: canvas.zip/one_150_9002_essay.pdf" in words
+    assert ASKED in words
+    assert all(piece in words for piece in other.split("/"))
+    assert lines[-1].strip().endswith("final.ipynb")
 
 
 def test_hints_are_said_once(root, capsys):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from attention_grading.lms.candidates import Reading
 from attention_grading.lms.intake import intake
-from attention_grading.lms.lookalikes import look_alikes, oddities
+from attention_grading.lms.owners.answers import Answers
+from attention_grading.lms.owners.lookalikes import look_alikes, oddities
 from support.places import ROOT
 
 STEM = "02_eager_causal"
@@ -18,7 +20,10 @@ def test_look_alikes_are_told(tmp_path):
         folder = tmp_path / "class" / student
         folder.mkdir(parents=True)
         (folder / f"{STEM}.ipynb").write_bytes((ROOT / "release" / STEM / f"{STEM}.ipynb").read_bytes())
-    lines = {line.file.split("/")[1]: line for line in intake([tmp_path / "class"], tmp_path / "submitted")}
+    lines = {
+        line.file.split("/")[1]: line
+        for line in intake([tmp_path / "class"], tmp_path / "submitted", Reading(answers=Answers(1)))
+    }
     said = {name: "; ".join(line.details) for name, line in lines.items()}
     assert {line.status for line in lines.values()} <= {"taken", "repaired"}
     assert f"mixes letters that look alike: Latin (m, U+006D) and Cyrillic ({CYRILLIC}, U+0430)" in said[mixed]

@@ -10,6 +10,8 @@ from nbgrader.utils import parse_utc
 from attention_grading.lms.candidates import Times
 from support.platforms.downloads import GOOD, OTHER, PACKED, PLAIN, STEM, notebook, placed, stamp, where, zipped
 
+STUDENT_FOLDER = 1  # whose a file is, is not the question here
+
 
 def test_second_run_finds_everything_there(take, tmp_path):
     take({GOOD: notebook()})
@@ -49,8 +51,8 @@ def test_same_notebook_with_another_time_keeps_the_first_unless_replaced(take, t
 
 def test_replaced_file_does_not_keep_the_old_ones_time(take, tmp_path):
     name = f"a_101_9001_{STEM}.ipynb"
-    take({name: notebook(mark="1")}, times=Times(UTC, trust_files=True))
-    take({name: notebook(mark="2")}, replace_others=True)
+    take({name: notebook(mark="1")}, times=Times(UTC, trust_files=True), level=None)
+    take({name: notebook(mark="2")}, replace_others=True, level=None)
     assert stamp(tmp_path, "101") is None
 
 
@@ -84,7 +86,7 @@ def test_dry_run_says_the_same_and_writes_nothing(take, tmp_path):
 
 def test_only_the_assignment_that_is_asked_for_is_taken(take, tmp_path):
     whole = zipped({f"release/{stem}/{stem}.ipynb": notebook(stem) for stem in (STEM, OTHER)})
-    lines = take({"onestudent_101_9001_release.zip": whole}, only=[STEM])
+    lines = take({"onestudent_101_9001_release.zip": whole}, only=[STEM], level=None)
     assert set(placed(tmp_path)) == {where("101")}
     (other,) = (line for line in lines.values() if line.assignment == OTHER)
     assert (other.status, other.details) == ("ignored", ("is another assignment's: see --only",))

@@ -13,12 +13,15 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbgrader.api import Gradebook
+from nbgrader.converters import GenerateFeedback
+from nbgrader.converters.base import NbGraderException
 
 from attention_grading.authoring.course_root import nbgrader, prepare
 from attention_grading.authoring.demo_class import blank, one_mistake, right
 from attention_grading.cli import main
+from attention_grading.lms.candidates import Reading
 from attention_grading.lms.intake import intake
-from attention_grading.lms.roster import read_roster
+from attention_grading.lms.owners.roster import read_roster
 from attention_lab.variants import POINTS, VARIANTS
 from support.places import ROOT
 from support.platforms.sheets import CANVAS_EXPORT, MOODLE_SHEET
@@ -152,7 +155,7 @@ def as_moodle_reads(name: str) -> tuple[str, str]:
 
 @pytest.mark.parametrize("download", [["--download", "moodle.zip"], []], ids=["names from download", "from worksheet"])
 def test_moodle_gets_points_and_pages_by_participant(course, download):
-    lines = intake([course / "moodle.zip"], course / "submitted", roster=read_roster([course / "moodle.csv"]))
+    lines = intake([course / "moodle.zip"], course / "submitted", Reading(read_roster([course / "moodle.csv"])))
     assert {line.student for line in lines} == {"101", "102", "103"}
     assert main(["return", STEM, "--lms", "moodle", "--gradebook", "moodle.csv", *download]) == 0
     before, after = rows(course / "moodle.csv"), rows(course / "returned" / STEM / "grades.csv")
@@ -175,20 +178,113 @@ def test_missing_gets_0_only_when_asked_and_only_where_nothing_stands(course):
     assert (got["104"], got["105"]) == ("7", "0")
 
 
-def test_without_an_export_canvas_joins_by_id_and_name(course):
+def test_nobody_who_handed_in_something_gets_0_for_nothing(course, capsys):
+    """A PDF, a script, the wrong notebook, one that waits to be graded: each is listed with the reason."""
+    export = course / "canvas.csv"
+    late = [f'"Six, F",{number},s-{number},l{number},Group 1,,,\n' for number in (106, 107, 108)]
+    export.write_text(CANVAS_EXPORT + "".join(late))
+    with zipfile.ZipFile(course / "second.zip", "w") as archive:
+        archive.writestr("five_105_9005_essay.pdf", "%PDF")
+        archive.writestr("six_106_9006_answer.py", "pass")
+        archive.writestr("seven_107_9007_other.ipynb", '{"cells": []}')
+        archive.writestr(NAMES[0], (course / "submitted" / "101" / STEM / f"{STEM}.ipynb").read_bytes())
+    assert main(["intake", "second.zip", "--roster", "canvas.csv"]) == 1
+    shutil.copytree(course / "submitted" / "101", course / "submitted" / "108")
+    capsys.readouterr()
+    export_options = ["--gradebook", "canvas.csv", "--download", "canvas.zip", "--missing-zero"]
+    assert main(["return", STEM, "--lms", "canvas", *export_options]) == 1
+    got = {row[1]: row[-1] for row in rows(course / "returned" / STEM / "grades.csv")[2:]}
+    assert {number: got[number] for number in ("105", "106", "107", "108")} == dict.fromkeys(
+        ("105", "106", "107", "108"), ""
+    )
+    said = " ".join(capsys.readouterr().out.split())
+    assert "105 has no points: second.zip/five_105_9005_essay.pdf is no notebook" in said
+    assert "106 has no points: second.zip/six_106_9006_answer.py is a script" in said
+    assert "107 has no points: second.zip/seven_107_9007_other.ipynb neither its content nor its name" in said
+    assert "108 has no points: handed in, and not graded yet" in said
+
+
+def test_who_gets_0_is_listed_with_the_reason(course, capsys):
+    main(["return", "--lms", "canvas", "--gradebook", "canvas.csv", "--download", "canvas.zip", "--missing-zero"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"{STEM}, 1 with 0: handed in nothing: =2+5 (105)" in said
+    assert "2 with 0: graded, no point earned or all of them taken off: Two, B (102), Three, C (103)" in said
+
+
+def test_a_notebook_that_came_later_takes_its_student_off_the_list(course):
+    for name, data in (("five_105_9005_essay.pdf", "%PDF"), (f"five_105_9006_{STEM}.ipynb", None)):
+        with zipfile.ZipFile(course / "one.zip", "w") as archive:
+            archive.writestr(name, data or (course / "submitted" / "101" / STEM / f"{STEM}.ipynb").read_bytes())
+        main(["intake", "one.zip", "--only", STEM])
+        assert (course / "left_aside.csv").exists() == (data is not None)
+
+
+def test_feedback_that_says_other_points_than_the_gradebook_does_not_go_back(course):
+    """After a score is overridden by hand nbgrader keeps the page, whose submission has the same time."""
+    with Gradebook("sqlite:///gradebook.db") as gradebook:
+        for grade in gradebook.find_submission_notebook(STEM, STEM, "103").grades:
+            grade.manual_score = grade.max_score
+        gradebook.db.commit()
+    assert main(["return", STEM, "--lms", "moodle", "--gradebook", "moodle.csv", "--download", "moodle.zip"]) == 0
+    with zipfile.ZipFile(course / "returned" / STEM / "feedback.zip") as archive:
+        name = next(name for name in archive.namelist() if "4713" in name)
+        page = archive.read(name).decode()
+    assert f"{STEM}: 10 of 10 points" in page
+
+
+def test_an_old_page_that_cannot_be_written_anew_does_not_go_back(course, capsys, monkeypatch):
+    def fails(self) -> None:
+        raise NbGraderException("the gradebook is locked")
+
+    monkeypatch.setattr(GenerateFeedback, "convert_notebooks", fails)
+    assert main(["return", STEM, "--lms", "moodle", "--gradebook", "moodle.csv", "--download", "moodle.zip"]) == 1
+    assert not (course / "returned" / STEM / "feedback.zip").exists()
+    assert capsys.readouterr().out.count("its page is an old one") == 3
+
+
+def test_names_and_those_who_handed_in_nothing_are_in_the_gradebook(course):
+    with Gradebook("sqlite:///gradebook.db") as gradebook:
+        people = {one.id: (one.first_name, one.last_name) for one in gradebook.students}
+    assert people["101"] == ("A", "One")
+    assert people["105"][1] == "'=2+5"  # nbgrader export writes a spreadsheet
+    assert set(people) == {"101", "102", "103", "104", "105"}
+
+
+def test_what_a_roster_does_not_tell_stays_in_the_gradebook(course):
+    (course / "ids.csv").write_text("id,email\n101,a@example.org\n")
+    main(["intake", "canvas.zip", "--roster", "ids.csv"])
+    with Gradebook("sqlite:///gradebook.db") as gradebook:
+        one = gradebook.find_student("101")
+        assert (one.first_name, one.last_name, one.email) == ("A", "One", "a@example.org")
+
+
+def test_partners_get_their_points_and_one_page_each(course):
+    (course / "groups.csv").write_text("id,name,group\n103,Three C,g\n104,Four D,g\n")
+    shutil.rmtree(course / "submitted" / "103")
+    assert main(["intake", "canvas.zip", "--roster", "groups.csv", "--groups", "--replace"]) == 0
+    nbgrader(course, "autograde", STEM)
+    options = ["--gradebook", "moodle.csv", "--download", "moodle.zip", "--roster", "groups.csv", "--groups"]
+    assert main(["return", STEM, "--lms", "moodle", *options]) == 0
+    assert [row[4] for row in rows(course / "returned" / STEM / "grades.csv")] == ["Grade", "10", "0", "0", "0", ""]
+    with zipfile.ZipFile(course / "returned" / STEM / "feedback.zip") as archive:
+        assert {as_moodle_reads(name)[0] for name in archive.namelist()} == {"4711", "4712", "4713", "4714"}
+
+
+def test_without_an_export_canvas_joins_by_id_and_name(course, capsys):
     assert main(["return", "--lms", "canvas", "--download", "canvas.zip"]) == 0
+    assert "2 with nothing: handed in nothing: 104, 105" in " ".join(capsys.readouterr().out.split())
     header, _, first, *_ = rows(course / "returned" / STEM / "grades.csv")
     assert header == ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", STEM]
     assert first == ["101", "101", "101", "101", "", "10"]
 
 
 def test_what_is_left_to_look_at_is_said(course, capsys):
-    shutil.rmtree(course / "feedback" / "103")
+    (course / "autograded" / "103" / STEM / f"{STEM}.ipynb").write_text("{")
     (course / "moodle.csv").write_text(MOODLE_SHEET.replace(",101,", ",999,").replace("4711", "4799"))
     assert main(["return", STEM, "--lms", "moodle", "--gradebook", "moodle.csv"]) == 1
     said = " ".join(capsys.readouterr().out.split())
     assert "not in the platform's export, and so without points there: 101" in said
-    assert f"103: no feedback page: nbgrader generate_feedback {STEM}" in said
+    assert "103: no feedback page, and none could be written: nbgrader generate_feedback" in said
     assert "101: no feedback: neither --download nor --gradebook" in said
 
 

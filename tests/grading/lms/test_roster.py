@@ -8,14 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attention_grading.lms.roster import Roster, folder_name, read_roster, same_folder
+from attention_grading.lms.owners.roster import Roster, folder_name, read_roster, same_folder
 from support.platforms.downloads import GOOD, OTHER, STEM, notebook, placed, where
+
+STUDENT_FOLDER = 1  # whose a file is, is not the question here
 
 
 def test_ids_that_differ_in_case_only_are_rejected(take, tmp_path):
     lines = take({f"Student-A/{STEM}.ipynb": notebook(mark="1"), f"student-a/{OTHER}.ipynb": notebook(OTHER)})
     assert {line.status for line in lines.values()} == {"rejected"}
-    assert all("'Student-A' (plain), 'student-a' (plain)" in line.details[0] for line in lines.values())
+    assert all("'Student-A' (folder), 'student-a' (folder)" in line.details[0] for line in lines.values())
     assert placed(tmp_path) == {}
 
 
@@ -28,7 +30,8 @@ def test_ids_that_look_alike_in_unicode_are_rejected(take, tmp_path):
 
 def test_numbers_of_two_lmss_are_not_one_student(take, tmp_path):
     lines = take(
-        {f"a_4711_9001_{STEM}.ipynb": notebook(), f"A B_4711_assignsubmission_file_/{OTHER}.ipynb": notebook(OTHER)}
+        {f"a_4711_9001_{STEM}.ipynb": notebook(), f"A B_4711_assignsubmission_file_/{OTHER}.ipynb": notebook(OTHER)},
+        level=None,
     )
     assert {line.status for line in lines.values()} == {"rejected"}
 
@@ -82,6 +85,7 @@ def test_roster_joins_ids_and_refuses_ambiguous_ones(take, tmp_path):
             f"d_104_9003_{STEM}.ipynb": notebook(),
         },
         roster=roster,
+        level=None,
     )
     assert set(placed(tmp_path)) == {where("student-a"), where("104")}
     assert "several students: student-b, student-c" in lines[f"b_102_9002_{STEM}.ipynb"].details[0]

@@ -7,7 +7,7 @@ import io
 
 import pytest
 
-from attention_grading.lms.roster import Roster, read_roster
+from attention_grading.lms.owners.roster import Roster, read_roster
 from attention_grading.lms.sheets import SheetProblem, canvas_sheet, moodle_sheet, new_canvas_sheet
 from attention_lab.variants import VARIANTS
 from support.platforms.sheets import CANVAS_EXPORT, MOODLE_SHEET
@@ -88,3 +88,38 @@ def test_no_cell_of_a_sheet_is_a_formula(write):
         cells = list(csv.reader(io.StringIO(canvas_sheet(write("c.csv", text), STEM, None).text())))
         assert f"'{dangerous}" in [row[0] for row in cells]
     assert new_canvas_sheet(["=1"], STEM, 10).text().count("'=1") == 3
+
+
+@pytest.mark.parametrize("words", ["EX", "N/A", "excused"])
+def test_words_in_a_cell_are_left_there_and_said(write, words):
+    path = write("canvas.csv", CANVAS_EXPORT.replace("two,Group 1,,", f"two,Group 1,{words},"))
+    sheet = canvas_sheet(path, STEM, None)
+    got = fill(sheet, {"101": 3.0, "102": 4.0}, missing=True)
+    assert (got["101"], got["102"], got["105"]) == ("3", words, "0")
+    assert sheet.problems == [f"102: {words!r} stands in the sheet and was left there, not 4 points"]
+
+
+def test_a_number_that_stands_there_is_overwritten_and_moodles_hyphen_is_empty(write):
+    path = write(
+        "moodle.csv", MOODLE_SHEET.replace("grading,,", "grading,1.00,", 1).replace("submission,,", "submission,-,")
+    )
+    sheet = moodle_sheet(path, None)
+    sheet.fill({"101": 8.5}, Roster(), max_score=10, scale=False, missing=True)
+    assert [row[4] for row in sheet.rows[1:]] == ["8.5", "0", "0", "7.00", "0"]
+    assert sheet.problems == []
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "cp1252", "utf-8-sig"])
+def test_gradebooks_are_decoded_as_notebooks_are(tmp_path, encoding):
+    path = tmp_path / "canvas.csv"
+    path.write_bytes(CANVAS_EXPORT.replace("One, A", "Öne, A").encode(encoding))
+    sheet = canvas_sheet(path, STEM, None)
+    assert fill(sheet, {"101": 8.5})["101"] == "8.5"
+    assert sheet.rows[2][0] == "Öne, A"
+
+
+def test_a_spreadsheet_programs_own_file_is_told(tmp_path):
+    path = tmp_path / "grades.xlsx"
+    path.write_bytes(b"PK\x03\x04 and more")
+    with pytest.raises(SheetProblem, match="save it as CSV"):
+        canvas_sheet(path, STEM, None)

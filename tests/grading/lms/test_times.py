@@ -12,6 +12,8 @@ from zoneinfo import ZoneInfo
 from attention_grading.lms.candidates import Times
 from support.platforms.downloads import PACKED, STEM, notebook, placed, stamp, where, zipped
 
+STUDENT_FOLDER = 1  # whose a file is, is not the question here
+
 
 def test_zip_entry_time_is_read_in_the_time_zone(take, tmp_path):
     take({f"student-a/{STEM}.ipynb": notebook()}, times=Times(ZoneInfo("America/New_York")))

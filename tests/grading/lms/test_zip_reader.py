@@ -11,8 +11,12 @@ import zipfile
 import pytest
 
 from attention_grading.lms import zip_reader
+from attention_grading.lms.candidates import Reading
 from attention_grading.lms.intake import intake
+from attention_grading.lms.owners.answers import Answers
 from support.platforms.downloads import GOOD, STEM, notebook, placed, where, with_entry, zipped
+
+STUDENT_FOLDER = 1  # whose a file is, is not the question here
 
 
 def encrypted() -> bytes:
@@ -154,6 +158,6 @@ def test_folder_that_is_written_to_is_not_read(tmp_path):
     (tmp_path / "student-a").mkdir()
     (tmp_path / GOOD).write_bytes(notebook())
     for _ in range(2):
-        lines = intake([tmp_path], tmp_path / "submitted")
+        lines = intake([tmp_path], tmp_path / "submitted", Reading(answers=Answers(1)))
         assert len(lines) == 1
     assert lines[0].status == "already there"

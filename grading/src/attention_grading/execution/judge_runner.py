@@ -247,8 +247,8 @@ def _converse(
                 begin(header["index"])
             elif kind == "loaded" and not run.found:
                 begin(None)
-                notes = dict(header.get("notes", [])[:50])
-                run.raised, run.notes = {int(index) for index in notes}, [plain(note, 500) for note in notes.values()]
+                run.notes = [plain(note, 500) for note in header.get("notes", [])][:50]
+                run.raised = {int(index) for index in header.get("raised", [])}
                 run.found = bool(header.get("found"))
                 if not run.found:
                     return

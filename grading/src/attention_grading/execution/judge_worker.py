@@ -26,7 +26,7 @@ from attention_grading.execution.kernel_hooks import marked_kernels
 from attention_grading.sandbox.silence import silence
 from attention_lab import flash
 from attention_lab.checks.calls import Call, Outcome, failure_of, perform, quiet
-from attention_lab.notebook.run_cells import load, names_in_scope
+from attention_lab.notebook.run_cells import load, names_in_scope, summed_up
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -124,8 +124,8 @@ def serve_submission(reader: IO[bytes], writer: IO[bytes], device: str, confined
         frames.send(writer, {"type": "cell", "index": index})
 
     notes, function = load(request["cells"], request["function"], request["name"], _HERE, before)
-    found = {"notes": list(notes.items()), "found": callable(function), "denied": _lines(denied)}
-    frames.send(writer, {"type": "loaded", **found})
+    found = {"notes": summed_up(notes, request["cells"]), "raised": list(notes), "found": callable(function)}
+    frames.send(writer, {"type": "loaded", "denied": _lines(denied), **found})
     if not callable(function):
         return
 

@@ -1,37 +1,40 @@
-"""What downloads hold: notebooks of which assignment and student are known, and lines about everything else."""
+"""What downloads hold: notebooks of which assignment and student are known, and everything that is left aside."""
 
 from __future__ import annotations
 
-import os
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, tzinfo
-from pathlib import Path
 
 from attention_grading.lms.intake_table import Line
-from attention_grading.lms.lookalikes import look_alikes, oddities
-from attention_grading.lms.owners import (
+from attention_grading.lms.owners.answers import Answers, LeftOut
+from attention_grading.lms.owners.gradescope import METADATA, Submitted, read_metadata
+from attention_grading.lms.owners.lookalikes import oddities
+from attention_grading.lms.owners.platforms import (
+    PLATFORMS,
+    Download,
+    NotHandedIn,
     Owner,
     blackboard_key,
     blackboard_user,
-    owner_by_lms,
-    owners_by_path,
-    split_copy,
+    path_inside,
 )
-from attention_grading.lms.recognise import Recognised, looks_like_notebook, recognise
-from attention_grading.lms.roster import Roster, Unknown, folder_name, same_folder
+from attention_grading.lms.owners.roster import Roster, Unknown, folder_name
+from attention_grading.lms.owners.rule import ASKED, Known, students_of
+from attention_grading.lms.recognise import Recognised, looks_like_notebook, recognise, variant_in_name
 from attention_grading.lms.zip_reader import Found, Reader, Refused, Slot, to_utc
 from attention_lab.variants import Variant
 
 _NOTEBOOK = re.compile(r"\.ipynb(?:\.txt|\.json)?$", re.IGNORECASE)
 _MAYBE = re.compile(r"\.(?:json|txt)$|^[^.]+$", re.IGNORECASE)
 _OTHER_ARCHIVE = re.compile(r"\.(?:rar|7z|tar|tgz|gz|bz2|xz|zst|zipx)$", re.IGNORECASE)
-_NEVER = datetime.min.replace(tzinfo=UTC)
+_SHORTCUT = re.compile(r"\.(?:gdoc|gsheet|gshortcut|glink|url|webloc)$", re.IGNORECASE)
 
 MOODLE_NUMBER = "by Moodle's number"
 MOODLE_TIME = "no time known"
+QUIZ_TIME = "no time known: Canvas tells none in a quiz"
 CANVAS_TIME = "no time known, not marked late"
 CANVAS_LATE = "no time known, marked LATE"
 
@@ -61,6 +64,9 @@ class Candidate:
         owner: What its path says.
         known_by: Where the id comes from: the owner's kind, or the roster.
         student: The student's folder.
+        partner: Whether somebody else of the student's group handed it in.
+        notes: What was made of it.
+        look: What an instructor should look at.
     """
 
     found: Found
@@ -69,10 +75,28 @@ class Candidate:
     owner: Owner
     known_by: str
     student: str
+    partner: bool
     recognised: Recognised
     when: datetime | None
     when_from: str
     notes: tuple[str, ...]
+    look: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class LeftAside:
+    """A file that is not taken.
+
+    Attributes:
+        students: Folders of those who handed it in; empty where nobody knows.
+        matters: Whether it is to be looked at even if the same student's notebook is there.
+    """
+
+    thing: Found | Refused
+    reason: str
+    students: tuple[str, ...] = ()
+    assignment: str = ""
+    matters: bool = True
 
 
 @dataclass(frozen=True)
@@ -82,40 +106,16 @@ class Reading:
     Attributes:
         roster: Who is in the course.
         times: How times are read.
-        lms: ``canvas``, ``moodle``, ``blackboard``, ``none``; ``None`` goes by the names.
-        level: Which folder is the student's where no LMS wrote the names (see ``owners_by_path``).
+        lms: One of ``PLATFORMS``, or ``none``; ``None`` goes by the names.
+        answers: What the instructor says about owners.
+        groups: Whether the roster's groups hand in together.
     """
 
     roster: Roster = field(default_factory=Roster)
     times: Times = field(default_factory=Times)
     lms: str | None = None
-    level: int | None = None
-
-
-def counted(sources: Sequence[Path], how: Reading) -> dict[tuple[str, str], Candidate]:
-    """What ``intake`` takes of the same downloads, by student and assignment; nothing is written."""
-    nowhere = Path(os.devnull) / "nowhere"
-    with Reader(is_wanted) as reader:
-        groups, _ = read_attempts(reader, sources, nowhere, how)
-        return {(group[-1].student, group[-1].variant.stem): group[-1] for group in groups}
-
-
-def read_attempts(
-    reader: Reader, sources: Sequence[Path], into: Path, how: Reading
-) -> tuple[list[list[Candidate]], list[Line]]:
-    """Each student's attempts at each assignment, the one that counts last; and lines about everything else."""
-    lines: list[Line] = []
-    candidates: list[Candidate] = []
-    for source in sources:
-        new, others = _candidates(list(reader.read(source)), reader, how)
-        candidates += new
-        lines += others
-    candidates, clashing = _apart(candidates, into)
-    lines += clashing
-    attempts: defaultdict[tuple[str, Variant], list[Candidate]] = defaultdict(list)
-    for candidate in candidates:
-        attempts[candidate.student, candidate.variant].append(candidate)
-    return [sorted(group, key=_order) for group in attempts.values()], lines
+    answers: Answers = field(default_factory=Answers)
+    groups: bool = False
 
 
 def timestamp(when: datetime) -> str:
@@ -124,57 +124,103 @@ def timestamp(when: datetime) -> str:
 
 
 def is_wanted(name: str) -> bool:
-    return bool(_NOTEBOOK.search(name) or _MAYBE.search(name))
+    return bool(_NOTEBOOK.search(name) or _MAYBE.search(name) or name == METADATA)
 
 
-def _candidates(things: list[Found | Refused], reader: Reader, how: Reading) -> tuple[list[Candidate], list[Line]]:
-    lines = [_rejected(thing, thing.reason) for thing in things if isinstance(thing, Refused)]
-    users: dict[tuple[str, ...], str] = {}
-    notebooks: list[tuple[Found, Slot]] = []
-    for found in things:
-        if isinstance(found, Refused):
+def read_source(
+    things: Sequence[Found | Refused], reader: Reader, how: Reading
+) -> tuple[list[Candidate], list[LeftAside]]:
+    known = Known(how.answers, _download(things, reader, how))
+    aside: list[LeftAside] = []
+    read: list[tuple[Found, Slot, Owner, Recognised, Variant]] = []
+    for thing in things:
+        if isinstance(thing, Found) and blackboard_key(thing.parts) is not None:
             continue
-        key = blackboard_key(found.parts)
-        if key is not None and found.slot is not None:
-            if user := blackboard_user(key, reader.fetch(found.slot)[:2000].decode("utf-8-sig", "replace")):
-                users[key] = user
-        elif found.slot is not None and (
-            _NOTEBOOK.search(found.parts[-1]) or looks_like_notebook(reader.fetch(found.slot))
-        ):
-            notebooks.append((found, found.slot))
-        else:
-            lines.append(_left_out(found))
-    known: list[tuple[Found, Slot, Owner | Unknown | None, Variant, Recognised]] = []
-    for found, slot in notebooks:
-        owner: Owner | Unknown | None = None
-        try:
-            owner = owner_by_lms(found.source, found.parts, users, how.roster, how.lms)
-        except Unknown as reason:
-            owner = reason
-        recognised = recognise(reader.fetch(slot), _names(found, owner))
+        owner, unknown = _owner(known, thing)
+        students, assignment = _names_of(owner, unknown, how), _assignment_in_name(thing)
+        if isinstance(unknown, LeftOut):
+            aside.append(LeftAside(thing, str(unknown), (), assignment, matters=False))
+            continue
+        if isinstance(thing, Refused) or thing.slot is None or not _is_notebook(thing, reader.fetch(thing.slot)):
+            reason, matters = _why_left(thing)
+            aside.append(LeftAside(thing, reason, students, assignment, matters))
+            continue
+        recognised = recognise(reader.fetch(thing.slot), _names(thing, owner))
         if recognised.variant is None:
             why = recognised.broken or "neither its content nor its name says which of the six it is"
-            lines.append(_rejected(found, why))
-            continue
-        if recognised.repairs:
-            slot = reader.keep(recognised.data)
-        known.append((found, slot, owner, recognised.variant, replace(recognised, data=b"")))
-    plain = [found for found, _, owner, _, _ in known if owner is None]
-    mixed = len(plain) not in (0, len(known))
-    by_path = owners_by_path(plain[0].source, [found.parts for found in plain], how.level) if plain else {}
-    candidates = []
-    for found, slot, owner, variant, recognised in known:
-        result = _candidate(found, slot, owner or by_path[found.parts], variant, recognised, how, mixed)
-        if isinstance(result, Candidate):
-            candidates.append(result)
+            aside.append(LeftAside(thing, why, students))
+        elif owner is None:
+            matters = not isinstance(unknown, NotHandedIn)
+            aside.append(LeftAside(thing, str(unknown), students, recognised.variant.stem, matters))
         else:
-            lines.append(result)
-    return candidates, lines
+            slot = reader.keep(recognised.data) if recognised.repairs else thing.slot
+            read.append((thing, slot, owner, replace(recognised, data=b""), recognised.variant))
+    problems = _contradictions([owner for _, _, owner, _, _ in read])
+    kinds = {owner.kind.partition(" ")[0] for _, _, owner, _, _ in read}
+    others = kinds & {"nbgrader", "roster"} or any(each.reason == ASKED and each.matters for each in aside)
+    mixed = bool(kinds & {*PLATFORMS} and others)
+    candidates = []
+    for found, slot, owner, recognised, variant in read:
+        try:
+            if mixed and owner.above:
+                raise Unknown(
+                    f"it has a platform's name in folder {owner.above!r}, beside notebooks that have none: say --lms"
+                )
+            if problem := problems.get((owner.kind, owner.raw)):
+                raise Unknown(problem)
+            candidates += list(_candidates(found, slot, owner, variant, recognised, how, mixed))
+        except Unknown as reason:
+            aside.append(LeftAside(found, str(reason), (), variant.stem))
+    return candidates, aside
 
 
-def _names(found: Found, owner: Owner | Unknown | None) -> tuple[str, ...]:
+def _download(things: Sequence[Found | Refused], reader: Reader, how: Reading) -> Download:
+    """What else than names a download tells: Blackboard's descriptions of attempts, Gradescope's list."""
+    users: dict[tuple[str, ...], str] = {}
+    submitted: dict[tuple[str, ...], Submitted] = {}
+    for found in things:
+        if isinstance(found, Refused) or found.slot is None:
+            continue
+        key = blackboard_key(found.parts)
+        if key is not None:
+            if user := blackboard_user(key, reader.fetch(found.slot)[:2000].decode("utf-8-sig", "replace")):
+                users[key] = user
+        elif found.parts[-1] == METADATA:
+            above = found.parts[:-1]
+            submitted |= {(*above, name): who for name, who in read_metadata(reader.fetch(found.slot)).items()}
+    return Download(how.roster, how.lms, users, submitted)
+
+
+def _owner(known: Known, thing: Found | Refused) -> tuple[Owner | None, Unknown | None]:
+    try:
+        return known.owner_of(thing.source, thing.parts or (thing.source,)), None
+    except Unknown as reason:
+        return None, reason
+
+
+def _names_of(owner: Owner | None, unknown: Unknown | None, how: Reading) -> tuple[str, ...]:
+    """Folders of those who handed in a file that is left aside; empty where that is not certain."""
+    if isinstance(unknown, NotHandedIn):
+        owner = Owner("teams", unknown.student, "", person=unknown.student)
+    try:
+        found = students_of(owner, how.roster, how.groups) if owner is not None else ()
+    except Unknown:
+        return ()
+    return tuple(folder_name(student) for student, _ in found)
+
+
+def _assignment_in_name(thing: Found | Refused) -> str:
+    variant = next((found for name in reversed(thing.parts) if (found := variant_in_name(name))), None)
+    return variant.stem if variant else ""
+
+
+def _is_notebook(found: Found, data: bytes) -> bool:
+    return bool(_NOTEBOOK.search(found.parts[-1])) or looks_like_notebook(data)
+
+
+def _names(found: Found, owner: Owner | None) -> tuple[str, ...]:
     """What a file is called: the learner's own name for it first."""
-    own_name = learners_name(found, owner) if isinstance(owner, Owner) else found.parts[-1]
+    own_name = learners_name(found, owner) if owner is not None else found.parts[-1]
     return (own_name, *reversed(found.parts), found.source)
 
 
@@ -183,66 +229,103 @@ def learners_name(found: Found, owner: Owner) -> str:
     return owner.rest if owner.rest and found.parts[-1] == owner.lms_name else found.parts[-1]
 
 
-def _left_out(found: Found) -> Line:
-    name = found.parts[-1]
+def _why_left(thing: Found | Refused) -> tuple[str, bool]:
+    """Why a file that is no notebook is left aside, and whether that matters beside a notebook of the same student."""
+    if isinstance(thing, Refused):
+        return thing.reason, True
+    name = thing.parts[-1]
     if _OTHER_ARCHIVE.search(name):
-        return _rejected(found, "is an archive of a kind that is not read; zip is")
+        return "is an archive of a kind that is not read; zip is", True
     if name.casefold().endswith(".py"):
-        return _rejected(found, "is a script; the notebook is what is graded")
-    return Line("ignored", file=_path(found), details=("is no notebook",))
+        return "is a script; the notebook is what is graded", True
+    if _SHORTCUT.search(name):
+        return "is a shortcut to a file that stayed where it was; the notebook itself has to be handed in", True
+    return "is no notebook", False
 
 
-def _rejected(thing: Found | Refused, reason: str, assignment: str = "") -> Line:
-    return Line("rejected", "", assignment, file=_path(thing), details=(reason,))
+def left_aside_lines(aside: LeftAside, there: set[tuple[str, str]]) -> Iterator[Line]:
+    """Lines about a file, one for each who handed it in; what somebody has nothing else than is rejected.
+
+    Args:
+        aside: The file.
+        there: Students and assignments of which a notebook is taken.
+    """
+    for student in aside.students or ("",):
+        taken = {stem for one, stem in there if one == student} if student and not aside.matters else set()
+        alone = bool(student) and not (aside.assignment in taken if aside.assignment else taken)
+        rejected = aside.matters or alone
+        reason = aside.reason if aside.matters or not alone else f"{aside.reason}; this student handed in nothing else"
+        path = path_of(aside.thing)
+        yield Line("rejected" if rejected else "ignored", student, aside.assignment, file=path, details=(reason,))
 
 
-def _candidate(
-    found: Found,
-    slot: Slot,
-    owner: Owner | Unknown,
-    variant: Variant,
-    recognised: Recognised,
-    how: Reading,
-    mixed: bool,
-) -> Candidate | Line:
-    notes = list(recognised.notes)
-    try:
-        if not isinstance(owner, Owner):
-            raise owner
-        if mixed and owner.above:
-            raise Unknown(f"it has an LMS's name in folder {owner.above!r}, beside notebooks that have none: say --lms")
-        listed = how.roster.find(owner.raw)
-    except Unknown as reason:
-        return _rejected(found, str(reason), variant.stem)
-    if listed is None:
-        if how.roster.ids:
-            notes.append("is not in the roster")
-        if owner.kind == "moodle":
-            notes.append(MOODLE_NUMBER)
-    elif listed != owner.raw:
-        notes.append(f"by the roster, from {owner.how}")
-    if mixed:
-        notes.append("the download mixes an LMS's names with others: see --lms")
-    student = folder_name(listed or owner.raw)
-    notes += oddities(listed or owner.raw)
-    if student != (listed or owner.raw):
-        notes.append(f"the id {listed or owner.raw!r} was changed into a folder's name")
+def _contradictions(owners: Iterable[Owner]) -> dict[tuple[str, str], str]:
+    """Ids that a platform would have given to people of different names: then no platform wrote them."""
+    people: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+    for owner in owners:
+        if owner.person:
+            people[owner.kind, owner.raw].add(owner.person)
+    return {
+        (
+            kind,
+            raw,
+        ): f"{raw!r} goes with several names, and so is nobody's number: {', '.join(sorted(names))}; say --lms"
+        for (kind, raw), names in people.items()
+        if len(names) > 1
+    }
+
+
+def _candidates(
+    found: Found, slot: Slot, owner: Owner, variant: Variant, recognised: Recognised, how: Reading, mixed: bool
+) -> Iterator[Candidate]:
+    """One for each student whose notebook it is.
+
+    Raises:
+        Unknown: The roster gives an id to several.
+    """
     when, when_from = _time(found, owner, how.times)
-    if when is None and when_from:
-        notes.append(when_from)
-    known_by = "roster" if listed else owner.kind
-    return Candidate(found, slot, variant, owner, known_by, student, recognised, when, when_from, tuple(notes))
+    students = students_of(owner, how.roster, how.groups)
+    handed_in_by = folder_name(students[0][0])
+    for number, (student, listed) in enumerate(students):
+        notes, look = [], [*recognised.notes, *oddities(student)]
+        if listed and student != owner.raw:
+            notes.append(f"by the roster, from {owner.how}")
+        elif not listed:
+            look += ["is not in the roster"] if how.roster.ids else []
+            notes += [MOODLE_NUMBER] if owner.kind == "moodle" else []
+        if mixed:
+            notes.append("the download mixes a platform's names with others: see --lms")
+        if number:
+            notes.append(f"handed in by {handed_in_by}, of the same group")
+        if folder_name(student) != student:
+            notes.append(f"the id {student!r} was changed into a folder's name")
+        if when is None and when_from:
+            notes.append(when_from)
+        yield Candidate(
+            found,
+            slot,
+            variant,
+            owner,
+            "roster" if listed else owner.kind,
+            folder_name(student),
+            bool(number),
+            recognised,
+            when,
+            when_from,
+            tuple(notes),
+            tuple(look),
+        )
 
 
 def _time(found: Found, owner: Owner, times: Times) -> tuple[datetime | None, str]:
     """When a submission was made, and who says so; without a time, why there is none."""
     if owner.when is not None:
-        return to_utc(owner.when, times.zone), "LMS"
-    # Both write their zips as they are downloaded, and stamp every file with that moment
-    if times.trust_files or owner.kind not in ("canvas", "moodle"):
+        return (owner.when if owner.when.tzinfo else to_utc(owner.when, times.zone)), "LMS"
+    # They write their zips as they are downloaded, and stamp every file with that moment
+    if times.trust_files or owner.kind not in ("canvas", "canvas quiz", "moodle"):
         return found.when, found.when_from
     if owner.late is None:
-        return None, MOODLE_TIME
+        return None, MOODLE_TIME if owner.kind == "moodle" else QUIZ_TIME
     if times.due is None:
         return None, CANVAS_LATE if owner.late else CANVAS_TIME
     if owner.late:
@@ -250,62 +333,20 @@ def _time(found: Found, owner: Owner, times: Times) -> tuple[datetime | None, st
     return min(times.due, found.when or times.due), "Canvas and --due"
 
 
-def _apart(candidates: list[Candidate], into: Path) -> tuple[list[Candidate], list[Line]]:
-    """Leave out whoever would share a folder with somebody else, and say who looks like somebody else."""
-    people: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
-    for each in candidates:
-        people[same_folder(each.student)].add((each.student, each.known_by))
-    there: defaultdict[str, list[str]] = defaultdict(list)
-    if into.is_dir():
-        for name in os.listdir(into):
-            there[same_folder(name)].append(name)
-    alike = look_alikes([*(each.student for each in candidates), *(name for names in there.values() for name in names)])
-    kept, lines = [], []
-    for each in candidates:
-        key = same_folder(each.student)
-        others = sorted(name for name in there[key] if name != each.student)
-        if len(people[key]) > 1:
-            ids = ", ".join(f"{student!r} ({known_by})" for student, known_by in sorted(people[key]))
-            reason = f"several ids would share one folder: {ids}; if they are one student, a roster or one name says so"
-            lines.append(line_about("rejected", each, (reason,)))
-        elif others and each.student not in there[key]:
-            reason = f"the folder of another id is there, {others[0]!r}, that some file systems take for the same"
-            lines.append(line_about("rejected", each, (reason,)))
-        else:
-            like = alike.get(each.student, ())
-            note = f"the id looks like another: {', '.join(map(repr, like))}"
-            kept.append(replace(each, notes=(*each.notes, note)) if like else each)
-    return kept, lines
-
-
-def _order(candidate: Candidate) -> tuple[object, ...]:
-    """Attempts in the order they were made; what the LMS says counts before what anybody can set."""
-    owner, found = candidate.owner, candidate.found
-    name, number = split_copy(learners_name(found, owner))
-    return (
-        candidate.when if owner.when is not None and candidate.when else _NEVER,
-        owner.number,
-        candidate.found.when or _NEVER,
-        number,
-        name == candidate.variant.stem,
-        found.source,
-        found.parts,
-    )
-
-
-def line_about(status: str, candidate: Candidate, details: Iterable[str]) -> Line:
+def line_about(status: str, candidate: Candidate, details: Iterable[str], look: Iterable[str] = ()) -> Line:
+    """A line about a candidate; ``look`` is what of the details an instructor should look at."""
     return Line(
         status,
         candidate.student,
         candidate.variant.stem,
         timestamp(candidate.when) if candidate.when else "",
         candidate.when_from if candidate.when else "",
-        _path(candidate.found),
+        path_of(candidate.found),
         candidate.owner.how,
         tuple(details),
+        tuple(look),
     )
 
 
-def _path(thing: Found | Refused) -> str:
-    parts = thing.parts if thing.parts[:1] != (thing.source,) else thing.parts[1:]
-    return "/".join((thing.source, *parts))
+def path_of(thing: Found | Refused) -> str:
+    return "/".join((thing.source, *path_inside(thing.source, thing.parts)))

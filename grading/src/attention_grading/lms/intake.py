@@ -2,7 +2,7 @@
 
 ``submitted/STUDENT/ASSIGNMENT/ASSIGNMENT.ipynb``, and ``timestamp.txt`` beside it where the time is known. Which of the
 six a notebook is, its content says first and its name second; whose it is, the path that the LMS or the instructor gave
-it (see ``owners.py``).
+it, the roster or the instructor (see ``owners/``).
 """
 
 from __future__ import annotations
@@ -14,18 +14,16 @@ from datetime import datetime
 from pathlib import Path
 
 from attention_grading.files import keep_aside
+from attention_grading.lms.attempts import read_attempts
 from attention_grading.lms.candidates import (
     Candidate,
     Reading,
-    Times,
     is_wanted,
     learners_name,
     line_about,
-    read_attempts,
     timestamp,
 )
 from attention_grading.lms.intake_table import Line
-from attention_grading.lms.roster import Roster
 from attention_grading.lms.zip_reader import Reader
 
 _TIMESTAMP = "timestamp.txt"
@@ -38,11 +36,8 @@ class NotPlaced(Exception):
 def intake(
     sources: Sequence[Path],
     into: Path,
+    how: Reading | None = None,
     *,
-    roster: Roster | None = None,
-    times: Times | None = None,
-    lms: str | None = None,
-    level: int | None = None,
     only: Collection[str] | None = None,
     replace_others: bool = False,
     dry_run: bool = False,
@@ -52,10 +47,7 @@ def intake(
     Args:
         sources: Folders, archives or notebooks.
         into: nbgrader's folder of submissions.
-        roster: Who is in the course.
-        times: How times are read.
-        lms: ``canvas``, ``moodle``, ``blackboard``, ``none``; ``None`` goes by the names.
-        level: Which folder is the student's where no LMS wrote the names (see ``owners_by_path``).
+        how: How they are read.
         only: Stems of the assignments that are taken; ``None``: all six.
         replace_others: Whether a different file that is there gives way.
         dry_run: Whether nothing is written.
@@ -63,7 +55,7 @@ def intake(
     Returns:
         One line for each thing that was found.
     """
-    how = Reading(roster or Roster(), times or Times(), lms, level)
+    how = how or Reading()
     with Reader(is_wanted, into.resolve(), how.times.zone) as reader:
         groups, lines = read_attempts(reader, sources, into, how)
         for group in groups:
@@ -73,7 +65,7 @@ def intake(
                 continue
             lines += [line_about("earlier attempt", each, ("a later one counts",)) for each in earlier]
             if last.recognised.broken and any(not each.recognised.broken for each in earlier):
-                last = replace(last, notes=(*last.notes, "an earlier attempt can be read"))
+                last = replace(last, look=(*last.look, "an earlier attempt can be read"))
             lines.append(_placed(last, reader, into, replace_others, dry_run))
     return sorted(lines, key=lambda line: (line.student, line.assignment, line.file))
 
@@ -84,9 +76,10 @@ def _placed(candidate: Candidate, reader: Reader, into: Path, replace_others: bo
     numbered = re.fullmatch(rf"{candidate.variant.stem}-\d+\.ipynb", name) and candidate.owner.number
     if name != wanted and not numbered:
         repairs.append(f"renamed from {name!r}")
-    details = (*repairs, *candidate.notes)
+    look = candidate.look
     if candidate.recognised.broken:
-        details = (*details, f"will get 0 points: {candidate.recognised.broken}")
+        look = (*look, f"will get 0 points: {candidate.recognised.broken}")
+    details = (*repairs, *candidate.notes, *look)
     folder = into / candidate.student / candidate.variant.stem
     try:
         status, said = _place(
@@ -98,7 +91,7 @@ def _placed(candidate: Candidate, reader: Reader, into: Path, replace_others: bo
         return line_about("rejected", candidate, (f"cannot be written: {error.strerror or error}", *details))
     if status == "taken" and repairs:
         status = "repaired"
-    return line_about(status, candidate, (*said, *details))
+    return line_about(status, candidate, (*said, *details), look)
 
 
 def _place(

@@ -1,15 +1,15 @@
-"""What an intake did, as a table on the terminal and as CSV."""
+"""What an intake did: what needs attention on the terminal, everything as CSV."""
 
 from __future__ import annotations
 
 import csv
-from collections import Counter
-from collections.abc import Sequence
+import textwrap
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.markup import escape
-from rich.table import Table
+from rich.text import Text
 
 from attention_grading.text import harmless, plain
 
@@ -23,14 +23,14 @@ STATUSES = {
 }
 COLUMNS = ("status", "student", "assignment", "submitted_at", "time_from", "file", "student_from", "details")
 MAX_CHARACTERS = 500
-# Lines with the same details that the terminal shows, of what needs no attention and of what belongs to nobody
-FEW = {"already there": 5, "earlier attempt": 5, "ignored": 5}
-FEW_REJECTED = 20
+MAX_PATH = 1500  # the instructor's table finds files by it
+# Files that say the same and are nobody's, or one student's: so many are shown
+FEW, FEW_OF_ONE = 20, 3
 
 
 @dataclass(frozen=True)
 class Line:
-    """One thing that was found; the attributes are the report's columns.
+    """One thing that was found; the attributes but the last are the report's columns.
 
     Attributes:
         status: One of ``STATUSES``.
@@ -41,6 +41,7 @@ class Line:
         file: Path in what was given, archives counted as folders.
         student_from: Who says whose it is.
         details: What was repaired, and how; why it was rejected; what else to know.
+        look: What of the details an instructor should look at.
     """
 
     status: str
@@ -51,46 +52,57 @@ class Line:
     file: str = ""
     student_from: str = ""
     details: tuple[str, ...] = ()
+    look: tuple[str, ...] = ()
 
     def cells(self) -> tuple[str, ...]:
         """The columns' texts, without control characters."""
-        values = (getattr(self, name) for name in COLUMNS[:-1])
-        return (*(plain(value, MAX_CHARACTERS) for value in values), plain("; ".join(self.details), MAX_CHARACTERS))
+        limits = {"file": MAX_PATH}
+        values = (plain(getattr(self, name), limits.get(name, MAX_CHARACTERS)) for name in COLUMNS[:-1])
+        return (*values, plain("; ".join(self.details), MAX_CHARACTERS))
 
 
-def table(lines: Sequence[Line], title: str) -> Table:
-    """The report for the terminal; of many lines that say the same, the first few and how many more there are."""
-    shown = Table(title=title)
-    for name in ("status", "student", "assignment", "file", "details"):
-        shown.add_column(name, overflow="fold")
-    kept, left_out = _without_repeats(lines)
-    for line in kept:
-        cells = dict(zip(COLUMNS, line.cells(), strict=True))
-        shown.add_row(
-            f"[{STATUSES[line.status]}]{line.status}[/]",
-            *(escape(cells[name]) for name in ("student", "assignment", "file", "details")),
-        )
-    for (status, details), count in left_out.items():
-        said = escape(plain("; ".join(details), MAX_CHARACTERS))
-        shown.add_row(f"[{STATUSES[status]}]{status}[/]", "", "", f"and {count} more (--report lists them)", said)
-    return shown
-
-
-def _without_repeats(lines: Sequence[Line]) -> tuple[list[Line], Counter[tuple[str, tuple[str, ...]]]]:
-    """The lines to show, and by status and details how many are left out."""
-    seen: Counter[tuple[str, tuple[str, ...]]] = Counter()
-    kept: list[Line] = []
-    left_out: Counter[tuple[str, tuple[str, ...]]] = Counter()
+def attention(lines: Sequence[Line], width: int) -> Iterator[Text]:
+    """What an instructor should look at, for a terminal of so many columns; what says the same stands together."""
+    groups: defaultdict[tuple[str, str], list[Line]] = defaultdict(list)
     for line in lines:
-        kind = (line.status, line.details)
-        seen[kind] += 1
-        # whoever has a student's name and needs attention is shown, however many there are
-        few = FEW_REJECTED if line.status == "rejected" and not line.student else FEW.get(line.status)
-        if few is None or seen[kind] <= few:
-            kept.append(line)
-        else:
-            left_out[kind] += 1
-    return kept, left_out
+        told = line.details if line.status == "rejected" else line.look
+        if told or line.status == "rejected":
+            groups[line.status, plain("; ".join(told), MAX_CHARACTERS)].append(line)
+    # what was rejected last, so that it stands where the eye is when the command ends
+    for (status, words), found in sorted(groups.items(), key=lambda group: (group[0][0] == "rejected", group[0])):
+        for number, said in enumerate(wrapped(f"{status}: {words}", width, "  ")):
+            yield Text(said, style=STATUSES[status] if number == 0 and status == "rejected" else "")
+        shown: Counter[str] = Counter()
+        for line in found:
+            shown[line.student] += 1
+            if shown[line.student] <= (FEW_OF_ONE if line.student else FEW):
+                yield from map(Text, _item(line, width))
+        if left := sum(max(0, number - (FEW_OF_ONE if student else FEW)) for student, number in shown.items()):
+            yield Text(f"    and {left} more: --report FILE lists them", style="dim")
+
+
+def _item(line: Line, width: int) -> Iterator[str]:
+    """Who, which assignment, which file; a path that is too long is broken between folders."""
+    _, student, assignment, _, _, file, *_ = line.cells()
+    who = ", ".join(filter(None, (student, assignment)))
+    whole = f"    {who}: {file}" if who else f"    {file}"
+    if len(whole) <= width:
+        yield whole
+        return
+    if who:
+        yield f"    {who}:"
+    text = ""
+    for piece in file.replace("/", "/\0").split("\0"):
+        if text and len(text) + len(piece) > width - 6:
+            yield f"      {text}"
+            text = ""
+        text += piece
+    yield f"      {text}"
+
+
+def wrapped(text: str, width: int, indent: str) -> list[str]:
+    """The text in lines, broken between words alone."""
+    return textwrap.wrap(text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 def summary(lines: Sequence[Line]) -> str:

@@ -7,7 +7,7 @@ import io
 import re
 import sys
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,19 +20,22 @@ from rich.table import Table
 
 from attention_grading.course_file import CourseProblem
 from attention_grading.files import keep_aside
-from attention_grading.lms.candidates import Candidate, Reading, counted
-from attention_grading.lms.feedback_notebook import feedback_notebook
-from attention_grading.lms.roster import Roster, read_roster
+from attention_grading.lms.attempts import counted
+from attention_grading.lms.candidates import Candidate, Reading
+from attention_grading.lms.feedback import feedback_notebook, write_pages
+from attention_grading.lms.left_aside import Aside, read_left_aside
+from attention_grading.lms.owners.roster import Roster, read_roster
 from attention_grading.lms.sheets import Sheet, SheetProblem, canvas_sheet, known_as, moodle_sheet, new_canvas_sheet
 from attention_grading.nbgrader_plugin.configuration import open_course
-from attention_grading.nbgrader_plugin.folders import course_folder
+from attention_grading.nbgrader_plugin.folders import ANYBODY, course_folder, student_folders
 from attention_grading.nbgrader_plugin.gradebook_reader import ClassMarks, Mark, read_marks
 from attention_grading.text import id_problem, plain
 
 DESCRIPTION = """\
 Write what goes back to Canvas or Moodle: returned/ASSIGNMENT/grades.csv and feedback.zip, in the form that it imports.
 Late penalties are in the points. Who handed in nothing keeps what the platform has (--missing-zero: 0, where it has
-nothing). Nothing is overwritten: an older file is kept under a numbered name. Exit code: 0 when all is there, 1 when
+nothing); who handed in something that is not graded gets no 0; each is listed, with the reason. Pages are written
+anew. Nothing is overwritten: an older file is kept under a numbered name. Exit code: 0 when all is there, 1 when
 something is left to look at, 2 for wrong usage. docs/lms.md says what to click.
 """
 # Canvas shows a returned file under the name of the one that was handed in
@@ -49,6 +52,7 @@ class Returned:
         graded: Submissions with points in the gradebook.
         points: Of them, how many are in the sheet.
         feedback: Of them, how many have their feedback in the archive.
+        without: Who gets 0 or nothing, by the reason.
         problems: What an instructor has to look at.
     """
 
@@ -56,6 +60,7 @@ class Returned:
     graded: int = 0
     points: int = 0
     feedback: int = 0
+    without: dict[str, list[str]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
 
@@ -80,6 +85,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="what intake took: Canvas takes feedback only under the names that it gave",
     )
     parser.add_argument("--roster", metavar="CSV", type=Path, action="append", default=[], help="as for intake")
+    parser.add_argument("--groups", action="store_true", help="as for intake: one handed in for all of a group")
     parser.add_argument("--column", metavar="NAME", help="the points' column, where its name does not tell")
     parser.add_argument("--scale", action="store_true", help="bring the points to what the platform gives for it")
     parser.add_argument("--missing-zero", action="store_true", help="0 for who handed in nothing")
@@ -101,8 +107,13 @@ def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
         # with --column, Moodle's worksheet is in a language whose other columns are not known
         is_roster = options.gradebook is not None and (options.lms == "canvas" or options.column is None)
         roster = read_roster([*options.roster, *([options.gradebook] if is_roster else [])])
-        names = counted(options.download, Reading(roster, lms=options.lms)) if options.download else {}
-        done = [_return(assignment, coursedir, marks, roster, names, options) for assignment in marks.marks]
+        names = (
+            counted(options.download, Reading(roster, lms=options.lms, groups=options.groups))
+            if options.download
+            else {}
+        )
+        aside = read_left_aside(Path.cwd())
+        done = [_return(assignment, coursedir, marks, roster, names, aside, options) for assignment in marks.marks]
     except (CourseProblem, SheetProblem, ValueError) as reason:
         print(f"attention-grading: {reason}", file=sys.stderr)
         return 2
@@ -110,6 +121,10 @@ def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     for one in done:
         for problem in one.problems:
             console.print(f"[yellow]look at[/yellow] {one.assignment}: {escape(plain(problem, 500))}")
+    for one in done:
+        for why, students in sorted(one.without.items()):
+            said = f"{one.assignment}, {len(students)} with {why}: {', '.join(students)}"
+            console.print(plain(said, 5000), markup=False)
     console.print(_table(done))
     console.print(f"written to {options.into}; docs/lms.md says what to do with it")
     return 1 if any(one.problems for one in done) else 0
@@ -131,6 +146,7 @@ def _return(
     marks: ClassMarks,
     roster: Roster,
     names: Mapping[tuple[str, str], Candidate],
+    aside: Sequence[Aside],
     options: argparse.Namespace,
 ) -> Returned:
     """Write what goes back for one assignment.
@@ -147,13 +163,21 @@ def _return(
         f"{student!r} gets nothing back: the id {problem}. Rename the folder in submitted, and grade it again"
         for student, problem in sorted(odd.items())
     ]
+    reasons = _reasons(assignment, coursedir, aside)
+    if missing := sorted(set(reasons) - set(marks.marks[assignment])):
+        done.problems += [f"{student} has no points: {reasons[student]}" for student in missing]
+    if options.gradebook is None and (rest := set(marks.students) - set(marks.marks[assignment]) - set(reasons)):
+        done.without["nothing: handed in nothing"] = sorted(rest)
     sheet = _sheet(assignment, sorted(graded), max_score, options)
     if sheet is None:
         done.problems.append("no grades.csv: --gradebook with Moodle's grading worksheet is what points go into")
     else:
         points = {student: mark.score for student, mark in graded.items()}
-        sheet.fill(points, roster, max_score=max_score, scale=options.scale, missing=options.missing_zero)
+        sheet.fill(
+            points, roster, max_score=max_score, scale=options.scale, missing=options.missing_zero, unsettled=reasons
+        )
         done.points = len(sheet.filled)
+        done.without |= sheet.without
         done.problems += sheet.problems
         if left := sorted(set(graded) - sheet.filled):
             done.problems.append(f"not in the platform's export, and so without points there: {', '.join(left)}")
@@ -161,10 +185,14 @@ def _return(
     waiting = sorted(student for student, mark in graded.items() if mark.needs_manual_grade)
     if waiting:
         done.problems.append(f"still to be graded by hand: {', '.join(waiting)}")
+    pages = {student: _path(mark, coursedir, "feedback", ".html") for student, mark in graded.items()}
+    stale = write_pages(Path(coursedir.root), assignment, pages.values())
     entries: dict[str, bytes] = {}
     for student in sorted(graded):
         try:
-            name, data = _feedback(graded[student], coursedir, names.get((student, assignment)), sheet, roster, options)
+            name, data = _feedback(
+                graded[student], coursedir, stale, names.get((student, assignment)), sheet, roster, options
+            )
         except NoFeedback as reason:
             done.problems.append(f"{student}: {reason}")
         else:
@@ -173,6 +201,14 @@ def _return(
     if entries:
         _write(options.into / assignment / "feedback.zip", _zipped(entries))
     return done
+
+
+def _reasons(assignment: str, coursedir: CourseDirectory, aside: Sequence[Aside]) -> dict[str, str]:
+    """Why students have no points although they handed in something, by their ids."""
+    folders = student_folders(course_folder(coursedir, "submitted", ANYBODY, assignment))
+    reasons = {student: "handed in, and not graded yet" for student, _ in folders}
+    left = {one.student: f"{one.file} {one.details}" for one in aside if one.assignment in (assignment, "")}
+    return left | reasons
 
 
 def _sheet(assignment: str, students: Sequence[str], max_score: float, options: argparse.Namespace) -> Sheet | None:
@@ -193,6 +229,7 @@ class NoFeedback(RuntimeError):
 def _feedback(
     mark: Mark,
     coursedir: CourseDirectory,
+    stale: Collection[Path],
     counted_file: Candidate | None,
     sheet: Sheet | None,
     roster: Roster,
@@ -202,48 +239,63 @@ def _feedback(
     if options.lms == "canvas":
         if counted_file is None:
             raise NoFeedback("no feedback: --download with Canvas's download is needed, and must hold the submission")
-        return _canvas_feedback(mark, coursedir, counted_file)
+        return _canvas_feedback(mark, coursedir, stale, counted_file)
     folder = _moodle_folder(mark.student, counted_file, sheet, roster)
-    return f"{folder}/feedback_{mark.assignment}.html", _page(mark, coursedir)
+    return f"{folder}/feedback_{mark.assignment}.html", _page(mark, coursedir, stale)
 
 
-def _canvas_feedback(mark: Mark, coursedir: CourseDirectory, counted_file: Candidate) -> tuple[str, bytes]:
+def _canvas_feedback(
+    mark: Mark, coursedir: CourseDirectory, stale: Collection[Path], counted_file: Candidate
+) -> tuple[str, bytes]:
     """Canvas attaches the file as it is and calls it what the learner's was called: the kind must be the same."""
     name = counted_file.owner.lms_name
-    if not name:
+    if counted_file.owner.kind == "canvas quiz":
+        raise NoFeedback("no feedback: Canvas takes no files back for a quiz")
+    if not name or counted_file.owner.kind != "canvas":
         raise NoFeedback(f"no feedback: Canvas did not name {counted_file.found.parts[-1]!r}")
     text = _notebook(mark, coursedir).encode()
     if _NOTEBOOK.search(name):
         return name, text
     if name.casefold().endswith(".zip"):
-        page = _page(mark, coursedir)
+        page = _page(mark, coursedir, stale)
         return name, _zipped({f"{mark.assignment}.ipynb": text, f"{mark.assignment}.html": page})
     raise NoFeedback(f"no feedback: it was handed in as {name!r}, which can be no notebook")
 
 
 def _moodle_folder(student: str, counted_file: Candidate | None, sheet: Sheet | None, roster: Roster) -> str:
-    """Moodle reads the participant's number, between the first underscore and the second."""
-    match = _MOODLE_FOLDER.match(counted_file.owner.lms_name) if counted_file else None
-    if match:
-        number, name = match["number"], match["name"]
+    """Moodle reads the participant's number, between the first underscore and the second.
+
+    The worksheet knows it best: in the download, a team's folder has the number of the team.
+    """
+    found = [ids[0] for ids in sheet.students.values() if known_as(ids, {student}, roster)] if sheet else []
+    if sheet is not None and len(found) == 1:
+        number, name = found[0], sheet.names.get(found[0], "")
     else:
-        found = [ids[0] for ids in sheet.students.values() if known_as(ids, {student}, roster)] if sheet else []
-        if len(found) != 1:
+        match = _MOODLE_FOLDER.match(counted_file.owner.lms_name) if counted_file else None
+        if counted_file is None or match is None or counted_file.partner or roster.groups:
             raise NoFeedback("no feedback: neither --download nor --gradebook says what its participant's number is")
-        number, name = found[0], (sheet.names if sheet else {}).get(found[0], "")
+        number, name = match["number"], match["name"]
     name = re.sub(r"[_/\\\x00-\x1f]+", " ", name).strip(" .") or "Participant"
     return f"{name}_{number}_assignsubmission_file"
 
 
+def _path(mark: Mark, coursedir: CourseDirectory, step: str, suffix: str) -> Path:
+    return course_folder(coursedir, step, mark.student, mark.assignment) / f"{mark.assignment}{suffix}"
+
+
 def _file(mark: Mark, coursedir: CourseDirectory, step: str, suffix: str, missing: str) -> Path:
-    path = course_folder(coursedir, step, mark.student, mark.assignment) / f"{mark.assignment}{suffix}"
+    path = _path(mark, coursedir, step, suffix)
     if not path.is_file():
         raise NoFeedback(f"no {missing} {mark.assignment}")
     return path
 
 
-def _page(mark: Mark, coursedir: CourseDirectory) -> bytes:
-    return _file(mark, coursedir, "feedback", ".html", "feedback page: nbgrader generate_feedback").read_bytes()
+def _page(mark: Mark, coursedir: CourseDirectory, stale: Collection[Path]) -> bytes:
+    missing = "feedback page, and none could be written: nbgrader generate_feedback --force"
+    path = _file(mark, coursedir, "feedback", ".html", missing)
+    if path in stale:
+        raise NoFeedback("no feedback: its page is an old one, and could not be written anew")
+    return path.read_bytes()
 
 
 def _notebook(mark: Mark, coursedir: CourseDirectory) -> str:

@@ -13,8 +13,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from attention_grading.lms.owners.roster import Roster, Unknown, folder_name, read_cells
 from attention_grading.lms.recognise import variant_in_name
-from attention_grading.lms.roster import Roster, Unknown, folder_name, read_cells
 from attention_grading.text import harmless
 
 # Canvas: the columns that say who it is, as its importer knows them
@@ -47,6 +47,7 @@ class Sheet:
         students: Rows that are students, with the ids that each goes by, the one that names a file first.
         names: Full names by that id, where the sheet has them.
         filled: Students whose points are in.
+        without: Whose cell stays without points or gets 0, by the reason.
         problems: What an instructor has to look at.
     """
 
@@ -57,12 +58,20 @@ class Sheet:
     students: dict[int, list[str]]
     names: dict[str, str] = field(default_factory=dict)
     filled: set[str] = field(default_factory=set)
+    without: dict[str, list[str]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
     def fill(
-        self, points: Mapping[str, float], roster: Roster, *, max_score: float, scale: bool, missing: bool
+        self,
+        points: Mapping[str, float],
+        roster: Roster,
+        *,
+        max_score: float,
+        scale: bool,
+        missing: bool,
+        unsettled: Collection[str] = (),
     ) -> None:
-        """Put points in. Cells of students without any keep what stands there.
+        """Put points in. Cells of students without any, and cells with words such as EX, keep what stands there.
 
         Args:
             points: By student's id in the gradebook.
@@ -70,36 +79,56 @@ class Sheet:
             max_score: Points to be had in the course.
             scale: Whether points are brought to what the platform has.
             missing: Whether an empty cell of a student who handed in nothing gets 0.
+            unsettled: Ids of students who handed in something that has no points: they get no 0.
 
         Raises:
             SheetProblem: The platform has other points to be had, and ``scale`` is not set.
         """
-        factor = 1.0
-        if self.possible is not None and self.possible != max_score:
-            if not scale:
-                raise SheetProblem(
-                    f"the platform gives {self.possible:g} points for it, the course {max_score:g}: change the "
-                    "platform's, or say --scale"
-                )
-            factor = self.possible / max_score
+        factor = self._factor(max_score, scale)
         rows: dict[str, list[int]] = {}
         for index, ids in self.students.items():
             try:
                 student = known_as(ids, points, roster)
-            except Unknown as reason:
-                self.problems.append(f"row {index + 1}: {reason}")
+                waits = known_as(ids, unsettled, roster)
+            except Unknown as problem:
+                self.problems.append(f"row {index + 1}: {problem}")
                 continue
             if student is not None:
                 rows.setdefault(student, []).append(index)
-            elif missing and not self.rows[index][self.grade].strip():
-                self.rows[index][self.grade] = "0"
+            elif waits is None and _is_blank(self.rows[index][self.grade]):
+                self._leave(index, f"{'0' if missing else 'nothing'}: handed in nothing")
+                if missing:
+                    self.rows[index][self.grade] = "0"
         for student, places in rows.items():
             if len(places) > 1:
                 lines = ", ".join(str(place + 1) for place in places)
                 self.problems.append(f"{student}: rows {lines} both go by this id; neither was filled in")
                 continue
-            self.rows[places[0]][self.grade] = f"{round(points[student] * factor, 2):g}"
+            there = self.rows[places[0]][self.grade].strip()
             self.filled.add(student)
+            if not _is_blank(there) and _number(there) is None:
+                self.problems.append(
+                    f"{student}: {there!r} stands in the sheet and was left there, not {points[student]:g} points"
+                )
+                continue
+            self.rows[places[0]][self.grade] = f"{round(points[student] * factor, 2):g}"
+            if points[student] == 0:
+                self._leave(places[0], "0: graded, no point earned or all of them taken off")
+
+    def _factor(self, max_score: float, scale: bool) -> float:
+        if self.possible is None or self.possible == max_score:
+            return 1.0
+        if not scale:
+            raise SheetProblem(
+                f"the platform gives {self.possible:g} points for it, the course {max_score:g}: change the "
+                "platform's, or say --scale"
+            )
+        return self.possible / max_score
+
+    def _leave(self, index: int, reason: str) -> None:
+        ids = self.students[index]
+        name = self.names.get(ids[0], "")
+        self.without.setdefault(reason, []).append(f"{name} ({ids[0]})" if name else ids[0])
 
     def text(self) -> str:
         """The file, for import: what a spreadsheet would run as a formula is defused."""
@@ -166,7 +195,8 @@ def canvas_sheet(path: Path, assignment: str, column: str | None) -> Sheet:
             students[index] = keys
     if not students:
         raise SheetProblem(f"{path} names no student by an id")
-    return Sheet(kept, delimiter, len(who), possible, students)
+    called = {keys[0]: kept[index][0].strip() for index, keys in students.items()}
+    return Sheet(kept, delimiter, len(who), possible, students, called)
 
 
 def new_canvas_sheet(students: Sequence[str], assignment: str, max_score: float) -> Sheet:
@@ -241,6 +271,10 @@ def _column(path: Path, header: Sequence[str], assignment: str, column: str | No
         names = ", ".join(name for name in header if _CANVAS_NUMBER.search(name)) or "no assignment at all"
         raise SheetProblem(f"{path} has {len(found)} times {which}; say --column with one of: {names}")
     return found[0]
+
+
+def _is_blank(cell: str) -> bool:
+    return cell.strip() in ("", "-")
 
 
 def _number(text: str) -> float | None:

@@ -1,18 +1,61 @@
-"""A graded notebook as its author may have it: the verdicts in, the hidden tests out.
+"""What a learner gets back: nbgrader's page, written anew, or the graded notebook without the hidden tests.
 
-For platforms that return a file under the name of the one that was handed in: what is called ``.ipynb`` must be one.
+The notebook is for platforms that return a file under the name of the one that was handed in: what is called ``.ipynb``
+must be one.
 """
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import logging
+import os
 import re
+from collections.abc import Iterable
+from pathlib import Path
 
 import nbformat
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell
+from nbgrader.apps import GenerateFeedbackApp
+from nbgrader.converters import GenerateFeedback
+from nbgrader.converters.base import NbGraderException
 from nbgrader.preprocessors import ClearHiddenTests, GetGrades
 from nbgrader.utils import is_grade
+
+from attention_grading.nbgrader_plugin.configuration import configured
+
+
+def write_pages(root: Path, assignment: str, pages: Iterable[Path]) -> set[Path]:
+    """Write everybody's page for an assignment anew, as ``nbgrader generate_feedback --force`` does.
+
+    nbgrader itself takes a page for the newest as long as the submission's time is the same: not so after a human gave
+    other points, or after a file was mended.
+
+    Args:
+        root: The course root.
+        assignment: Name of the assignment.
+        pages: Where pages may lie.
+
+    Returns:
+        Those of them that are there and could not be written anew.
+
+    Raises:
+        CourseProblem: The course's configuration cannot be read.
+    """
+    before = {page: page.stat() for page in pages if page.is_file()}
+    app = configured(GenerateFeedbackApp, root, logging.CRITICAL)
+    app.coursedir.assignment_id = assignment
+    converter = GenerateFeedback(coursedir=app.coursedir, parent=app)
+    converter.force = True
+    with contextlib.suppress(NbGraderException):  # the others' pages are there, and each that is missing is told
+        converter.start()
+    after = {page: page.stat() for page in before if page.is_file()}
+    return {page for page, stat in after.items() if _same_file(stat, before[page])}
+
+
+def _same_file(one: os.stat_result, other: os.stat_result) -> bool:
+    return (one.st_ino, one.st_mtime_ns) == (other.st_ino, other.st_mtime_ns)
 
 
 def feedback_notebook(graded: NotebookNode, db_url: str, student: str, assignment: str, notebook: str) -> str:

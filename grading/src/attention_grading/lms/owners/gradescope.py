@@ -1,0 +1,63 @@
+"""Gradescope's ``submission_metadata.yml``: who handed in which folder of an export, and when."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+
+import yaml
+
+METADATA = "submission_metadata.yml"
+SUBMISSION = re.compile(r"submission_\d+(?:\.zip)?", re.IGNORECASE)
+MAX_METADATA = 20 * 2**20  # bytes; with all attempts' results, a large class makes some megabytes
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """What Gradescope says of one submission.
+
+    Attributes:
+        students: The ids of each who handed it in: the school's, the e-mail address, the name.
+        when: The time, in UTC.
+    """
+
+    students: tuple[tuple[str, ...], ...]
+    when: datetime | None
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """Reads plain values alone; what is tagged as one of Ruby's classes is left out."""
+
+
+_Loader.add_multi_constructor("!", lambda loader, suffix, node: None)
+
+
+def read_metadata(data: bytes) -> dict[str, Submitted]:
+    """By the folder's name, who handed it in; empty where the file is none of Gradescope's."""
+    if len(data) > MAX_METADATA:
+        return {}
+    try:
+        found = yaml.load(data, _Loader)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return {}
+    entries = found if isinstance(found, Mapping) else {}
+    return {str(name): _submitted(entry) for name, entry in entries.items() if isinstance(entry, Mapping)}
+
+
+def _submitted(entry: Mapping[Any, Any]) -> Submitted:
+    people = entry.get(":submitters")
+    students = [_ids(person) for person in people if isinstance(person, Mapping)] if isinstance(people, list) else []
+    when = entry.get(":created_at")
+    if isinstance(when, datetime):
+        when = when if when.tzinfo else when.replace(tzinfo=UTC)
+    elif isinstance(when, date):
+        when = None
+    return Submitted(tuple(filter(None, students)), when if isinstance(when, datetime) else None)
+
+
+def _ids(person: Mapping[Any, Any]) -> tuple[str, ...]:
+    values = (person.get(name) for name in (":sid", ":email", ":name"))
+    return tuple(str(value).strip() for value in values if value not in (None, "") and str(value).strip())
