@@ -32,10 +32,6 @@ _NOT_THE_LEARNERS = (sysconfig.get_path("stdlib"), "<frozen")
 _FOLDERS_OF_PACKAGES = {"site-packages", "dist-packages", "torch", "attention_lab", "attention_grading"}
 
 
-# The first operation on the meta device imports for half a second: here, once, and not within a learner's first check
-torch.ones(1, 1, device="meta").tril()
-
-
 @dataclass(frozen=True, eq=False)
 class Call:
     """How to call the function once.
