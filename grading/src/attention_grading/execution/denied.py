@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import sysconfig
+from types import FrameType
 from typing import Any
 
 MAX_KEPT = 5
@@ -47,7 +48,7 @@ class Denied:
 
     def _is_learners(self) -> bool:
         """Whether a line of a cell asked for it, be it through the standard library."""
-        frame = self._frame(2)
+        frame: FrameType | None = self._frame(2)
         while frame is not None and frame.f_code.co_filename.startswith(self._library):
             frame = frame.f_back
         return frame is not None and frame.f_code.co_filename.startswith("<")
