@@ -27,3 +27,14 @@ def test_no_command_parses_a_grammar_before_it_starts(module):
     code = f"import sys, attention_grading.cli, attention_grading.{module}; print('lark' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+@pytest.mark.parametrize(("option", "ahead"), [([], [False]), (["--seconds", "5"], []), (["--help"], [])])
+def test_judge_starts_what_runs_the_code_before_it_imports_its_own(option, ahead):
+    code = (
+        "import sys; from attention_grading import cli; from attention_grading.sandbox import processes\nseen = []\n"
+        "processes.start_ahead = lambda *arguments: seen.append('torch' in sys.modules)\n"
+        f"try:\n    cli.main(['judge', 'no_such_variant', 'file.py', *{option}])\nfinally:\n    print(seen)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines()[-1] == str(ahead), done.stderr

@@ -6,6 +6,10 @@ import argparse
 import importlib
 import sys
 
+from attention_grading.execution.workers import JUDGE_WORKER
+from attention_grading.sandbox import processes
+from attention_grading.sandbox.limits import Limits
+
 # Where it is installed, jsonschema (nbformat brings it) parses a grammar of web addresses for seconds in each process,
 # and no notebook has such a field. The pool's processes import this module first, as multiprocessing has it
 sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
@@ -21,6 +25,10 @@ COMMANDS = {
 }
 
 
+# With these, judge starts another process than the usual one, or none
+_OTHER_LIMITS = ("-h", "--he", "--s", "--d")
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns the exit code: 0 when it did its work, 2 for wrong usage."""
     arguments = sys.argv[1:] if arguments is None else arguments
@@ -29,6 +37,8 @@ def main(arguments: list[str] | None = None) -> int:
     for name, (module, words) in COMMANDS.items():
         command = commands.add_parser(name, help=words)
         if arguments[:1] == [name]:
+            if name == "judge" and not any(each.startswith(_OTHER_LIMITS) for each in arguments):
+                processes.start_ahead(Limits(), JUDGE_WORKER)  # it imports for seconds, and so does the judge
             try:
                 asked = importlib.import_module(f"attention_grading.{module}")
             except ModuleNotFoundError as error:
