@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import nbformat
 
 from attention_grading.notebooks.grade import show_outputs
-from attention_lab.notebook.learner_cells import GRADED_IDS, HAND_IN_ID
+from attention_lab.notebook.learner_cells import GRADED_IDS, HAND_IN_ID, JUDGE_ALL_ID
 from support.cells import cells_of
 from support.places import MASTERS, STEMS
 
@@ -23,4 +23,4 @@ def test_grader_runs_neither_the_graded_cells_nor_the_look_at_the_learners_file(
     assert show_outputs(notebook, SimpleNamespace(show=show)) == []
     cells = cells_of(MASTERS[STEMS[0]])
     left_out = {cell_id for cell_id, cell in cells.items() if cell.cell_type == "code" and cell.source not in ran}
-    assert left_out == {HAND_IN_ID, *GRADED_IDS}
+    assert left_out == {HAND_IN_ID, JUDGE_ALL_ID, *GRADED_IDS}
