@@ -206,7 +206,7 @@ def _may_overflow(variant: Variant, call: Call) -> bool:
 
 def _is_right(variant: Variant, call: Call, outcome: Outcome) -> bool:
     if outcome.output is None:
-        return False  # a tensor on the meta device: of the right shape, and without numbers
+        return False  # a tensor on a pretended device: of the right shape, and without numbers
     expected = expected_of(variant, call)
     error = relative_error(outcome.output, expected.output)[expected.read]
     return bool((error <= tolerance(variant, call)).all())
