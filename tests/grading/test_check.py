@@ -61,3 +61,8 @@ def test_cell_says_where_the_hidden_checks_are_if_not_here(capsys, monkeypatch):
     monkeypatch.setattr("importlib.metadata.entry_points", lambda **_: ())
     judge_all("eager_causal", function_of(EAGER))
     assert capsys.readouterr().out.strip() == kit.NOT_HERE
+
+
+def test_what_is_wrong_everywhere_is_said_once(write, capsys):
+    judge_files([(EAGER, write("a.py", "def eager_causal_attention(*arguments, **named):\n    return None"))])
+    assert capsys.readouterr().out.count("your function returned None") == 1

@@ -84,7 +84,11 @@ def _indented(text: str) -> list[str]:
 def _line(check: CheckResult, first: CheckResult | None) -> str:
     """One check in a line; what was said of the first one that failed is not said again."""
     words = f"  {'passed' if check.passed else 'FAILED'}  {check.name:<11} {check.earned}/{check.points}"
-    if check.passed or first is None:
+    if check.passed or first is None or _problem(check) == _problem(first):
         return words
-    problem = plain(check.message.split("\n")[0], 200)
-    return words if problem == plain(first.message.split("\n")[0], 200) else f"{words}  {problem}"
+    first_line, _, _ = check.message.partition("\n")
+    return f"{words}  {plain(first_line, 200)}"
+
+
+def _problem(check: CheckResult) -> str:
+    return check.message if check.failed is None else check.failed.problem
