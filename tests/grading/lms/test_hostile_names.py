@@ -79,6 +79,12 @@ def test_no_name_takes_long(start):
             ask_about(name)
 
 
+@pytest.mark.parametrize("end", ["", "!", "_question_1", "_question_1_1_"])
+def test_digits_at_the_end_of_a_quizs_name_are_looked_at_once(end):
+    with within(0.5):
+        owner_by_platform("quiz", ("a" + "1" * 20_000 + end,), ROSTER)
+
+
 def test_cyrillic_folder_is_told_at_once(tmp_path):
     folder = tmp_path / "download" / "Александра_Константинопольская"
     folder.mkdir(parents=True)
