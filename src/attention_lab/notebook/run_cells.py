@@ -78,8 +78,10 @@ def _lacks_names(function_name: str, namespace: dict[str, Any]) -> bool:
     known = namespace.keys() | vars(builtins).keys()
     asked, seen = [namespace.get(function_name)], set()
     while asked:
-        code = getattr(asked.pop(), "__code__", None)
-        if not isinstance(code, types.CodeType) or code in seen:
+        found = asked.pop()
+        # anything else may answer as it likes, and what stands for an absent package raises
+        code = found.__code__ if type(found) in (types.FunctionType, types.MethodType) else None
+        if code is None or code in seen:
             continue
         seen.add(code)
         names = set(_global_names(code))
