@@ -25,12 +25,18 @@ def test_the_solutions_own_failure_keeps_a_line_of_its_own():
 def test_function_that_mentions_an_absent_package_is_found_when_more_cells_follow():
     body = "def mine(plot=False):\n    return plots.line() if plot else 3"
     sources = ("import no_such_plots as plots", body, "after = 1")
-    notes, function = load([{"id": f"{number}", "source": source} for number, source in enumerate(sources)], "mine", "m")
+    notes, function = load(
+        [{"id": f"{number}", "source": source} for number, source in enumerate(sources)], "mine", "m"
+    )
     assert list(notes) == [0]
     assert function() == 3
 
 
 def test_objects_that_a_function_uses_are_not_asked_for_code():
     odd = "class Odd:\n    def __getattribute__(self, name): raise ValueError(name)\nodd = Odd()"
-    cells = [{"id": "1", "source": odd}, {"id": "2", "source": "def mine(): return odd"}, {"id": "3", "source": "x = 1"}]
+    cells = [
+        {"id": "1", "source": odd},
+        {"id": "2", "source": "def mine(): return odd"},
+        {"id": "3", "source": "x = 1"},
+    ]
     assert callable(load(cells, "mine", "m")[1])
