@@ -88,7 +88,7 @@ class _WrittenDown(TorchFunctionMode):
     ) -> Any:
         kwargs = kwargs or {}
         if func is Tensor.__format__:
-            return func(args[0].cpu(), *args[1:])
+            return format(args[0].cpu(), *args[1:])
         device = kwargs.get("device", args[0].device if func is Tensor.new_tensor else None)
         if func not in _FROM_DATA or device is None or torch.device(device).type != "meta":
             return func(*args, **kwargs)

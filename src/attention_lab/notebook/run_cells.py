@@ -80,8 +80,8 @@ def _lacks_names(function_name: str, namespace: dict[str, Any]) -> bool:
     while asked:
         found = asked.pop()
         # anything else may answer as it likes, and what stands for an absent package raises
-        code = found.__code__ if type(found) in (types.FunctionType, types.MethodType) else None
-        if code is None or code in seen:
+        code = getattr(found, "__code__", None) if type(found) in _FUNCTIONS else None
+        if not isinstance(code, types.CodeType) or code in seen:
             continue
         seen.add(code)
         names = set(_global_names(code))
@@ -89,6 +89,9 @@ def _lacks_names(function_name: str, namespace: dict[str, Any]) -> bool:
             return True
         asked += [namespace[name] for name in names & namespace.keys()]
     return False
+
+
+_FUNCTIONS = (types.FunctionType, types.MethodType)
 
 
 def _global_names(code: types.CodeType) -> Iterator[str]:

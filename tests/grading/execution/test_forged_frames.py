@@ -7,7 +7,10 @@ import time
 
 import pytest
 
-from attention_grading.judging.session import Session
+from attention_grading.classroom.local_pool import patience
+from attention_grading.execution.notebook_runner import OutputLimits
+from attention_grading.judging.session import Session, Terms
+from attention_grading.notebooks.grade import GradingTerms, NotebookTask
 from attention_grading.sandbox.limits import Limits
 from support.answers import RIGHT
 
@@ -86,3 +89,19 @@ def test_cells_that_are_left_out_fill_no_page(impatient, write):
     assert verdict.score == 10
     assert len(verdict.notes) == 6
     assert verdict.notes[-1] == "7 more cells were left out in the same way"
+
+
+def test_submission_takes_at_most_three_times_its_limit_and_is_waited_for_so_long(write):
+    """Each cell is cut off just before the whole's time is over."""
+    limits = Limits(seconds=2, cell_seconds=1)
+    slow = "eager_causal_attention = None\nimport os, time\ntime.sleep(1.8)"
+    with Session(limits=limits) as session:
+        session.start()
+        begun = time.monotonic()
+        ends = ["os._exit(1)"] * 5
+        verdict = session.judge_file("eager_causal", write("a.ipynb", notebook(slow, *ends, RIGHT + "\ntime.sleep(9)")))
+    assert verdict.score == 0
+    assert time.monotonic() - begun < 3 * limits.seconds + 1.5
+    hour = GradingTerms(Terms("seed", Limits(seconds=3600), OutputLimits(), True))
+    pictures, judging = 1, 3
+    assert patience([NotebookTask("", "", "")] * 2, hour) > 2 * (pictures + judging) * 3600

@@ -150,8 +150,6 @@ def test_no_text_takes_long(piece):
 LISTS = "\n".join(f"x{n}: &x{n} [{', '.join([f'*x{n - 1}' if n else 'a'] * 10)}]" for n in range(7))
 _ONES = {n: ", ".join([f"*x{n - 1}"] * 10) for n in range(1, 6)}
 MERGED = "\n".join(["x0: &x0 {a: b}", *(f"x{n}: &x{n} {{<<: [{ones}]}}" for n, ones in _ONES.items())])
-    f"x{n}: &x{n} {{<<: [{', '.join([f'*x{n - 1}'] * 10)}]}}" if n else "x0: &x0 {a: b}" for n in range(6)
-)
 
 
 @pytest.mark.parametrize(
