@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 from torch.utils._pytree import tree_leaves, tree_map
 
@@ -32,6 +33,16 @@ class PretendedDevice(TorchDispatchMode):
         # by id, which holds as long as both are kept alive here
         self._numbers: dict[int, Tensor] = {}
         self._handles: dict[int, Tensor] = {}
+        self._written_down = _WrittenDown()
+
+    def __enter__(self) -> PretendedDevice:
+        self._written_down.__enter__()  # type: ignore[no-untyped-call]
+        super().__enter__()  # type: ignore[no-untyped-call]
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        super().__exit__(*exception)  # type: ignore[no-untyped-call]
+        self._written_down.__exit__(*exception)  # type: ignore[no-untyped-call]
 
     def put(self, x: Tensor) -> Tensor:
         """The handle of a tensor on the CPU: a new one, of its shape, strides and dtype, unless it has one."""
@@ -66,7 +77,30 @@ class PretendedDevice(TorchDispatchMode):
         return self.put(x) if isinstance(x, Tensor) else x  # what worked in place has its handle already
 
 
+class _WrittenDown(TorchFunctionMode):
+    """Numbers between Python and the meta device, where PyTorch takes a short cut past every operation.
+
+    It drops the numbers of ``torch.tensor([1, 2], device="meta")``, and formats none.
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func is Tensor.__format__:
+            return format(args[0].cpu(), *args[1:])
+        device = kwargs.get("device", args[0].device if func is Tensor.new_tensor else None)
+        if func not in _FROM_DATA or device is None or torch.device(device).type != "meta":
+            return func(*args, **kwargs)
+        if func is not Tensor.new_tensor and args and _is_handle(args[0]):
+            return func(*args, **kwargs)  # is no data, and takes no short cut
+        return func(*args, **kwargs | {"device": "cpu"}).to(device)
+
+
+_FROM_DATA = (torch.tensor, torch.as_tensor, torch.asarray, Tensor.new_tensor)
 _TAKE_BOTH = (torch.ops.aten._to_copy.default, torch.ops.aten.copy_.default)
+
+_INDEXED = ("aten.index.", "aten.index_put", "aten._index_put_impl_.")
 
 
 def _is_handle(x: Any) -> bool:
@@ -74,8 +108,8 @@ def _is_handle(x: Any) -> bool:
 
 
 def _require_one_device(operation: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    if operation.startswith("aten.index.") and _is_handle(args[0]):
-        return  # indices may lie on the CPU
+    if operation.startswith(_INDEXED) and _is_handle(args[0]):
+        args = (args[0], *args[2:])  # indices may lie on the CPU
     tensors = [x for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor) and x.dim() > 0]
     on_cpu = [x for x in tensors if not x.is_meta]
     if 0 < len(on_cpu) < len(tensors):

@@ -78,7 +78,9 @@ def _lacks_names(function_name: str, namespace: dict[str, Any]) -> bool:
     known = namespace.keys() | vars(builtins).keys()
     asked, seen = [namespace.get(function_name)], set()
     while asked:
-        code = getattr(asked.pop(), "__code__", None)
+        found = asked.pop()
+        # anything else may answer as it likes, and what stands for an absent package raises
+        code = getattr(found, "__code__", None) if type(found) in _FUNCTIONS else None
         if not isinstance(code, types.CodeType) or code in seen:
             continue
         seen.add(code)
@@ -87,6 +89,9 @@ def _lacks_names(function_name: str, namespace: dict[str, Any]) -> bool:
             return True
         asked += [namespace[name] for name in names & namespace.keys()]
     return False
+
+
+_FUNCTIONS = (types.FunctionType, types.MethodType)
 
 
 def _global_names(code: types.CodeType) -> Iterator[str]:

@@ -10,6 +10,10 @@ from pathlib import Path
 import pytest
 
 from attention_grading.cli import main
+from attention_grading.lms.owners.gradescope import Submitted
+from attention_grading.lms.owners.platforms import Download
+from attention_grading.lms.owners.roster import Roster, Unknown
+from attention_grading.lms.owners.rule import Known
 from support.platforms.downloads import OTHER, STEM, notebook, placed, stamp, where, zipped
 
 NOTEBOOK = f"{STEM}.ipynb"
@@ -477,3 +481,14 @@ def test_rosters_and_tables_are_decoded_as_notebooks_are(intake, tmp_path):
     for encoding in ("utf-16", "cp1252", "utf-8-sig"):
         (tmp_path / "roster.csv").write_bytes("id\tname\nada\tJosé Müller\nbob\tBob Baker\n".encode(encoding))
         assert intake({f"José Müller/{NOTEBOOK}": notebook()}, "--roster", "roster.csv", "--dry-run") == 0
+
+
+@pytest.mark.parametrize("inside", ["submission_1/02_eager_causal.ipynb", "bob_102_4567_02_eager_causal.ipynb"])
+def test_student_cannot_hand_in_for_another_by_names_inside_the_own_folder(inside):
+    roster = Roster({name: frozenset({name}) for name in ("ann", "bob")} | {"102": frozenset({"bob"})})
+    submitted = {("ann", "submission_1"): Submitted((("bob",),), None)}
+    with pytest.raises(Unknown, match="in the folder of ann"):
+        Known(download=Download(roster, submitted=submitted)).owner_of("download", ("ann", *inside.split("/")))
+    own = {("ann", "submission_1"): Submitted((("ann",),), None)}
+    path = ("ann", "submission_1", "02_eager_causal.ipynb")
+    assert Known(download=Download(roster, submitted=own)).owner_of("download", path).raw == "ann"

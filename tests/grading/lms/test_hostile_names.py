@@ -17,6 +17,7 @@ from attention_grading.lms.intake_table import Line, attention, summary, write_c
 from attention_grading.lms.left_aside import keep_left_aside, read_left_aside
 from attention_grading.lms.owners.answers import Answers, read_pattern
 from attention_grading.lms.owners.file_names import id_in_name, split_copy
+from attention_grading.lms.owners.gradescope import read_metadata
 from attention_grading.lms.owners.lookalikes import look_alikes, oddities
 from attention_grading.lms.owners.platforms import Download, blackboard_key, blackboard_user, owner_by_platform
 from attention_grading.lms.owners.roster import Roster, Unknown, folder_name, read_roster, same_folder
@@ -79,6 +80,12 @@ def test_no_name_takes_long(start):
             ask_about(name)
 
 
+@pytest.mark.parametrize("end", ["", "!", "_question_1", "_question_1_1_"])
+def test_digits_at_the_end_of_a_quizs_name_are_looked_at_once(end):
+    with within(0.5):
+        owner_by_platform("quiz", ("a" + "1" * 20_000 + end,), ROSTER)
+
+
 def test_cyrillic_folder_is_told_at_once(tmp_path):
     folder = tmp_path / "download" / "Александра_Константинопольская"
     folder.mkdir(parents=True)
@@ -136,6 +143,25 @@ def test_no_text_takes_long(piece):
         blackboard_user(("a", "b"), text[:2000])
     with within(4):
         python_lines("x = = 1\n" + text[: MEGABYTES // 20])
+
+
+# ---- Gradescope's list, which a student can bring along -------------------------------------------------------------
+
+LISTS = "\n".join(f"x{n}: &x{n} [{', '.join([f'*x{n - 1}' if n else 'a'] * 10)}]" for n in range(7))
+_ONES = {n: ", ".join([f"*x{n - 1}"] * 10) for n in range(1, 6)}
+MERGED = "\n".join(["x0: &x0 {a: b}", *(f"x{n}: &x{n} {{<<: [{ones}]}}" for n, ones in _ONES.items())])
+
+
+@pytest.mark.parametrize(
+    "value", ["!!bool x", "!!timestamp x", "!!int x", "!!null x", "0x" + "f" * 9000, "[]", "{}", "!a x", "*x6", "*x5"]
+)
+@pytest.mark.parametrize("before", ["", LISTS, MERGED], ids=["", "lists", "merged"])
+def test_list_that_is_none_of_gradescopes_is_read_at_once(before, value):
+    person = f"- :name: bob\n    :sid: {value}\n    :email: {value}"
+    text = f"{before}\nsubmission_1:\n  :created_at: {value}\n  :submitters:\n  {person}\n"
+    with within(0.5):
+        found = read_metadata(text.encode())
+        assert max(map(len, str(found.get("submission_1", "")).split(","))) < 20_000
 
 
 # ---- many files ------------------------------------------------------------------------------------------------------

@@ -12,8 +12,9 @@ import time
 import psutil
 import pytest
 
+from attention_grading.execution.workers import JUDGE_WORKER
 from attention_grading.sandbox.limits import Limits
-from attention_grading.sandbox.processes import Process, worker_environment
+from attention_grading.sandbox.processes import Process, WarmServer, worker_environment
 
 
 @pytest.mark.process
@@ -65,6 +66,7 @@ def test_every_end_has_words(number, seconds, words):
 def test_children_end_with_the_warm_process_and_the_warm_process_with_the_judge(tmp_path):
     text = """
 import os, sys, time
+from attention_grading.execution.workers import JUDGE_WORKER
 from attention_grading.sandbox.limits import Limits
 from attention_grading.sandbox.processes import WarmServer
 server = WarmServer("attention_grading.execution.judge_worker", Limits(seconds=100))
@@ -110,3 +112,13 @@ def test_process_that_was_started_ahead_is_the_one_that_serves(monkeypatch):
             assert process.pid > 0
         assert len(launched) == number  # limits are the process's own: another's do not do
         each.close()
+
+
+@pytest.mark.process
+def test_warm_process_whose_judge_went_meanwhile_ends_without_a_word(capfd):
+    """As after Ctrl-C: it leads a session of its own, and would speak up when the prompt is back."""
+    server = WarmServer(JUDGE_WORKER, None)
+    server._launch()
+    server._control.close()
+    assert server._popen.wait(60) == 0
+    assert capfd.readouterr() == ("", "")

@@ -19,6 +19,7 @@ REFUSED = {
     "cat": lambda q, mask, scores: torch.cat([q, torch.zeros(2, 5, 6)]),
     "in place": lambda q, mask, scores: torch.zeros(2, 5, 6).add_(q),
     "SDPA's mask": lambda q, mask, scores: F.scaled_dot_product_attention(q, q, q, attn_mask=mask.cpu()[:, None]),
+    "numbers on the CPU at an index": lambda q, mask, scores: scores.index_put((torch.tensor([0]),), torch.ones(5, 5)),
     "an index there, numbers here": lambda q, mask, scores: torch.zeros(2, 5)[mask],
 }
 ALLOWED = {
@@ -28,10 +29,30 @@ ALLOWED = {
     ),
     "a number without axes": lambda q, mask, scores: scores * torch.tensor(2.0),
     "an index on the CPU": lambda q, mask, scores: scores[:, torch.tensor([0, 2])],
+    "a number at a mask on the CPU": lambda q, mask, scores: _with(scores, (slice(None), ~TRIANGLE), float("-inf")),
+    "numbers at indices on the CPU": lambda q, mask, scores: _with(torch.zeros_like(q), (mask.cpu(),), q[mask]),
+    "a number of its own": lambda q, mask, scores: torch.where(
+        mask[:, None], scores, torch.tensor(float("-inf"), device=q.device)
+    ),
+    "an index of its own": lambda q, mask, scores: q.index_select(1, torch.tensor([0, 1], device=q.device)),
+    "a list": lambda q, mask, scores: q * torch.as_tensor([1.0] * 6, device=q.device) * q.new_tensor([2.0] * 6),
+    "a list in a block": lambda q, mask, scores: _in_block(q) * q,
+    "a copy": lambda q, mask, scores: torch.asarray(mask) & torch.as_tensor(mask),
     "there and back": lambda q, mask, scores: mask.cpu().to(q.device) & mask,
     "SDPA": lambda q, mask, scores: F.scaled_dot_product_attention(q, q, q, attn_mask=mask[:, None]),
     "the same type": lambda q, mask, scores: TRIANGLE.type_as(scores) + scores,
 }
+
+
+def _with(x, index, value):
+    x = x.clone()
+    x[index] = value
+    return x
+
+
+def _in_block(q):
+    with q.device:
+        return torch.tensor([3.0] * 6)
 
 
 @pytest.fixture
@@ -59,12 +80,14 @@ def test_numbers_can_be_read(there):
     assert mask.sum(-1).tolist() == [5, 3]
     assert float(q.max()) == 59.0
     assert mask.nonzero().shape == (8, 2)
+    assert f"{q.max():.1f} {mask.sum()}" == "59.0 8"
+    assert torch.tensor([1, 2], device=q.device).tolist() == q.new_tensor([1, 2]).tolist() == [1, 2]
 
 
 def test_operation_in_place_keeps_its_tensor(there):
     q, _, _ = there
     view = q[:, 0]
-    assert q.mul_(2.0) is q
+    assert q.mul_(2.0) is torch.as_tensor(q, device=q.device) is q
     assert view.tolist()[0] == [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]
     q[:, 0] = 1.0
     assert float(q.sum(-1)[0, 0]) == 6.0

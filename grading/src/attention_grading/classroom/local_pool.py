@@ -55,7 +55,8 @@ class LocalPool:
 
 def patience(tasks: Sequence[NotebookTask], terms: GradingTerms) -> float:
     """Seconds after which a submission's process hangs, rather than works: judging and pictures end by themselves."""
-    return 60 + 3 * terms.judging.limits.seconds * len(tasks)
+    # pictures take the limit once; judging thrice, where other cells had to be left out
+    return 60 + 4 * terms.judging.limits.seconds * len(tasks)
 
 
 def usable_cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:

@@ -145,17 +145,18 @@ class Supervisor:
         """
         kept, until = list(cells), time.monotonic() + self._limits.seconds
         left_out: list[str] = []
+        rest: list[str] = []
         while True:
             run = self._try(kept, function, calls, name)
             others = {index for index in range(len(kept)) if _is_dispensable(kept, index, function)}
             cut = {run.cell} if run.ended else set()
             culprits = others & (cut | (run.raised if run.is_short else set()))
             if not culprits and not (others and run.is_short):
-                run.notes = [*left_out, *run.notes]
+                run.notes = [*_the_first(left_out), *rest, *run.notes]
                 return run
             if not culprits or time.monotonic() > until:
                 culprits = others
-                left_out.append("your other cells take too much time, memory or threads: they were left out")
+                rest = ["your other cells take too much time, memory or threads: they were left out"]
             else:
                 left_out += [_left_out(kept[index], run.ended) for index in sorted(culprits)]
             kept = [cell for index, cell in enumerate(kept) if index not in culprits]
@@ -201,6 +202,7 @@ class Supervisor:
 # Tensors that one submission may send, all together: a right function sends a hundredth of it
 MAX_BYTES = 256 * 2**20
 _EARLY = "ended early"
+_MAX_LEFT_OUT = 5  # notes on cells that were left out
 _OUT_OF_MEMORY = re.compile(r"MemoryError|not enough memory|[Cc]annot allocate memory|can't start new thread")
 
 
@@ -213,6 +215,11 @@ def _left_out(cell: dict[str, str], ended: str) -> str:
     first = plain(cell["source"].strip().partition("\n")[0], 60)
     why = ended or "took what your function needs"
     return f"cell {cell['id']} ({first}) {why} and was left out: your function does without it"
+
+
+def _the_first(left_out: list[str]) -> list[str]:
+    more = len(left_out) - _MAX_LEFT_OUT
+    return [*left_out[:_MAX_LEFT_OUT], *([f"{more} more cells were left out in the same way"] if more > 0 else [])]
 
 
 def _begin(run: Run, seen: Watch, seconds: Sequence[float | None], cell: int | None) -> None:
@@ -232,7 +239,7 @@ def _converse(
 ) -> None:
     """Send the submission, answer its kernel requests, and gather its outcomes until it ends."""
     service = calls.factors()
-    current, room = -1, MAX_BYTES
+    begun, current, room = -1, -1, MAX_BYTES
     try:
         frames.send(process.writer, {"type": "submission", "cells": list(cells), "function": function, "name": name})
         process.writer.write(calls.frame)
@@ -243,12 +250,13 @@ def _converse(
             kind = header.get("type")
             said = header.get("denied", [])[: MAX_KEPT - len(run.denied)]
             run.denied += [plain(words, 300) for words in said]
-            if kind == "cell" and -1 < header["index"] < len(cells) and not run.found:
-                begin(header["index"])
+            if kind == "cell" and begun < header["index"] < len(cells) and not run.found:
+                begun = header["index"]
+                begin(begun)
             elif kind == "loaded" and not run.found:
                 begin(None)
-                run.notes = [plain(note, 500) for note in header.get("notes", [])][:50]
-                run.raised = {int(index) for index in header.get("raised", [])}
+                run.notes = [plain(note, 500) for note in header.get("notes", [])[:50]]
+                run.raised = {int(index) for index in header.get("raised", [])[: len(cells)]}
                 run.found = bool(header.get("found"))
                 if not run.found:
                     return

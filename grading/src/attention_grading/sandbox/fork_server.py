@@ -44,6 +44,17 @@ def serve(
         reseed: Sows random numbers anew in each child, beside Python's own.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the judge's to handle
+    with contextlib.suppress(BrokenPipeError):  # the judge went meanwhile: there is nobody to tell
+        _serve(control, handler, limits, readable, reseed)
+
+
+def _serve(
+    control: socket.socket,
+    handler: Handler,
+    limits: Limits | None,
+    readable: Iterable[Path],
+    reseed: Callable[[], object],
+) -> None:
     try:
         confinement = None if limits is None else Confinement(limits, readable)
         if confinement is not None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Any
 
+import dateutil.parser
 import yaml
 
 METADATA = "submission_metadata.yml"
@@ -28,8 +29,8 @@ class Submitted:
     when: datetime | None
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """Reads plain values alone; what is tagged as one of Ruby's classes is left out."""
+class _Loader(getattr(yaml, "CBaseLoader", yaml.BaseLoader)):  # type: ignore[misc]
+    """Reads every plain value as its text, for others fail in many ways; what has one of Ruby's classes is left out."""
 
 
 _Loader.add_multi_constructor("!", lambda loader, suffix, node: None)
@@ -50,14 +51,20 @@ def read_metadata(data: bytes) -> dict[str, Submitted]:
 def _submitted(entry: Mapping[Any, Any]) -> Submitted:
     people = entry.get(":submitters")
     students = [_ids(person) for person in people if isinstance(person, Mapping)] if isinstance(people, list) else []
-    when = entry.get(":created_at")
-    if isinstance(when, datetime):
-        when = when if when.tzinfo else when.replace(tzinfo=UTC)
-    elif isinstance(when, date):
-        when = None
-    return Submitted(tuple(filter(None, students)), when if isinstance(when, datetime) else None)
+    return Submitted(tuple(filter(None, students)), _time(entry.get(":created_at")))
+
+
+def _time(text: object) -> datetime | None:
+    """A time of day in UTC, unless it says otherwise."""
+    try:
+        when = dateutil.parser.parse(text) if isinstance(text, str) and ":" in text else None
+    except (ValueError, OverflowError):
+        return None
+    return when if when is None or when.tzinfo else when.replace(tzinfo=UTC)
 
 
 def _ids(person: Mapping[Any, Any]) -> tuple[str, ...]:
     values = (person.get(name) for name in (":sid", ":email", ":name"))
-    return tuple(str(value).strip() for value in values if value not in (None, "") and str(value).strip())
+    # anything but a text may be lists of lists, each written once and meant a thousand times
+    texts = (value.strip() for value in values if isinstance(value, str))
+    return tuple(text for text in texts if text not in ("", "~", "null"))

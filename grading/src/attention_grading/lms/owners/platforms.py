@@ -28,7 +28,7 @@ _CANVAS = re.compile(
 )
 # the user's number follows the name without anything between them
 _CANVAS_QUIZ = re.compile(
-    r"(?P<name>[-\w\x80-\U0010ffff]*?)(?P<id>\d+)_question_\d+_(?P<file>\d{1,18})_(?P<rest>.+)", re.DOTALL
+    r"(?P<name>[-\w\x80-\U0010ffff]*?)(?<!\d)(?P<id>\d+)_question_\d+_(?P<file>\d{1,18})_(?P<rest>.+)", re.DOTALL
 )
 _MOODLE = re.compile(r"(?P<name>.+?)_(?P<id>\d+)_assignsubmission_[a-z]+(?:_(?P<rest>.*))?", re.DOTALL)
 _BLACKBOARD = re.compile(

@@ -48,12 +48,23 @@ class Known:
         below = path_inside(source, parts)
         owner = (
             self._answer(source, parts)
-            or owner_by_platform(source, parts, self.download)
+            or self._platform(source, parts)
             or _by_nbgrader((source, *below))
             or _by_roster(source, below or parts, self.download.roster)
         )
         if owner is None:
             raise Unknown(ASKED)
+        return owner
+
+    def _platform(self, source: str, parts: tuple[str, ...]) -> Owner | None:
+        """What a platform says, unless the file lies in another student's folder: whose that is may name it so."""
+        owner, roster = owner_by_platform(source, parts, self.download), self.download.roster
+        if owner is None:
+            return None
+        for folder in owner.above.split("/"):
+            student = None if _SHORT_NUMBER.fullmatch(folder) else _listed(folder, roster)
+            if student and student != _in_roster((owner.raw, *owner.others), owner.person, roster):
+                raise Unknown(f"lies in the folder of {student}, and is named as {owner.how}: say whose it is")
         return owner
 
     def _answer(self, source: str, parts: tuple[str, ...]) -> Owner | None:
