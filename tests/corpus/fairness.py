@@ -148,16 +148,16 @@ RIGHT_EAGER = {
 }
 JAGGED = """
 def NAME(q, k, v, num_heads, head_dim, mask=None):
+    batch, seq, hidden_dim = q.shape
     q, k, v = (x.unflatten(-1, (num_heads, head_dim)) for x in (q, k, v))
     if mask is None:
-        mask = torch.ones(q.shape[:2], dtype=torch.bool, device=q.device)
-    output = torch.zeros_like(q)
-    for row, real in enumerate(mask):
-        if real.any():
-            parts = [torch.nested.nested_tensor_from_jagged(x[row, real], torch.stack([real.sum() * 0, real.sum()])) for x in (q, k, v)]
-            parts = [x.transpose(1, 2) for x in parts]
-            output[row, real] = F.scaled_dot_product_attention(*parts).transpose(1, 2).values()
-    return output.flatten(2) + 0 * (q.sum() + k.sum() + v.sum())
+        borders = torch.arange(batch + 1, device=q.device) * seq
+        rows = (x.flatten(0, 1).contiguous() for x in (q, k, v))
+        q, k, v = (torch.nested.nested_tensor_from_jagged(x, borders).transpose(1, 2) for x in rows)
+        return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).values().view(batch, seq, hidden_dim)
+    keys = (mask | ~mask.any(-1, keepdim=True))[:, None, None, :]
+    q, k, v = (x.transpose(1, 2) for x in (q, k, v))
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=keys).transpose(1, 2).flatten(2)
 """
 RIGHT_FLASH = {
     "borders-looked-at": (

@@ -5,16 +5,15 @@ from __future__ import annotations
 import pytest
 
 from attention_lab.variants import VARIANTS
-from corpus import CORPUS
 from corpus.answer import Answer
-from corpus.visible import ENOUGH, SECONDS_OF_BOTH, look_at, share_caught
+from corpus.visible import ANSWERS, ENOUGH, SECONDS_OF_BOTH, look_at, share_caught
 
 pytestmark = pytest.mark.process
 
 
 @pytest.fixture(scope="module")
 def seen():
-    return list(look_at(CORPUS))
+    return list(look_at(ANSWERS))
 
 
 def test_no_right_answer_fails_a_visible_check(seen):
@@ -50,7 +49,7 @@ def test_answer_that_never_ends_or_ends_python_stops_no_other(monkeypatch, line,
     monkeypatch.setattr("corpus.visible.SECONDS", 2.0)
     source = f"def eager_causal_attention(q, k, v, num_heads, head_dim, mask=None):\n    {line}"
     bad = Answer("eager_causal", "bad", False, "crash", "", source)
-    right = next(answer for answer in CORPUS if answer.right)
+    right = next(answer for answer in ANSWERS if answer.right)
     first, second = look_at([bad, right])
     assert words in first.failures[0]
     assert not second.failures

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import TimeoutError as TimedOut
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -26,9 +26,11 @@ from attention_lab.checks.calls import quiet
 from attention_lab.checks.case import CheckFailed
 from attention_lab.checks.run import VISIBLE_CHECKS, check
 from attention_lab.notebook.run_cells import load
-from attention_lab.variants import VARIANTS, get_variant
+from attention_lab.variants import VARIANTS, Variant, get_variant
 from corpus import CORPUS, Answer
 
+# torch.compile works for a minute where nothing keeps it from it, as the judge does: such answers are not looked at
+ANSWERS = [answer for answer in CORPUS if "torch.compile" not in answer.source]
 # What one answer may take: many times what any does
 SECONDS = 60.0
 # What both cells may take together, warm and on a CPU, with a right answer
@@ -81,7 +83,14 @@ def _both_cells(variant_name: str, source: str) -> tuple[tuple[str, ...], float]
     variant = get_variant(variant_name)
     notes, function = load([{"id": "file", "source": source}], variant.function_name, "__main__")
     if function is None:
-        return tuple(notes), 0.0
+        return tuple(notes.values()), 0.0
+    failures, seconds = _run_both(variant, function)
+    if seconds > SECONDS_OF_BOTH:  # the first time, PyTorch imports what an answer in a rare style uses
+        failures, seconds = _run_both(variant, function)
+    return failures, seconds
+
+
+def _run_both(variant: Variant, function: Callable[..., object]) -> tuple[tuple[str, ...], float]:
     failures = []
     start = time.process_time()
     for name in VISIBLE_CHECKS:
@@ -136,7 +145,7 @@ def main() -> int:
     parser.add_argument("--messages", action="store_true", help="print what each wrong answer is told, too")
     options = parser.parse_args()
     console = Console(soft_wrap=True)
-    answers = [answer for answer in CORPUS if options.variant in (None, answer.variant)]
+    answers = [answer for answer in ANSWERS if options.variant in (None, answer.variant)]
     results = list(track(look_at(answers), "looking", total=len(answers), console=console))
     console.print(visible_table(results))
     console.print("wrong answers that pass both, device mistakes aside:")
