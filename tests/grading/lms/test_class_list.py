@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from nbgrader.api import Gradebook
 
 from attention_grading.cli import main
 from support.platforms.downloads import STEM, notebook, zipped
@@ -23,6 +24,13 @@ def test_a_new_gradebook_is_made_where_no_environment_is_activated(root, monkeyp
     monkeypatch.setenv("PATH", "/nowhere")
     assert main(["intake", "canvas.zip", "--roster", "roster.csv"]) == 0
     assert (root / "gradebook.db").exists()
+
+
+def test_canvas_test_student_is_nobody(root):
+    (root / "roster.csv").write_text('Student,ID\n"Able, Ada",101\n"Student, Test",199\n')
+    assert main(["intake", "canvas.zip", "--roster", "roster.csv"]) == 0
+    with Gradebook(f"sqlite:///{root / 'gradebook.db'}") as gradebook:
+        assert [(student.id, student.last_name) for student in gradebook.students] == [("101", "Able")]
 
 
 @pytest.mark.parametrize(
