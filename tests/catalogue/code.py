@@ -25,9 +25,9 @@ def patches_tensor_operators(p: Place) -> None:
     )
 
 
-@submission("code", 0)
+@submission("code", WRONG, says="left out")
 def patches_builtins(p: Place) -> None:
-    """Nothing works in its process any more, the contract's calls included."""
+    """Nothing works in its process any more: the function is judged without that cell."""
     p.solve(p.wrong).before(
         "import builtins\n"
         "builtins.float = lambda *a: 2.0\n"

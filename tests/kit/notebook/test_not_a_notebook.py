@@ -41,3 +41,10 @@ def test_what_is_no_notebook_is_told_in_its_own_words(text, words):
 def test_conflict_markers_inside_of_a_cell_are_the_learners_text():
     notebook = {"cells": [{"cell_type": "markdown", "source": [MERGE]}]}
     assert len(parse_notebook(json.dumps(notebook, indent=1))["cells"]) == 1
+
+
+def test_text_that_is_cut_anywhere_is_told_to_end_in_the_middle():
+    text = json.dumps({"cells": [{"a": None, "b": True, "c": -1.5e3, "d": "x\\n"}, []], "nbformat": 4}, indent=1)
+    for end in range(1, len(text)):
+        with pytest.raises(NotJudgeable, match="ends in the middle"):
+            parse_notebook(text[:end])
