@@ -26,7 +26,7 @@ def what_it_is(text: str, error: Exception) -> str:
         error: What the JSON parser said.
     """
     if not text.strip():
-        return "the file is empty; save the notebook, look at it, and hand it in again"
+        return "the file is empty; open your notebook, save it, check it, and hand it in again"
     if text.startswith(_GIT_LFS):
         return (
             "it is a Git LFS pointer, which stands for the notebook in the repository; git lfs pull brings the "

@@ -13,8 +13,8 @@ from attention_grading.lms.owners.roster import Roster, Unknown, lookup_key
 from attention_lab.variants import VARIANTS
 
 ASKED = (
-    "nothing says for certain whose it is: no platform wrote its path, it lies in no folder of nbgrader's, and no "
-    "roster knows it. Say it with --student-folder, --pattern or --owners"
+    "it is not certain whose it is: no platform wrote its path, it lies in no folder of nbgrader's, and no "
+    "roster knows it. Use --student-folder, --pattern or --owners"
 )
 _STEMS = {variant.stem for variant in VARIANTS.values()}
 _SUBMITTED = "submitted"
