@@ -147,8 +147,8 @@ class Supervisor:
         left_out: list[str] = []
         rest: list[str] = []
         while True:
-            run = self._try(kept, function, calls, name)
             others = {index for index in range(len(kept)) if _is_dispensable(kept, index, function)}
+            run = self._try(kept, others, function, calls, name)
             cut = {run.cell} if run.ended else set()
             culprits = others & (cut | (run.raised if run.is_short else set()))
             if not culprits and not (others and run.is_short):
@@ -161,16 +161,15 @@ class Supervisor:
                 left_out += [_left_out(kept[index], run.ended) for index in sorted(culprits)]
             kept = [cell for index, cell in enumerate(kept) if index not in culprits]
 
-    def _try(self, cells: Sequence[dict[str, str]], function: str, calls: EncodedCalls, name: str) -> Run:
+    def _try(
+        self, cells: Sequence[dict[str, str]], dispensable: set[int], function: str, calls: EncodedCalls, name: str
+    ) -> Run:
         self.start()
         run = Run([None] * len(calls.calls))
         try:
             with self._process() as process, memory_ceiling(), watched(process, self._limits) as seen:
-                seconds = [
-                    self._limits.cell_seconds if _is_dispensable(cells, index, function) else None
-                    for index in range(len(cells))
-                ]
-                _converse(run, process, cells, function, calls, name, partial(_begin, run, seen, seconds))
+                limited = dict.fromkeys(dispensable, self._limits.cell_seconds)
+                _converse(run, process, cells, function, calls, name, partial(_begin, run, seen, limited))
         except (WorkerFailed, OSError) as reason:  # the next try gets another process
             raise Interrupted(f"the grader's own process for it ended: {reason}") from reason
         if run.ended:
@@ -222,10 +221,10 @@ def _the_first(left_out: list[str]) -> list[str]:
     return [*left_out[:_MAX_LEFT_OUT], *([f"{more} more cells were left out in the same way"] if more > 0 else [])]
 
 
-def _begin(run: Run, seen: Watch, seconds: Sequence[float | None], cell: int | None) -> None:
+def _begin(run: Run, seen: Watch, seconds: dict[int, float], cell: int | None) -> None:
     """A cell begins, which may have a limit of its own; ``None``: the function's calls do."""
     run.cell = cell
-    seen.begin_step(None if cell is None else seconds[cell])
+    seen.begin_step(None if cell is None else seconds.get(cell))
 
 
 def _converse(
