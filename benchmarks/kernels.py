@@ -1,7 +1,7 @@
 """Time attention kernels on this machine's GPU, or record what was timed.
 
     python benchmarks/kernels.py --out kernels.json [--seconds 400]     run it again until it says that all is there
-    python benchmarks/kernels.py --record kernels.json                  figures, tables, and what lesson 07 shows
+    python benchmarks/kernels.py --record kernels.json                  figures, tables, and what lesson L1 shows
 
 Each function is timed as a learner writes it, from ``[..., hidden_dim]`` to ``[..., hidden_dim]``, in bf16, at a
 constant number of tokens. Every row is written as soon as it is measured.
@@ -325,7 +325,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     mode = parser.add_mutually_exclusive_group(required=True)
     mode.add_argument("--out", type=Path, help="measure, and keep the rows in this file")
-    mode.add_argument("--record", type=Path, help="draw figures and tables from this file, and keep it for lesson 07")
+    mode.add_argument("--record", type=Path, help="draw figures and tables from this file, and keep it for lesson L1")
     parser.add_argument("--seconds", type=float, default=480, help="stop after so many (default: %(default)g)")
     options = parser.parse_args()
     console = Console(highlight=False)

@@ -1,4 +1,4 @@
-"""Execute the source notebooks and lesson 07 on this machine's GPU: ``python benchmarks/gpu/notebooks.py OUT.tar.gz``.
+"""Execute the source notebooks and lesson L1 on this machine's GPU: ``python benchmarks/gpu/notebooks.py OUT.tar.gz``.
 
 Every cell has to run without an error, every graded cell has to earn its points, every notebook has to find the GPU by
 itself, and the flash notebooks have to use the route that is named. The archive holds the executed notebooks and their
@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[2]
 def execute(path: Path) -> tuple[NotebookNode, float]:
     """The executed notebook and the seconds that it took."""
     notebook = nbformat.read(path, as_version=4)
-    for cell in notebook.cells:  # lesson 07 looks at finished functions
+    for cell in notebook.cells:  # lesson L1 looks at finished functions
         cell.source = cell.source.replace('folder = "../release"', 'folder = "../source"')
     begin = time.perf_counter()
     client = NotebookClient(notebook, timeout=240, kernel_name="python3", resources={"metadata": {"path": path.parent}})
@@ -91,7 +91,7 @@ def main() -> int:
     tasks, timed = sorted(ROOT.glob("source/0*/0*.ipynb")), sorted(ROOT.glob("notebooks/07*.ipynb"))
     paths, wrong = [*tasks, *timed], 0
     with tarfile.open(options.archive, "w:gz") as archive, ThreadPoolExecutor(8) as pool:
-        # what lesson 07 times, it times alone
+        # what lesson L1 times, it times alone
         executed = chain(pool.map(execute, tasks), map(execute, timed))
         for path, (notebook, seconds) in zip(paths, executed, strict=True):
             found = problems(notebook, options.route)

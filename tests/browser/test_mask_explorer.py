@@ -1,4 +1,4 @@
-"""Lesson 08 in JupyterLab: the mask explorer's controls are moved from the keyboard, and the picture follows."""
+"""Lesson L2 in JupyterLab: the mask explorer's controls are moved from the keyboard, and the picture follows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from support.lab.server import LabServer, lab_server
 
 pytestmark = [pytest.mark.browser, pytest.mark.needs("chromium")]
 
-LESSON = "notebooks/08_mask_explorer.ipynb"
+LESSON = "notebooks/L2_mask_explorer.ipynb"
 # Space opens a list; JupyterLab keeps bare arrows for itself
 NEXT, PREVIOUS = ("Space", "ArrowDown", "Enter"), ("Space", "ArrowUp", "Enter")
 

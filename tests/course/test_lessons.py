@@ -1,4 +1,4 @@
-"""The lessons 00, 07 and 08: short cells, links, and what they show when they run."""
+"""The lessons L0, L1 and L2: short cells, links, and what they show when they run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from support.releases import RIGHT
 
 LESSONS = {path.stem[:2]: path for path in sorted((ROOT / "notebooks").glob("*.ipynb"))}
 
-SECONDS = 60  # that lesson 07 may take on two cores
+SECONDS = 60  # that lesson L1 may take on two cores
 
 
 def execute(lesson: str, **cells: str) -> dict[str, str]:
@@ -43,7 +43,7 @@ def shown(output: nbformat.NotebookNode) -> str:
 
 
 def test_there_are_the_three_lessons():
-    assert list(LESSONS) == ["00", "07", "08"]
+    assert list(LESSONS) == ["L0", "L1", "L2"]
 
 
 @pytest.mark.parametrize("lesson", LESSONS)
@@ -84,12 +84,12 @@ def test_a_fork_s_address_goes_into_the_lessons(tmp_path):
         assert before.replace(read_course(ROOT).kit, read_course(tmp_path).kit) == after != before
 
 
-# ---- 00 and 08 -------------------------------------------------------------------------------------------------------
+# ---- L0 and L2 -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.process
-def test_lesson_00_shows_numbers_that_can_be_checked_by_eye():
-    cells = execute("00")
+def test_lesson_l0_shows_numbers_that_can_be_checked_by_eye():
+    cells = execute("L0")
     assert "chase  [0, 1, 0, 1]  sum 2" in cells["dot-products"]
     assert re.search(r"mice +exp 20\.1 +weight 0\.67 +█{27}", cells["weights"])
     assert cells["after-softmax"].strip().endswith("sum 0.33")
@@ -100,19 +100,19 @@ def test_lesson_00_shows_numbers_that_can_be_checked_by_eye():
 
 
 @pytest.mark.process
-def test_lesson_08_shows_the_explorer_and_its_pictures():
-    cells = execute("08", explorer='explorer = explore()\nexplorer.controls["head"].value = 2\nexplorer')
+def test_lesson_l2_shows_the_explorer_and_its_pictures():
+    cells = execute("L2", explorer='explorer = explore()\nexplorer.controls["head"].value = 2\nexplorer')
     assert cells["explorer"].startswith("Explorer(")
     assert cells["explorer-picture"].startswith("picture: Sentence 2 of 2: head 2, causal")
     assert cells["packed-picture"].startswith("picture: Padded and packed: head 2, causal")
 
 
-# ---- 07 --------------------------------------------------------------------------------------------------------------
+# ---- L1 --------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.process
-def test_lesson_07_names_all_stubs_and_runs_to_the_end():
-    cells = execute("07")
+def test_lesson_l1_names_all_stubs_and_runs_to_the_end():
+    cells = execute("L1")
     for variant in VARIANTS.values():
         assert f"left out: not written yet; it waits in {variant.stem}.ipynb" in cells["load"]
     assert cells["agree"].startswith("Nothing to compare yet")
@@ -122,10 +122,10 @@ def test_lesson_07_names_all_stubs_and_runs_to_the_end():
 
 
 @pytest.mark.process
-def test_lesson_07_compares_all_within_its_time(releases):
+def test_lesson_l1_compares_all_within_its_time(releases):
     start = time.perf_counter()
-    cells = execute("07", folder=f"folder = {str(releases(**RIGHT))!r}")
-    print(f"lesson 07 with {len(VARIANTS)} functions: {time.perf_counter() - start:.0f} s")
+    cells = execute("L1", folder=f"folder = {str(releases(**RIGHT))!r}")
+    print(f"lesson L1 with {len(VARIANTS)} functions: {time.perf_counter() - start:.0f} s")
     assert cells["load"].count("loaded") == len(VARIANTS)
     assert cells["agree"].count("differ by at most") == len(VARIANTS)
     assert "All of it is rounding" in cells["agree"]
@@ -135,7 +135,7 @@ def test_lesson_07_compares_all_within_its_time(releases):
 
 
 @pytest.mark.process
-def test_lesson_07_goes_on_with_what_is_finished_and_names_what_is_broken(releases):
+def test_lesson_l1_goes_on_with_what_is_finished_and_names_what_is_broken(releases):
     head = "def NAME(q, k, v, num_heads, head_dim, mask=None):\n"
     broken = {
         "sdpa_causal": head.replace("NAME", "sdpa_causal_attention") + "    return q @ k",
@@ -146,7 +146,7 @@ def test_lesson_07_goes_on_with_what_is_finished_and_names_what_is_broken(releas
         ),
     }
     places = releases(eager_bidirectional=RIGHT["eager_bidirectional"], **broken)
-    cells = execute("07", folder=f"folder = {str(places)!r}")
+    cells = execute("L1", folder=f"folder = {str(places)!r}")
     assert re.search(r"sdpa_causal +left out: it stops with RuntimeError: .*run its checks", cells["load"])
     assert re.search(r"eager_causal +left out: it returns \(2, 1, 24\), not \(2, 3, 24\)", cells["load"])
     assert cells["load"].count("not written yet") == len(VARIANTS) - 1 - len(broken)

@@ -1,6 +1,6 @@
 """The learner's own six functions side by side: outputs, time, memory, and figures of real kernels.
 
-Its door is this package itself, and ``measure``, ``recorded`` and ``waste`` for what lesson 07 draws.
+Its door is this package itself, and ``measure``, ``recorded`` and ``waste`` for what lesson L1 draws.
 """
 
 from attention_lab.doors import opens

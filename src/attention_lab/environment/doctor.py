@@ -15,7 +15,7 @@ from attention_lab.environment.packages import OLDEST, OLDEST_PYTHON, look_at, p
 # Packages that no graded notebook needs: what each is for
 OPTIONAL = {
     "jupyterlab": "where notebooks are opened; Colab and VS Code bring their own",
-    "ipywidgets": "lesson 08, the mask explorer",
+    "ipywidgets": "lesson L2, the mask explorer",
     "flash-attn": "the real kernel of notebooks 05 and 06; wants an NVIDIA GPU, Ampere or newer",
     "attention-grading": "lets `attention-lab check` run the hidden checks too",
 }

@@ -41,7 +41,7 @@ def test_a_function_that_differs_by_more_than_rounding_is_named(releases):
     assert "eager_causal and sdpa_causal; sdpa_causal and flash_causal" in compare_functions.agreement(functions)
 
 
-def test_lesson_07_gives_flash_functions_their_inputs_where_the_kernel_runs(monkeypatch, capsys):
+def test_lesson_l1_gives_flash_functions_their_inputs_where_the_kernel_runs(monkeypatch, capsys):
     asked = []
 
     def perform_elsewhere(device, function, call):

@@ -37,7 +37,7 @@ def test_doctor_says_how_to_install_what_is_missing(package):
 def test_missing_ipywidgets_keeps_no_graded_notebook_from_running():
     done = without("ipywidgets", ["doctor"])
     assert done.returncode == 0
-    assert "Without it you miss lesson 08" in done.stdout
+    assert "Without it you miss lesson L2" in done.stdout
 
 
 @pytest.mark.process
