@@ -246,13 +246,18 @@ def defines(source: str, function_name: str) -> bool:
     return re.search(pattern, source, re.M) is not None
 
 
+def functions_in(sources: Sequence[str]) -> list[str]:
+    """Names of the functions that cells define."""
+    return sorted({name for source in sources for name in re.findall(r"^def\s+(\w+)", source, re.M)})
+
+
 def _choose(cells: list[dict[str, str]], variant: Variant, notes: list[str]) -> list[dict[str, str]]:
     """Leave out untouched stubs where another cell defines the function."""
     defining = [cell for cell in cells if defines(cell["source"], variant.function_name)]
     written = [cell for cell in defining if STUB_MARK not in cell["source"]]
     if not defining:
-        others = sorted({name for cell in cells for name in re.findall(r"^def\s+(\w+)", cell["source"], re.M)})
-        seen = f"; it defines {', '.join(others[:5])}" if others else ""
+        others = functions_in([cell["source"] for cell in cells])
+        seen = f"; the notebook defines {', '.join(others[:5])}" if others else ""
         raise NotJudgeable(f"no cell defines the function {variant.function_name}{seen}")
     if len(written) > 1:
         notes.append(f"{len(written)} cells define {variant.function_name}; the last one counts")
