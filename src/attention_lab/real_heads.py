@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from attention_lab.inputs import PackedBatch, PaddedBatch, Padding, packed_batch, padded_batch, unpack
+from attention_lab.inputs import PAD, PackedBatch, PaddedBatch, Padding, packed_batch, padded_batch, unpack
 from attention_lab.variants import Variant, get_variant
 
 RECORDED = Path(str(files("attention_lab"))) / "data" / "heads.npz"
@@ -36,22 +36,20 @@ def real_batch(
     with np.load(RECORDED, allow_pickle=False) as data:
         of_kind = {name.partition(".")[2]: data[name] for name in data.files if name.startswith(_kind(variant))}
     words, lengths, num_heads = of_kind["tokens"].tolist(), of_kind["lengths"].tolist(), int(of_kind["num_heads"])
-    qkv = [torch.from_numpy(of_kind[name]) for name in "qkv"]  # each [total_tokens, hidden_dim]
+    q, k, v = (torch.from_numpy(of_kind[name]) for name in "qkv")  # each [total_tokens, hidden_dim]
+    head_dim = q.shape[1] // num_heads
     ends = np.cumsum(lengths).tolist()
     sentences = [words[end - length : end] for end, length in zip(ends, lengths, strict=True)]
-    sizes = {"num_heads": num_heads, "head_dim": qkv[0].shape[1] // num_heads}
     options = {option.name: option.toy for option in variant.options}
     if variant.packed:
-        packed = packed_batch(sentences, **sizes, device=device, **options)
-        return replace(packed, **{name: x.to(device) for name, x in zip("qkv", qkv, strict=True)})
-    padded = padded_batch(sentences, **sizes, padding=padding or ("left" if variant.causal else "right"), **options)
-    assert padded.mask is not None  # the sentences differ in length, and "none" is refused for such
-    mask = padded.mask
-    return replace(
-        padded,
-        mask=mask.to(device),
-        **{name: unpack(x, mask).float().to(device) for name, x in zip("qkv", qkv, strict=True)},
-    )
+        packed = packed_batch(sentences, num_heads=num_heads, head_dim=head_dim, device=device)
+        q, k, v = (x.to(device) for x in (q, k, v))
+        return replace(packed, q=q, k=k, v=v, options=options)
+    where = padding or ("left" if variant.causal else "right")
+    padded = padded_batch(sentences, num_heads=num_heads, head_dim=head_dim, padding=where)
+    mask = torch.tensor([[token != PAD for token in row] for row in padded.tokens])
+    q, k, v = (unpack(x, mask).float().to(device) for x in (q, k, v))
+    return replace(padded, q=q, k=k, v=v, mask=mask.to(device), options=options)
 
 
 def _kind(variant: Variant) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -17,7 +19,7 @@ def test_scored_words_are_those_that_an_earlier_stretch_says():
     assert ids.shape == known.shape == (train_repeater.TEXTS, train_repeater.LENGTH)
     assert 0.3 < known.float().mean() < 0.8
     for text, scored in zip(ids.tolist(), known.tolist(), strict=True):
-        pairs = list(zip(text, text[1:], strict=False))
+        pairs = list(itertools.pairwise(text))
         assert all(pairs[place - 1] in pairs[: place - 1] for place, one in enumerate(scored) if one)
 
 

@@ -7,9 +7,10 @@ previous token, and a head of the second at what followed the same word earlier 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -66,7 +67,7 @@ class TinyCausalModel(nn.Module):
             ``[batch, seq, words]`` or ``[total_tokens, words]``; the softmax over the last axis gives probabilities.
         """
         hidden = self.embed(batch)
-        for norm, layer in zip(self.norms, self.layers, strict=False):
+        for norm, layer in self._steps():
             hidden = hidden + layer(norm(hidden), batch, attention)
         scores: Tensor = self.guess(self.norms[-1](hidden))
         return scores
@@ -80,10 +81,14 @@ class TinyCausalModel(nn.Module):
     def attention_weights(self, batch: TokenBatch) -> list[Tensor]:
         """Each layer's weights, ``[batch, num_heads, seq, seq]``, as PyTorch's own layer has them; padded batches."""
         hidden, weights = self.embed(batch), []
-        for norm, layer in zip(self.norms, self.layers, strict=False):
+        for norm, layer in self._steps():
             weights.append(layer.weights(norm(hidden), batch))
             hidden = hidden + layer(norm(hidden), batch, None)
         return weights
+
+    def _steps(self) -> Iterator[tuple[nn.LayerNorm, SelfAttention]]:
+        """The layers, each with the norm before it; the last norm stands before the guess."""
+        return cast(Iterator[tuple[nn.LayerNorm, SelfAttention]], zip(self.norms, self.layers, strict=False))
 
     def ids(self, text: str) -> list[int]:
         """The ids of a text's words, which stand between spaces.

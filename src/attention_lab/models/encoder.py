@@ -78,7 +78,7 @@ class SentenceEncoder(nn.Module):
         Returns:
             ``[batch, seq, 384]`` or ``[total_tokens, 384]``.
         """
-        hidden = self.norm(self.word(batch.ids) + self.place(batch.positions) + self.segment.weight[0])
+        hidden: Tensor = self.norm(self.word(batch.ids) + self.place(batch.positions) + self.segment.weight[0])
         for layer in self.layers:
             hidden = layer(hidden, batch, attention)
         return hidden

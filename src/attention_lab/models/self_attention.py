@@ -46,7 +46,7 @@ class SelfAttention(nn.MultiheadAttention):
             The same shape as ``hidden``.
         """
         if attention is None:
-            return self._built_in(hidden, batch)
+            return self._built_in(hidden, batch)[0]
         q, k, v = self.project(hidden)
         if batch.packed:
             q, k, v = (x.to(PACKED_DTYPE) for x in (q, k, v))
@@ -65,20 +65,22 @@ class SelfAttention(nn.MultiheadAttention):
 
     def weights(self, hidden: Tensor, batch: TokenBatch) -> Tensor:
         """The built-in layer's attention weights, ``[batch, num_heads, seq, seq]``, of a padded batch."""
-        _, weights = super().forward(
-            hidden, hidden, hidden, **self._masks(hidden, batch), need_weights=True, average_attn_weights=False
-        )
+        _, weights = self._built_in(hidden, batch, weights=True)
         assert weights is not None  # they were asked for
         return weights
 
-    def _built_in(self, hidden: Tensor, batch: TokenBatch) -> Tensor:
-        output, _ = super().forward(hidden, hidden, hidden, **self._masks(hidden, batch), need_weights=False)
-        return output
-
-    def _masks(self, hidden: Tensor, batch: TokenBatch) -> dict[str, Tensor | None]:
-        """Masks as the built-in layer takes them: there ``True`` hides a key, unlike in this course."""
+    def _built_in(self, hidden: Tensor, batch: TokenBatch, weights: bool = False) -> tuple[Tensor, Tensor | None]:
         if batch.packed:
             raise ValueError("the built-in layer knows no packed batches; give it a padded one")
         seq = hidden.shape[1]
+        # here True hides a key, unlike in this course
         later = torch.ones(seq, seq, dtype=torch.bool, device=hidden.device).triu(1) if self.causal else None
-        return {"key_padding_mask": ~batch.mask, "attn_mask": later}
+        return super().forward(
+            hidden,
+            hidden,
+            hidden,
+            key_padding_mask=~batch.mask,
+            attn_mask=later,
+            need_weights=weights,
+            average_attn_weights=False,
+        )
