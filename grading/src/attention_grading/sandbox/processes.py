@@ -11,10 +11,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 from attention_grading.sandbox.limits import Limits
 
@@ -25,6 +25,21 @@ class WorkerFailed(RuntimeError):
 
 class Interrupted(RuntimeError):
     """What ended a submission's process was not its own doing, so it gets another try and no points for this one."""
+
+
+Answer = TypeVar("Answer")
+
+
+def once_more(run: Callable[[], Answer]) -> Answer:
+    """Run a submission, and run it again where something else than the submission ended its process.
+
+    Raises:
+        Interrupted: That happened twice.
+    """
+    try:
+        return run()
+    except Interrupted:
+        return run()
 
 
 @dataclass
