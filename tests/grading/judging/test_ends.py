@@ -61,7 +61,7 @@ def judging_child() -> psutil.Process:
             for each in psutil.Process().children()
             if "attention_grading.execution.judge_worker" in " ".join(each.cmdline())
         ]
-        now = {child for each in warm for child in each.children()}
+        now = {child for each in warm for server in each.children() for child in server.children()}
         if before & now:  # the self-test's child is gone by then
             return (before & now).pop()
         before = now

@@ -16,7 +16,8 @@ from torch import Tensor
 from attention_grading.execution import frames
 from attention_grading.execution.workers import NOTEBOOK_WORKER
 from attention_grading.sandbox.limits import Limits, OutputLimits, memory_ceiling
-from attention_grading.sandbox.processes import WarmServer, Watch, WorkerFailed, watched
+from attention_grading.sandbox.processes import Watch, WorkerFailed, watched
+from attention_grading.sandbox.warm_server import WarmServer
 from attention_grading.text import plain
 
 
