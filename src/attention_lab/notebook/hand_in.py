@@ -186,7 +186,9 @@ def _function(
         return Remark(False, f"{len(written)} cells define {name}. Keep one of them, in the solution cell")
     replaced = [grade_id_of(cell) for cell in own.content["cells"] if source_of(cell) == written[0]]
     if written[0] not in solution and set(replaced) & INSTRUCTOR_IDS:
-        return Remark(False, f"{name} is in the cell {replaced[0]}, which grading replaces. Move it to the solution cell")
+        return Remark(
+            False, f"{name} is in the cell {replaced[0]}, which grading replaces. Move it to the solution cell"
+        )
     if solution and written[0] not in solution:
         return Remark(False, f"{name} is not in the solution cell. Move it there, so that it is found and read")
     return Remark(True, f"the solution cell defines {name}")
