@@ -35,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
     begin = commands.add_parser("start", help="open the course in JupyterLab; further options are JupyterLab's")
     begin.add_argument("--folder", type=Path, default=Path(), help="the course's folder (default: this one)")
     begin.set_defaults(run=lambda options: start(options.folder, options.others))
-    examine = commands.add_parser("doctor", help="say what is there, which flash route is used, and what to mend")
+    examine = commands.add_parser("doctor", help="say what is there, which flash route is used, and what to fix")
     examine.set_defaults(run=lambda options: doctor())
     check = commands.add_parser("check", help="judge the function in your notebooks")
     check.add_argument(

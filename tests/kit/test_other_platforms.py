@@ -41,7 +41,7 @@ def attention_lab(*arguments: object) -> subprocess.CompletedProcess[str]:
 def notebook_with(source: str, stem: str, folder: Path) -> Path:
     notebook = nbformat.read(RELEASES[stem], as_version=4)
     for cell in notebook.cells:
-        cell.source = source if cell.id == "solution" else cell.source
+        cell.source = {"solution": source, "try-it": "print('√ →')"}.get(cell.id, cell.source)
     nbformat.write(notebook, folder / f"{stem}.ipynb")
     return folder / f"{stem}.ipynb"
 
