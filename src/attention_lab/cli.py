@@ -44,9 +44,10 @@ def main(arguments: list[str] | None = None) -> int:
     check.add_argument("--variant", help=f"where the file's name does not say it: one of {', '.join(VARIANTS)}")
     check.add_argument("--explain", action="store_true", help="say what the name of a mistake means")
     check.set_defaults(run=_check)
-    options, options.others = parser.parse_known_args(arguments)
-    if options.others and options.command != "start":
-        parser.error(f"unrecognized arguments: {' '.join(options.others)}")
+    options, others = parser.parse_known_args(arguments)
+    if others and options.command != "start":
+        parser.error(f"unrecognized arguments: {' '.join(others)}")
+    options.others = others
     try:
         code: int = options.run(options)
     except (ValueError, MissingPackage) as error:

@@ -269,7 +269,11 @@ def test_colab_stands_on_its_own_versions(python):
 @pytest.fixture
 def nothing_there() -> Iterator[str]:
     """An address of a server that knows no file."""
-    answers = type("Answers", (BaseHTTPRequestHandler,), {"do_GET": lambda self: self.send_error(404), "log_message": lambda *_: None})
+    answers = type(
+        "Answers",
+        (BaseHTTPRequestHandler,),
+        {"do_GET": lambda self: self.send_error(404), "log_message": lambda *_: None},
+    )
     with ThreadingHTTPServer(("127.0.0.1", 0), answers) as server:
         threading.Thread(target=server.serve_forever).start()
         yield f"http://127.0.0.1:{server.server_port}/v9.zip"

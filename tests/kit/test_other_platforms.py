@@ -1,4 +1,4 @@
-"""What learners run, on a Python that lacks what Windows lacks: POSIX's own modules and functions, and UTF-8 by default.
+"""What learners run, on a Python that lacks what Windows lacks: POSIX's modules and functions, and UTF-8 in pipes.
 
 Windows and macOS themselves are not here. The guard of ``support/windows`` stands in each process that a test starts.
 """

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
-# The first lines of a setup cell, after "# ". They run where nothing of the course is installed, so they need nothing of
-# it. While the kit is missing, each later cell ends in one sentence; a cell that calls pip, as this one does, still runs.
+# The first lines of a setup cell, after "# ". They run where nothing of the course is installed, so they need none of
+# it. While the kit is missing, each later cell ends in one sentence; a cell that calls pip, as this one, still runs.
 INSTALL = """\
 Where the learner kit is missing, these lines install it, and nothing else.
 import glob, importlib.util, subprocess, sys
@@ -24,10 +24,10 @@ if importlib.util.find_spec("attention_lab") is None:
         print("Installing the learner kit from", *kit)
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--retries=1", "--no-deps", *kit]
         lines = subprocess.run(pip, capture_output=True, encoding="utf-8", errors="replace").stderr.splitlines()
-        reason = ([x for x in lines if "ERROR" in x] or [x for x in lines if "╰" in x] or lines or ["no reason given"])[-1]
+        told = [x for x in lines if "ERROR" in x] or [x for x in lines if "╰" in x] or lines or ["no reason given"]
         kind = {"HTTP error 404": "there is nothing at this address", "onnect": "the network is out of reach"}
         kind = [words for sign, words in kind.items() if sign in str(lines)] or ["pip failed"]
-        why = [f"The learner kit could not be installed: {kind[0]}.", "pip: " + reason.strip("╰─> ")]
+        why = [f"The learner kit could not be installed: {kind[0]}.", "pip: " + told[-1].strip("╰─> ")]
     if importlib.util.find_spec("attention_lab") is None:
         stop = ImportError(*why, "ADVICE Then run this cell again.")
         later = ImportError("The learner kit is not installed yet: run the notebook's first code cell again.")

@@ -55,7 +55,8 @@ def start(folder: Path, options: Sequence[str] = ()) -> int:
             f"there is no {PAGE} in {folder.resolve()}, nor in a folder release/ there. "
             "Go to the course's folder, or name it: attention-lab start --folder FOLDER"
         )
-    server = {"ServerApp": {"root_dir": str(places[0].resolve())}, "LabApp": {"default_url": f"/lab/tree/{PAGE}"}}
+    os.chdir(places[0])  # where terminals open
+    server = {"ServerApp": {"root_dir": os.getcwd()}, "LabApp": {"default_url": f"/lab/tree/{PAGE}"}}
     # rendered, as it is to be read
     settings = {"@jupyterlab/docmanager-extension:plugin": {"defaultViewers": {"markdown": "Markdown Preview"}}}
     return run_lab((NEWS, *INSTRUCTORS_PLUGINS), server, settings, options)
@@ -67,7 +68,7 @@ def run_lab(
     settings: Mapping[str, object],
     options: Sequence[str],
 ) -> int:
-    """Run JupyterLab in this process until it ends, in this folder: nbgrader's extensions read its configuration there.
+    """Run JupyterLab in this process until it ends, in this folder: Formgrader reads nbgrader's configuration there.
 
     Args:
         disabled: Its plugins that are left out.

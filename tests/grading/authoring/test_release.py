@@ -14,7 +14,6 @@ from attention_grading.course_file import Published, read_course
 from support.places import ROOT, STEMS
 from support.releases import published
 
-
 GIT = ("git", "-c", "user.name=test", "-c", "user.email=test@example.invalid")
 
 
@@ -31,7 +30,11 @@ def fork(tmp_path, monkeypatch):
     return course
 
 
-FITTING = ["https://github.com/a-fork/attention", "git@github.com:a-fork/attention.git", "ssh://git@h/A-Fork/attention/"]
+FITTING = [
+    "https://github.com/a-fork/attention",
+    "git@github.com:a-fork/attention.git",
+    "ssh://git@h/A-Fork/attention/",
+]
 
 
 @pytest.mark.process

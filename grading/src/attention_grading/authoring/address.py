@@ -24,8 +24,8 @@ def require_fitting(course: Path, published: Published) -> None:
     if not any(_names(url, published.repository) for url in urls):
         known = f"git's remotes are {', '.join(urls)}" if urls else "git knows no remote here"
         raise ValueError(
-            f"course.toml says that the course is published as {published.repository}, but {known}. Correct the address in "
-            f"course.toml, or add the remote: git remote add origin https://github.com/{published.repository}. {ANYWAY}"
+            f"course.toml says that the course is published as {published.repository}, but {known}. Correct the "
+            f"address there, or add it: git remote add origin https://github.com/{published.repository}. {ANYWAY}"
         )
     if not _git(course, "tag", "--list", published.tag):
         return  # it is set when this release has been committed

@@ -1,4 +1,4 @@
-"""What students read besides the notebooks: the START page, the lessons and the tutor's prompt, as they lie for them."""
+"""What students get besides the notebooks: the START page, the lessons and the tutor's prompt, where they find them."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def _linked(text: str, course: CourseFile, folder: str) -> str:
 
 _COLAB = re.compile(r"(<!-- colab[^>]*-->\n).*?(<!-- end of colab -->)", re.S)
 _WITHOUT_ADDRESS = """\
-**Colab.** The course is not published, so Colab cannot open it by a link. Upload the notebook and the kit's wheel (`make
-wheel` builds it; in Colab, the folder symbol on the left): the setup cell installs it from there."""
+**Colab.** The course is not published, so Colab cannot open it by a link. Upload the notebook, and beside it the
+kit's wheel, which `make wheel` builds (the folder symbol on the left): the setup cell installs it from there."""
 _WITH_ADDRESS = """\
 **Colab.** Open a notebook by its link:
 {links}.
