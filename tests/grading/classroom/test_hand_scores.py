@@ -85,7 +85,10 @@ def test_late_penalty_follows_a_hand_score(small, capsys):
     assert run("--verdict-only") == 0
     assert points(small) == SMALL_POINTS | {"bob": 3}
     out = said(capsys)
-    assert f"bob, {STEM}: handed in 1 day, 0:00:00 late, 3 points taken off (2 before its score was changed by hand)" in out
+    assert (
+        f"bob, {STEM}: handed in 1 day, 0:00:00 late, 3 points taken off (2 before its score was changed by hand)"
+        in out
+    )
     with Gradebook(database(small), "attention") as gradebook:
         assert not gradebook.find_grade("test-masking", STEM, STEM, "bob").needs_manual_grade
     assert run("--verdict-only") == 0

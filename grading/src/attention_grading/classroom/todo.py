@@ -63,7 +63,8 @@ def to_grade(
             missing.discard(handed_in.student)
             if not force and _is_unchanged(course, recorder, handed_in, masters, known.get(handed_in.student)):
                 report.unchanged[name] += 1
-                said = recorder.renew_penalty(handed_in, write)
+                late = seconds_late(course, recorder.assignment(name), handed_in.folder, known[handed_in.student])
+                said = recorder.renew_penalty(handed_in, write) if late > 0 else []
                 report.problems[name] += bool(said)
                 report.lines += [f"{recorder.called(handed_in.student)}, {name}: {line}" for line in said]
                 continue
