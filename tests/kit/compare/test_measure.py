@@ -32,6 +32,27 @@ def test_memory_of_eager_attention_grows_with_the_square_of_the_length(releases)
     assert costs[256].ms_low <= costs[256].ms <= costs[256].ms_high
 
 
+def test_a_cpu_is_timed_on_one_core_and_gets_its_threads_back():
+    before, seen = torch.get_num_threads(), set()
+    torch.set_num_threads(2)
+    try:
+        cost_of(lambda: seen.add(torch.get_num_threads()))
+        with pytest.raises(ZeroDivisionError):
+            cost_of(lambda: 1 / 0)
+        assert (seen, torch.get_num_threads()) == ({1}, 2)
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_packing_wins_where_most_of_a_batch_is_padding(releases):
+    functions = compare_functions.load_functions(releases(**RIGHT)).functions
+    lengths = (256,) + (32,) * 15
+    both = {name: functions[name] for name in ("sdpa_causal", "flash_causal")}
+    costs = measure._costs_of_batch(both, lengths, "cpu")
+    assert costs["flash_causal"].ms_low < costs["sdpa_causal"].ms_low
+    assert costs["flash_causal"].peak_mb < costs["sdpa_causal"].peak_mb
+
+
 def test_costs_are_drawn_and_said():
     costs = {
         "eager_causal": {64: Cost(1, 0.9, 1.2, 2), 128: Cost(4, 3.5, 5, 8610.4)},
