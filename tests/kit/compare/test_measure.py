@@ -8,6 +8,7 @@ import torch
 from attention_lab.compare import functions as compare_functions
 from attention_lab.compare import measure
 from attention_lab.compare.measure import Cost, cost_figure, cost_of
+from attention_lab.compare.waste import ragged_lengths
 from support.releases import RIGHT
 
 
@@ -46,9 +47,8 @@ def test_a_cpu_is_timed_on_one_core_and_gets_its_threads_back():
 
 def test_packing_wins_where_most_of_a_batch_is_padding(releases):
     functions = compare_functions.load_functions(releases(**RIGHT)).functions
-    lengths = (256,) + (32,) * 15
     both = {name: functions[name] for name in ("sdpa_causal", "flash_causal")}
-    costs = measure._costs_of_batch(both, lengths, "cpu")
+    costs = measure._costs_of_batch(both, ragged_lengths(16, 256), "cpu")
     assert costs["flash_causal"].ms_low < costs["sdpa_causal"].ms_low
     assert costs["flash_causal"].peak_mb < costs["sdpa_causal"].peak_mb
 
