@@ -153,9 +153,9 @@ def cost_figure(costs: Costs, where: str) -> NotebookFigure:
     longest = max(length for row in costs.values() for length in row)
     title = f"Time and memory of your functions on {where}"
     sentences = [f"At {longest} tokens: {_listed(times, 'ms')}.", f"Memory: {_listed(memory, 'MB')}."]
-    row = {"time, forward": (0.09, 0.39), "memory beside the inputs": (0.59, 0.39)}
+    row = {"time, forward": (0.12, 0.35), "memory beside the inputs": (0.63, 0.35)}
     with matplotlib.rc_context(LOOK):
-        figure, (left, right) = panels(title, sentences, handles(list(costs)), 9.0, 2.8, row)
+        figure, (left, right) = panels(title, sentences, handles(list(costs)), 2.6, row)
         draw_curves(left, times, "tokens in a sequence", "milliseconds")
         draw_curves(right, memory, "tokens in a sequence", "megabytes at the peak")
     return figure

@@ -42,14 +42,11 @@ from attention_lab.maps.cells import (
     pale_handle,
 )
 from attention_lab.maps.figure import NotebookFigure, blank_figure, text_width
-from attention_lab.maps.layout import TOP, foot, write_around
+from attention_lab.maps.layout import NARROW, TOP, foot, write_around
 from attention_lab.maps.masks import borders, masked_cells
 from attention_lab.variants import Variant, get_variant
 
 # inches
-# A figure knows no window's width. In JupyterLab a window of 700 pixels leaves 564 to a picture; a wider one would be
-# made smaller there, and its words too small to read
-_MOST_WIDTH = 5.64
 _LEAST_WIDTH = 5.4
 _SMALLEST_NUMBERED_CELL, _SMALLEST_CELL, _LARGEST_NUMBERED_CELL, _LARGEST_CELL = 0.2, 0.135, 0.32, 0.23
 _LEFT, _RIGHT, _BAR, _GAP, _PANEL_TITLE = 0.37, 0.15, 0.75, 0.16, 0.28
@@ -220,7 +217,7 @@ def _figure(
     below = beside * (0.72 if slanted else 1) + 0.33
     step_right = side + _GAP + (0 if grid.shared else beside)
     block = _LEFT + beside + (columns - 1) * step_right + side + (_BAR if colour_bar else _RIGHT)
-    width = min(_MOST_WIDTH, max(block, _LEAST_WIDTH, text_width(title, 10) * 1.15 + 0.3))
+    width = min(NARROW, max(block, _LEAST_WIDTH, text_width(title, 10) * 1.15 + 0.3))
     bottom = foot(sentences, handles, width)
     height = TOP + rows * (_PANEL_TITLE + tall + below) + bottom.height
     figure = blank_figure(width, height, f"{title}. {' '.join(sentences)}")
@@ -253,7 +250,7 @@ def _grid(tokens: Sequence[Sequence[str]], colour_bar: bool) -> _Grid:
     panels, keys = len(tokens), len(tokens[0]) if tokens else 0
     if keys == 0:
         raise ValueError("there is nothing to draw: the batch has no tokens")
-    room = _MOST_WIDTH - _LEFT - (_BAR if colour_bar else _RIGHT)
+    room = NARROW - _LEFT - (_BAR if colour_bar else _RIGHT)
     shared, beside = len(set(map(tuple, tokens))) == 1, _beside(tokens)
     numbered = keys <= NUMBERS_UP_TO
     largest = max(1.3 / (keys + 1), _LARGEST_NUMBERED_CELL if numbered else _LARGEST_CELL)
