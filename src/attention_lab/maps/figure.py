@@ -15,6 +15,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 DPI = 100
+MOST_WIDTH = 10.0  # inches of a notebook's page
 
 
 class NotebookFigure(Figure):
@@ -40,6 +41,9 @@ class NotebookFigure(Figure):
         picture = base64.b64encode(self._repr_png_()).decode()
         # JupyterLab gives a bare PNG no alternative text; of the two it shows the HTML
         image = f'<img src="data:image/png;base64,{picture}" alt="{html.escape(self.caption)}">'
+        if self.get_figwidth() > MOST_WIDTH:  # it would be made smaller to fit, and its words with it
+            image = image.replace("<img", '<img style="max-width: none"', 1)
+            image = f'<div style="overflow-x: auto">{image}</div>'
         data = {"image/png": picture, "text/html": image, "text/plain": self.caption}
         return data, {"image/png": {"alt": self.caption}}
 

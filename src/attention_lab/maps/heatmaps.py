@@ -41,8 +41,8 @@ from attention_lab.maps.cells import (
     leak_handle,
     pale_handle,
 )
-from attention_lab.maps.figure import NotebookFigure, blank_figure, text_width
-from attention_lab.maps.layout import MOST_WIDTH, TOP, foot, write_around
+from attention_lab.maps.figure import MOST_WIDTH, NotebookFigure, blank_figure, text_width
+from attention_lab.maps.layout import TOP, foot, write_around
 from attention_lab.maps.masks import borders, masked_cells
 from attention_lab.variants import Variant, get_variant
 

@@ -14,7 +14,6 @@ from matplotlib.patches import Patch
 
 from attention_lab.maps.figure import NotebookFigure, blank_figure, text_width
 
-MOST_WIDTH = 10.0  # a notebook's width
 TOP = 0.34  # what the title takes
 
 _LEGEND_ROW, _LINE = 0.21, 0.18
