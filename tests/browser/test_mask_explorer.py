@@ -163,6 +163,7 @@ def test_an_explorer_whose_kernel_was_restarted_says_how_to_come_back(lab):
     lab.page.locator(".attention-explorer.jupyter-widgets-disconnected").first.wait_for()
     assert "The kernel was restarted" in explorer(lab).evaluate(says)
     assert "run all cells again" in explorer(lab).evaluate(says)
+    explorer(lab).evaluate("box => box.scrollIntoView()")
     lab.shoot("restarted")
     lab.run_all()
     assert explorer(lab).evaluate(says) == "none"

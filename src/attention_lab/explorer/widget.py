@@ -46,9 +46,10 @@ _STYLE = """<style>
   font: 13px/1.35 sans-serif; white-space: normal; pointer-events: none; }
 .attention-explorer .explorer-right .explorer-cell:hover::after { left: auto; right: 0; }
 .attention-explorer .explorer-explanation p { margin: 4px 0; line-height: 1.4; font-size: 14px; }
-.attention-explorer.jupyter-widgets-disconnected::before { padding: 8px 12px; margin-bottom: 8px; font-size: 14px;
-  border-left: 4px solid #d62728; content: "The kernel was restarted, and these controls no longer work. To bring them \
-back, run all cells again."; }
+.attention-explorer .jupyter-widgets-disconnected::before { content: none; }
+.attention-explorer.jupyter-widgets-disconnected::before { padding: 8px 12px; margin-bottom: 8px; color: inherit;
+  border-left: 4px solid #d62728; font: 14px/1.4 sans-serif; content: "The kernel was restarted, and these controls \
+no longer work. To bring them back, run all cells again."; }
 </style>"""
 
 # A click chooses a cell as the two lists below the picture do
