@@ -41,7 +41,7 @@ $(VENV)/stamp: pyproject.toml grading/pyproject.toml
 	touch $@
 
 $(VENV)/stamp-test: $(VENV)/stamp
-	$(BIN)/python -m pip install --quiet -e ".[notebook,test]" -e "grading[class,cluster,postgres]"
+	$(BIN)/python -m pip install --quiet -e ".[notebook,models,test]" -e "grading[class,cluster,postgres]"
 	touch $@
 
 .PHONY: demo

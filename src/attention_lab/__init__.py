@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from attention_lab.maps.heatmaps import attention_heatmap, mask_heatmap
     from attention_lab.notebook.hand_in import check_hand_in
     from attention_lab.notebook.judge_all import judge_all
+    from attention_lab.real_heads import real_batch
 
 __version__ = "0.1.0"
 
@@ -40,6 +41,7 @@ __all__ = [
     "pack",
     "packed_batch",
     "padded_batch",
+    "real_batch",
     "unpack",
     "welcome",
 ]
@@ -58,6 +60,7 @@ _find = opens(
     check_hand_in="notebook.hand_in",
     flash_route="flash",
     judge_all="notebook.judge_all",
+    real_batch="real_heads",
 )
 
 

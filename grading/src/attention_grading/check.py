@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attention_grading.execution.workers import JUDGE_WORKER
-from attention_grading.sandbox.processes import Interrupted, start_ahead
+from attention_grading.sandbox.processes import Interrupted, once_more
+from attention_grading.sandbox.warm_server import start_ahead
 from attention_grading.text import plain
 from attention_lab.variants import Variant
 
@@ -26,9 +27,9 @@ def judge_files(pairs: Sequence[tuple[Variant, Path]], *, explain: bool = False)
     Returns:
         Whether every file earned full marks.
     """
-    start_ahead(None, JUDGE_WORKER)
+    start_ahead(False, JUDGE_WORKER)
     # only now: while this process imports PyTorch, the other one does
-    from attention_grading.judging.session import Session, once_more
+    from attention_grading.judging.session import Session
 
     right = True
     with Session(confined=False) as session:

@@ -15,12 +15,13 @@ from pathlib import Path
 from attention_lab.checks.run import VISIBLE_CHECKS
 from attention_lab.notebook.learner_cells import (
     GRADED_IDS,
+    INSTRUCTOR_IDS,
     SOLUTION_ID,
-    STUB_MARK,
     NotJudgeable,
     defines,
     functions_in,
     grade_id_of,
+    is_written,
     source_of,
 )
 from attention_lab.notebook.python_lines import python_lines
@@ -122,7 +123,7 @@ def look_over(own: OwnNotebook, variant: Variant, ran: Sequence[str]) -> Iterato
     yield _cells(own)
     sources = [source_of(cell) for cell in own.content["cells"] if cell.get("cell_type") == "code"]
     defining = [source for source in sources if defines(source, variant.function_name)]
-    written = [source for source in defining if _is_written(source, variant.function_name)]
+    written = [source for source in defining if is_written(source, variant.function_name)]
     yield _function(own, variant, defining, written, ran)
     if written:
         yield from _saved(own, variant, written[-1], ran)
@@ -167,7 +168,7 @@ def _function(
 ) -> Remark:
     name = variant.function_name
     solution = [source_of(cell) for cell in own.content["cells"] if grade_id_of(cell) == SOLUTION_ID]
-    has_run = any(_is_written(text, name) for text in ran)
+    has_run = any(is_written(text, name) for text in ran)
     if not defining:
         others = functions_in(solution)
         instead = f"; the solution cell defines {', '.join(others)}" if others else ""
@@ -183,13 +184,14 @@ def _function(
         return Remark(False, f"the cell with {name} has a syntax error: {problem}")
     if len(written) > 1:
         return Remark(False, f"{len(written)} cells define {name}. Keep one of them, in the solution cell")
+    replaced = [grade_id_of(cell) for cell in own.content["cells"] if source_of(cell) == written[0]]
+    if written[0] not in solution and set(replaced) & INSTRUCTOR_IDS:
+        return Remark(
+            False, f"{name} is in the cell {replaced[0]}, which grading replaces. Move it to the solution cell"
+        )
     if solution and written[0] not in solution:
         return Remark(False, f"{name} is not in the solution cell. Move it there, so that it is found and read")
     return Remark(True, f"the solution cell defines {name}")
-
-
-def _is_written(source: str, name: str) -> bool:
-    return defines(source, name) and STUB_MARK not in source
 
 
 def _saved(own: OwnNotebook, variant: Variant, source: str, ran: Sequence[str]) -> Iterator[Remark]:
