@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any
 
 from attention_lab.doors import opens
-from attention_lab.environment.packages import MissingPackage, missing_package
+from attention_lab.environment.packages import MissingPackage, missing_package, require
 from attention_lab.environment.welcome import welcome
 from attention_lab.variants import VARIANTS, Variant, get_variant
 
@@ -67,17 +66,10 @@ _find = opens(
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        _require("torch")
+        require("torch")
     try:
         return _find(name)
     except ImportError as error:
         if (error.name or "").startswith(__name__):
             raise
         raise missing_package("matplotlib", error) from error
-
-
-def _require(package: str) -> None:
-    try:
-        importlib.import_module(package)
-    except ImportError as error:
-        raise missing_package(package, error) from error

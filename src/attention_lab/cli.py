@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(prog="attention-lab", description="Attention, six ways: the learner's commands.")
     commands = parser.add_subparsers(dest="command", required=True)
-    examine = commands.add_parser("doctor", help="say what is there, which flash route is used, and what to mend")
+    examine = commands.add_parser("doctor", help="say what is there, which flash route is used, and what to fix")
     examine.set_defaults(run=lambda options: doctor())
     check = commands.add_parser("check", help="judge the function in your notebooks")
     check.add_argument(

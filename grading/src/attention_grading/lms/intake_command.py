@@ -256,7 +256,9 @@ def _ways(file: str) -> str:
     ways = [f"{number} takes {plain(without_extensions(folder), 60)!r}" for number, folder in enumerate(folders, 1)]
     ways += [f"0 takes {plain(left, 60)!r}"] if (left := id_in_name(name)) else []
     said = f"For the first of these files, --student-folder {', '.join(ways)} as the student. " if ways else ""
-    return f"{said}Or run it with --dry-run, fill in the column student of {TABLE}, and give it back by --owners {TABLE}."
+    return (
+        f"{said}Or run it with --dry-run, fill in the column student of {TABLE}, and give it back by --owners {TABLE}."
+    )
 
 
 def _due(text: str | None, zone: tzinfo | None) -> datetime | None:
