@@ -15,6 +15,12 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 DPI = 100
+# In a dark theme (JupyterLab, VS Code, Colab) dark and light change places and hues stay: the ground then is the page's
+# own, or nearly. Where a page drops styles, a picture keeps its white ground, on which everything can be read
+THEMED = (
+    "<style>:is(body[data-jp-theme-light=false],body.vscode-dark,html[theme=dark]) "
+    ":is(.attention-figure,.explorer-picture) img{filter:invert(.93) hue-rotate(180deg)}</style>"
+)
 
 
 class NotebookFigure(Figure):
@@ -40,7 +46,11 @@ class NotebookFigure(Figure):
         picture = base64.b64encode(self._repr_png_()).decode()
         # JupyterLab gives a bare PNG no alternative text; of the two it shows the HTML
         image = f'<img src="data:image/png;base64,{picture}" alt="{html.escape(self.caption)}">'
-        data = {"image/png": picture, "text/html": image, "text/plain": self.caption}
+        data = {
+            "image/png": picture,
+            "text/html": f'{THEMED}<div class="attention-figure">{image}</div>',
+            "text/plain": self.caption,
+        }
         return data, {"image/png": {"alt": self.caption}}
 
 
