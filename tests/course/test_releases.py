@@ -45,14 +45,15 @@ def test_release_holds_no_answers_and_no_placeholders(stem):
 
 
 @pytest.mark.parametrize("stem", STEMS)
-def test_release_links_are_absolute_and_pinned(stem):
-    tag = tomllib.loads((ROOT / "course.toml").read_text())["course"]["tag"]
+def test_release_links_are_absolute_and_the_courses_own_pinned(stem):
+    course = tomllib.loads((ROOT / "course.toml").read_text())["course"]
     text = RELEASES[stem].read_text()
     links = re.findall(r"\]\(([^)]+)\)", text)
     assert len(links) >= 4
-    for link in links:
-        assert link.startswith("https://")
-        assert tag in link
+    assert all(link.startswith("https://") for link in links)
+    own = [link for link in links if course["repository"] in link]
+    assert len(own) >= 3
+    assert all(course["tag"] in link for link in own)
 
 
 def test_readme_opens_all_in_colab_at_the_courses_address():
