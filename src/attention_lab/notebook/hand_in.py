@@ -15,6 +15,7 @@ from pathlib import Path
 from attention_lab.checks.run import VISIBLE_CHECKS
 from attention_lab.notebook.learner_cells import (
     GRADED_IDS,
+    INSTRUCTOR_IDS,
     SOLUTION_ID,
     STUB_MARK,
     NotJudgeable,
@@ -34,6 +35,7 @@ GET = {
 }
 NOT_FOUND = """This notebook's file cannot be seen from here, so nothing was checked.
 Save it as {stem}.ipynb, make sure that your function is in the solution cell, and hand that file in."""
+_MOVE = "Move it into the solution cell, below the errors"
 SECONDS = 60.0  # for the visible checks, Python's start and the other cells included
 
 
@@ -163,8 +165,11 @@ def _function(own: OwnNotebook, variant: Variant, defining: list[str], written: 
     solution = [source_of(cell) for cell in own.content["cells"] if grade_id_of(cell) == SOLUTION_ID]
     if len(written) > 1:
         return Remark(False, f"{len(written)} cells define {name}. Keep one, in the solution cell")
+    replaced = [grade_id_of(cell) for cell in own.content["cells"] if source_of(cell) == written[0]]
+    if written[0] not in solution and set(replaced) & INSTRUCTOR_IDS:
+        return Remark(False, f"{name} stands in the cell {replaced[0]}, which grading replaces. {_MOVE}")
     if solution and written[0] not in solution:
-        return Remark(False, f"{name} stands in a cell of its own. Move it into the solution cell, below the errors")
+        return Remark(False, f"{name} stands in a cell of its own. {_MOVE}")
     return Remark(True, f"the solution cell defines {name}")
 
 

@@ -13,6 +13,7 @@ from attention_grading.judging.session import Session, Terms
 from attention_grading.notebooks.grade import GradingTerms, NotebookTask
 from attention_grading.sandbox.limits import Limits
 from support.answers import RIGHT
+from support.notebooks import notebook
 
 pytestmark = [pytest.mark.process, pytest.mark.needs("confinement")]
 
@@ -32,14 +33,6 @@ def send(**header): frames.send(channel(), header)
 def impatient():
     with Session(limits=Limits(seconds=4, cell_seconds=1)) as session:
         yield session
-
-
-def notebook(*sources: str) -> str:
-    cells = [
-        {"cell_type": "code", "id": f"cell-{number}", "metadata": {}, "outputs": [], "source": source}
-        for number, source in enumerate(sources)
-    ]
-    return json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
 
 
 HEADERS = [

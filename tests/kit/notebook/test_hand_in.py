@@ -92,6 +92,11 @@ def in_the_try_it_cell(content):
     cell(content, SOLUTION_ID)["source"] = "x = 1"
 
 
+def in_a_check_cell(content):
+    cell(content, "test-masking")["source"] = RIGHT
+    cell(content, SOLUTION_ID)["source"] = "x = 1"
+
+
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
@@ -107,6 +112,7 @@ def in_the_try_it_cell(content):
         (lambda c: cell(c, SOLUTION_ID).update(source=f"{RIGHT}\n   )"), "does not parse: line 9"),
         (second_definition, "2 cells define eager_causal_attention"),
         (in_the_try_it_cell, "stands in a cell of its own"),
+        (in_a_check_cell, "stands in the cell test-masking, which grading replaces. Move it"),
         (moved, "cells are missing: solution"),
         (lambda c: cell(c, SOLUTION_ID).update(source=RIGHT + " + 1"), "is not the one that you ran last"),
     ],

@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
 
 from nbgrader.api import Assignment, Grade, Gradebook, SubmittedAssignment, SubmittedNotebook
 from nbgrader.coursedir import CourseDirectory
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
 
+from attention_grading.course_file import CourseProblem
 from attention_grading.nbgrader_plugin.configuration import NoMarks
 
 
@@ -78,6 +83,23 @@ def read_marks(coursedir: CourseDirectory, assignments: Sequence[str]) -> ClassM
         raise NoMarks("nothing has been graded yet: nbgrader autograde, or attention-grading grade")
     wanted = [name for name in known if name in (assignments or marks)]
     return ClassMarks({name: marks[name] for name in sorted(wanted)}, known, students)
+
+
+def due_dates(coursedir: CourseDirectory) -> dict[str, datetime]:
+    """The gradebook's due dates, by assignment; none where there is no gradebook yet.
+
+    Raises:
+        CourseProblem: The gradebook cannot be read.
+    """
+    url = make_url(coursedir.db_url)
+    if url.get_backend_name() == "sqlite" and url.database and not Path(url.database).exists():
+        return {}
+    try:
+        with Gradebook(coursedir.db_url, coursedir.course_id) as gradebook:
+            dates = {assignment.name: assignment.duedate for assignment in gradebook.assignments}
+    except (SQLAlchemyError, OSError) as error:
+        raise CourseProblem(f"the gradebook's due dates cannot be read: {str(error).splitlines()[0]}") from error
+    return {name: date.replace(tzinfo=UTC) for name, date in dates.items() if date is not None}
 
 
 def _read_checks(gradebook: Gradebook) -> dict[str, dict[str, tuple[float, float]]]:

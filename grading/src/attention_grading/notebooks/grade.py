@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import nbformat
 from nbformat import NotebookNode
@@ -13,7 +13,7 @@ from attention_grading import __version__
 from attention_grading.judging.session import Session, Terms
 from attention_grading.judging.verdict import Verdict, not_judged
 from attention_grading.notebooks.master import parsed
-from attention_grading.notebooks.transplant import BROKEN, broken_notebook, notebook_of, transplant
+from attention_grading.notebooks.transplant import BROKEN, NOTES, broken_notebook, notebook_of, transplant
 from attention_grading.notebooks.verdict_cells import write_verdict
 from attention_lab.notebook.learner_cells import (
     GRADED_IDS,
@@ -100,7 +100,7 @@ def grade_notebook(task: NotebookTask, terms: GradingTerms, session: Session) ->
         text=_written(notebook),
         scores={_id(cell): determine_grade(cell)[0] for cell in notebook.cells if is_grade(cell)},
         comments={_id(cell): _comment(cell) for cell in notebook.cells if is_solution(cell) or is_task(cell)},
-        lines=(*lines, *verdict.notes),
+        lines=tuple(dict.fromkeys((*lines, *verdict.notes))),
     )
 
 
@@ -152,6 +152,11 @@ def judge_notebook(nb: NotebookNode, variant: Variant, master: NotebookNode, ses
     Raises:
         Interrupted: As ``Session.judge``.
     """
+    verdict = _judge(nb, variant, master, session)
+    return replace(verdict, notes=tuple(dict.fromkeys((*nb.metadata.get(NOTES, ()), *verdict.notes))))
+
+
+def _judge(nb: NotebookNode, variant: Variant, master: NotebookNode, session: Session) -> Verdict:
     reason = nb.metadata.get(BROKEN)
     if reason is not None:
         return not_judged(variant, reason)

@@ -24,6 +24,8 @@ from attention_lab.variants import Variant
 
 # Where the reason is kept, in a notebook's metadata, between the steps
 BROKEN = "attention_grading_broken"
+# ... and what was said about the learner's cells, which the rebuilt notebook no longer shows
+NOTES = "attention_grading_notes"
 
 
 def broken_notebook(reason: str) -> NotebookNode:
@@ -77,8 +79,9 @@ def transplant(nb: NotebookNode, variant: Variant, master: NotebookNode) -> tupl
             submission = notebook_submission(nb, variant, master)
         except NotJudgeable as error:
             reason = str(error)
-    notes = [*submission.notes, *([] if reason is None else [f"cannot be judged: {reason}"])]
-    return rebuild(master, submission, reason), notes
+    rebuilt = rebuild(master, submission, reason)
+    rebuilt.metadata[NOTES] = list(submission.notes)
+    return rebuilt, [*submission.notes, *([] if reason is None else [f"cannot be judged: {reason}"])]
 
 
 def rebuild(master: NotebookNode, submission: Submission, reason: str | None) -> NotebookNode:

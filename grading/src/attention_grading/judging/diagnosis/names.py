@@ -1,6 +1,8 @@
-"""The names of known mistakes, and what they mean, in a sentence."""
+"""The names of known mistakes: what they mean, in a sentence, and where to look."""
 
 from __future__ import annotations
+
+import re
 
 # What each name means, as the learner reads it
 SENTENCES: dict[str, str] = {
@@ -102,3 +104,26 @@ SENTENCES: dict[str, str] = {
     "kernel-in-part": "the output is not the kernel's result alone",
     "fused-kernel": "a fused kernel computes what this notebook asks you to compute step by step",
 }
+
+# Where to look, by how a name begins or ends: what a check asks about may lie far from the mistake that it runs into
+_SUBJECTS = {
+    r"scale-|missing-scale": "what scales the scores, and how often",
+    r"mask-": "the mask: which keys it takes away, and at which step",
+    r"nothing-masked": "the masking: what its calls give back, and what becomes of that",
+    r"causal-|diagonal-": "the triangle: which keys each query may see, with a mask and without one",
+    r"window-": "the window: how many keys it holds, and where it ends",
+    r"sequences-": "cu_seqlens: it says where each sequence begins and ends, for the queries and for the keys",
+    r"heads-|attention-over-heads": "the heads: how they are split off, and how they come together again",
+    r"(?:qk|kv|qv)-swapped|operands-": "q, k and v: which of them goes where",
+    r"softmax-": "the softmax: what goes into it, and along which axis its weights sum to 1",
+    r"weights-": "the weights: whether those of each query sum to 1",
+    r"mean-of-|returns-|input-added|constant-|random-": "the output: which steps lead to it from q, k and v",
+    r"stale-|sizes-": "what is kept from an earlier call, or written in as a number",
+    r"precision-": "the dtypes between q and the output: where numbers are rounded",
+    r"gradient-": "the steps between q, k, v and the output: autograd has to see each of them",
+}
+
+
+def hint_for(mistake: str) -> str | None:
+    """Where to look for a mistake; never the answer. ``None`` for one that no wrong number tells."""
+    return next((hint for names, hint in _SUBJECTS.items() if re.match(names, mistake)), None)

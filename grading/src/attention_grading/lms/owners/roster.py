@@ -11,11 +11,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 
 import dateutil.parser
 
 from attention_grading.lms.recognise import decode
+from attention_grading.text import with_name
 
 MAX_ID_BYTES = 100
 # Windows gives these names to devices
@@ -87,6 +89,15 @@ class Roster:
     def members(self, student: str) -> tuple[str, ...]:
         """Who works in the group in which this student is; empty where there is none."""
         return next((members for members in self.groups.values() if student in members), ())
+
+    def called(self, folder: str) -> str:
+        """A student's folder with the name of whose it is, where the roster has one."""
+        person = self._by_folder.get(folder, Person())
+        return with_name(" ".join(filter(None, (person.first, person.last))), folder)
+
+    @cached_property
+    def _by_folder(self) -> dict[str, Person]:
+        return {folder_name(student): person for student, person in self.people.items()}
 
     def _only(self, raw: str, found: frozenset[str]) -> str | None:
         if len(found) > 1:
