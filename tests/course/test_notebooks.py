@@ -12,6 +12,7 @@ from attention_lab.notebook.learner_cells import INSTRUCTOR_IDS, SOLUTION_ID
 from attention_lab.variants import POINTS
 from support.cells import cells_of
 from support.places import MASTERS, ROOT, STEMS
+from support.prose import WORDS, words_of
 
 # What one notebook has beside the cells that all share
 EXTRA = {"06_flash_causal": ("decoding", "decoding-picture", "decoding-task", "decode", "decoding-check")}
@@ -69,24 +70,10 @@ def test_text_cells_are_short():
                 assert words_of(cell) <= 120, f"{stem}, {cell_id}: {words_of(cell)} words"
 
 
-WORDS = 1200  # that stand open on the page
-
-
 @pytest.mark.parametrize("stem", STEMS)
 def test_notebook_is_short(stem):
-    """Folded hints and answers come on top; a piece of code, a link's address and a formula count as one word."""
     counted = {cell_id: words_of(cell) for cell_id, cell in cells_of(MASTERS[stem]).items()}
     assert sum(counted.values()) <= WORDS, counted
-
-
-def words_of(cell):
-    text = cell.source
-    if cell.cell_type == "code":
-        hidden = r"### BEGIN (HIDDEN TESTS|SOLUTION).*?### END \1"
-        text = " ".join(re.findall("#(.*)", re.sub(hidden, "", text, flags=re.S)))
-    text = re.sub(r"<details>.*?</details>|```\w*", "", text, flags=re.S)
-    text = re.sub(r"\$\$.*?\$\$|`[^`\n]*`", "code", text, flags=re.S)
-    return sum(bool(re.search(r"\w", word)) for word in text.split())
 
 
 @pytest.mark.parametrize("stem", STEMS)
