@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from attention_grading.authoring.release import generate
+from attention_grading.authoring.release import FOR_ASSISTANTS, generate
 from attention_grading.course_file import read_course
 from attention_lab.notebook.learner_cells import SOLUTION_ID
 from support.cells import cells_of
 from support.places import MASTERS, RELEASES, ROOT, STEMS
+
+PROMPT = ROOT / "src" / "attention_lab" / "data" / "socratic_prompt.md"
 
 
 @pytest.fixture(scope="module")
@@ -37,11 +39,27 @@ def test_release_holds_no_answers_and_no_placeholders(stem):
     for line in code:
         if len(line) > 12 and line not in ("else:",):
             assert json.dumps(line)[1:-1] not in text, line
-    for words in (ROOT / "socratic_prompt.md", ROOT / "release" / "AGENTS.md"):
+    for words in (PROMPT, ROOT / "AGENTS.md"):
         assert not [line for line in code if len(line) > 12 and line in words.read_text()]
     for hidden in ("BEGIN HIDDEN", "BEGIN SOLUTION", "attention_grading import", "{{"):
         assert hidden not in text
     assert "raise NotImplementedError" in text
+
+
+def test_assistants_read_the_same_beside_the_notebooks_as_in_the_root():
+    for name in FOR_ASSISTANTS:
+        assert (ROOT / "release" / name).read_text() == (ROOT / name).read_text(), "run `make release`"
+        assert name == "AGENTS.md" or (ROOT / name).read_text() == "@AGENTS.md\n"
+
+
+def test_assistant_is_a_tutor_to_learners_and_contributors_are_sent_on():
+    agents, prompt = (" ".join(path.read_text().split()) for path in (ROOT / "AGENTS.md", PROMPT))
+    for rule in ("At most two sentences and one question per reply.", "Name no call of the solution."):
+        assert rule in agents
+        assert rule in prompt
+    assert "`attention-lab tutor`" in agents
+    assert "**With a contributor**" in agents
+    assert "CONTRIBUTING.md" in agents
 
 
 @pytest.mark.parametrize("stem", STEMS)

@@ -18,6 +18,9 @@ from attention_grading.authoring.course_root import nbgrader, prepare, stems_in
 from attention_grading.course_file import read_course
 from attention_lab.variants import VARIANTS
 
+# What assistants read in the folder where a learner works: copied from the root, where it is written
+FOR_ASSISTANTS = ("AGENTS.md", "CLAUDE.md", "GEMINI.md")
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Write the releases; returns 0, or 1 where a changed notebook stood in the way or none could be made."""
@@ -42,6 +45,9 @@ def main(arguments: list[str] | None = None) -> int:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, target)
             print(f"wrote {target.relative_to(course)}")
+    for name in FOR_ASSISTANTS:
+        if (course / name).exists():  # a fork may do without
+            shutil.copy(course / name, course / "release" / name)
     for path in pin_addresses(course):
         print(f"wrote the course's address into {path.relative_to(course)}")
     kept = {path.parent.name for path in generated}
