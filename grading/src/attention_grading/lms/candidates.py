@@ -233,7 +233,7 @@ def learners_name(found: Found, owner: Owner) -> str:
 
 
 def _why_left(thing: Found | Refused) -> tuple[str, bool]:
-    """Why a file that is no notebook is left aside, and whether that matters beside a notebook of the same student."""
+    """Why a file that is not a notebook is left aside, and whether that matters beside a notebook of the same student."""
     if isinstance(thing, Refused):
         return thing.reason, True
     name = thing.parts[-1]
@@ -243,7 +243,7 @@ def _why_left(thing: Found | Refused) -> tuple[str, bool]:
         return "is a script; the notebook is what is graded", True
     if _SHORTCUT.search(name):
         return "is a shortcut to a file that stayed where it was; the notebook itself has to be handed in", True
-    return "is no notebook", False
+    return "is not a notebook", False
 
 
 def left_aside_lines(aside: LeftAside, there: set[tuple[str, str]]) -> Iterator[Line]:

@@ -188,6 +188,7 @@ def _return(
     sheet = _sheet(
         assignment, {student: marks.names.get(student, "") for student in sorted(graded)}, max_score, options
     )
+    elsewhere: list[str] = []
     if sheet is None:
         done.problems.append("no grades.csv was written: give Moodle's grading worksheet by --gradebook")
     else:
@@ -204,14 +205,14 @@ def _return(
         done.points = len(sheet.filled)
         done.without |= sheet.without
         done.problems += sheet.problems
-        if left := sorted(set(graded) - sheet.filled):
-            why = "not in the platform's export, and so without points there"
+        if elsewhere := sorted(set(graded) - sheet.filled):
+            why = "not in the platform's export, so that nothing goes back to them there"
             if options.gradebook is None:
                 why = (
                     "without --gradebook, Canvas finds a student by its own number alone. Give its export (Grades, "
                     "Export) for those who have another id here"
                 )
-            done.problems.append(f"{why}: {', '.join(map(marks.called, left))}")
+            done.problems.append(f"{why}: {', '.join(map(marks.called, elsewhere))}")
         done.written.append(_write(options.into / assignment / "grades.csv", sheet.text().encode()))
     if waiting := sorted(student for student, mark in graded.items() if mark.needs_manual_grade):
         done.problems.append(f"a check still waits for your points: {', '.join(map(marks.called, waiting))}")
@@ -229,7 +230,8 @@ def _return(
                 graded[student], coursedir, stale, names.get((student, assignment)), sheet, roster, options
             )
         except NoFeedback as reason:
-            done.problems.append(f"{marks.called(student)}: {reason}")
+            if student not in elsewhere:  # that is said above, and may be as it should: another platform's
+                done.problems.append(f"{marks.called(student)}: {reason}")
         else:
             entries[name] = data
     done.feedback = len(entries)

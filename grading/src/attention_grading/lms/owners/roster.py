@@ -119,10 +119,10 @@ def read_roster(paths: Iterable[Path]) -> Roster:
     times: dict[str, datetime] = {}
     people: dict[str, Person] = {}
     for path in paths:
-        for number, row in enumerate(_rows(path), 2):
+        for line, row in enumerate(_rows(path), 2):
             student = _first(row, _ID_COLUMNS)
             if problem := spreadsheet_problem(student):
-                raise ValueError(f"the roster {path}, row {number}: {problem}")
+                raise ValueError(f"the roster {path}, row {line}: {problem}")
             if not student:
                 continue
             for name in _ALIAS_COLUMNS:
