@@ -24,9 +24,21 @@ HAND_IN_ID = "hand-in"
 JUDGE_ALL_ID = "judge-all"
 SETUP_ID = "setup"
 
-# The instructor's cells, by grade_id: the same in all six notebooks (a test holds this against source/)
+# The instructor's cells, by grade_id; a test compares them with source/
 INSTRUCTOR_IDS = frozenset(
-    (SETUP_ID, "idea-example", "toy-inputs", "mask-picture", "attention-map", *GRADED_IDS, JUDGE_ALL_ID, HAND_IN_ID)
+    (
+        SETUP_ID,
+        "why-picture",
+        "idea-example",
+        "toy-inputs",
+        "mask-picture",
+        "attention-map",
+        *GRADED_IDS,
+        JUDGE_ALL_ID,
+        "decoding-picture",
+        "decoding-check",
+        HAND_IN_ID,
+    )
 )
 
 # A notebook is some tens of kilobytes; pictures make it hundreds
@@ -249,6 +261,11 @@ def defines(source: str, function_name: str) -> bool:
     return re.search(pattern, source, re.M) is not None
 
 
+def functions_in(sources: Sequence[str]) -> list[str]:
+    """Names of the functions that cells define."""
+    return sorted({name for source in sources for name in re.findall(r"^def\s+(\w+)", source, re.M)})
+
+
 def is_written(source: str, function_name: str) -> bool:
     """Whether the text defines the function, and is more than the untouched stub."""
     return defines(source, function_name) and STUB_MARK not in source
@@ -276,8 +293,8 @@ def _choose(
             raise NotJudgeable(lost)
         notes.append(lost)
     if not defining:
-        others = sorted({name for cell in cells for name in re.findall(r"^def\s+(\w+)", cell["source"], re.M)})
-        seen = f"; it defines {', '.join(others[:5])}" if others else ""
+        others = functions_in([cell["source"] for cell in cells])
+        seen = f"; the notebook defines {', '.join(others[:5])}" if others else ""
         raise NotJudgeable(f"no cell defines the function {variant.function_name}{seen}")
     if len(written) > 1:
         notes.append(f"{len(written)} cells define {variant.function_name}; the last one counts")

@@ -20,9 +20,8 @@ from attention_grading.classroom.run import Crew, grade_class, stopping
 from attention_grading.classroom.todo import handed_in_assignments, require_gradable, to_grade
 from attention_grading.course_file import CourseProblem
 from attention_grading.judging.seed import SeedMissing
-from attention_grading.judging.session import UNCONFINED
 from attention_grading.nbgrader_plugin.course import NbgraderCourse, load_course
-from attention_grading.sandbox.confinement import ConfinementUnavailable, require_available
+from attention_grading.sandbox.confinement import UNCONFINED, ConfinementUnavailable, require_available
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
