@@ -225,7 +225,7 @@ def _rows(path: Path) -> list[dict[str, str]]:
             "columns are not known: set your own language in Moodle to English and download it again"
         )
     if not set(names) & set(_ID_COLUMNS):
-        raise ValueError(f"the roster {path} wants one of these columns: {', '.join(_ID_COLUMNS)}")
+        raise ValueError(f"the roster {path} needs one of these columns: {', '.join(_ID_COLUMNS)}")
     return found
 
 
