@@ -122,7 +122,7 @@ def parse_notebook(text: str, code_cells: int | None = MAX_CODE_CELLS) -> dict[s
         code_cells: How many code cells it may have; ``None`` for no limit.
 
     Raises:
-        NotJudgeable: The text is no notebook, or a notebook that would fill the memory.
+        NotJudgeable: The text is not a notebook, or a notebook that would fill the memory.
         TooManyCells: It has more code cells than that.
     """
     _require_small(text)
