@@ -46,6 +46,15 @@ def test_notebook_is_normalised(path):
     assert normal_text(nbformat.reads(text, as_version=4)) == text, "run `make normalise`"
 
 
+@pytest.mark.parametrize("stem", STEMS)
+def test_hidden_cells_are_one_line_for_learners_that_fits_a_narrow_window(stem):
+    for name in ("values", "masking", "robustness", "kernel"):
+        first, second, *_ = cells_of(MASTERS[stem])[f"test-{name}"].source.split("\n")
+        assert second == "### BEGIN HIDDEN TESTS"
+        assert first.startswith("# Hidden, ")
+        assert len(first) <= 68, first
+
+
 def test_code_cells_are_short():
     for stem, path in MASTERS.items():
         for cell_id, cell in cells_of(path).items():
