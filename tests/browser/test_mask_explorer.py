@@ -13,7 +13,7 @@ from support.lab.server import LabServer, lab_server
 
 pytestmark = [pytest.mark.browser, pytest.mark.needs("chromium")]
 
-LESSON = "notebooks/L2_mask_explorer.ipynb"
+LESSON = "lessons/L2_mask_explorer.ipynb"
 # Space opens a list; JupyterLab keeps bare arrows for itself
 NEXT, PREVIOUS = ("Space", "ArrowDown", "Enter"), ("Space", "ArrowUp", "Enter")
 
