@@ -24,18 +24,19 @@ HAND_IN_ID = "hand-in"
 JUDGE_ALL_ID = "judge-all"
 SETUP_ID = "setup"
 
+DIAGRAM_IDS = ("why-picture", "decoding-picture")  # the same for every learner: grading does not draw them again
+
 # The instructor's cells, by grade_id; a test compares them with source/
 INSTRUCTOR_IDS = frozenset(
     (
         SETUP_ID,
-        "why-picture",
+        *DIAGRAM_IDS,
         "idea-example",
         "toy-inputs",
         "mask-picture",
         "attention-map",
         *GRADED_IDS,
         JUDGE_ALL_ID,
-        "decoding-picture",
         "decoding-check",
         HAND_IN_ID,
     )
