@@ -6,13 +6,9 @@ import argparse
 import importlib
 import sys
 
+import attention_grading.without_grammar  # noqa: F401
 from attention_grading.execution.workers import JUDGE_WORKER
-from attention_grading.sandbox import processes
-from attention_grading.sandbox.limits import Limits
-
-# Where it is installed, jsonschema (nbformat brings it) parses a grammar of web addresses for seconds in each process,
-# and no notebook has such a field. The pool's processes import this module first, as multiprocessing has it
-sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+from attention_grading.sandbox import warm_server
 
 # Module of each command, with ``add_options(parser)`` and ``run(options, parser)``. Only the one that is asked for is
 # imported: nbgrader and torch take seconds.
@@ -26,7 +22,7 @@ COMMANDS = {
 
 
 # With these, judge starts another process than the usual one, or none
-_OTHER_LIMITS = ("-h", "--he", "--s", "--d")
+_NOT_AHEAD = ("-h", "--he", "--d")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -44,8 +40,8 @@ def _main(arguments: list[str]) -> int:
     for name, (module, words) in COMMANDS.items():
         command = commands.add_parser(name, help=words)
         if arguments[:1] == [name]:
-            if name == "judge" and not any(each.startswith(_OTHER_LIMITS) for each in arguments):
-                processes.start_ahead(Limits(), JUDGE_WORKER)  # it imports for seconds, and so does the judge
+            if name == "judge" and not any(each.startswith(_NOT_AHEAD) for each in arguments):
+                warm_server.start_ahead(True, JUDGE_WORKER)  # it imports for seconds, and so does the judge
             try:
                 asked = importlib.import_module(f"attention_grading.{module}")
             except ModuleNotFoundError as error:

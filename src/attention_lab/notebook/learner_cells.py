@@ -262,6 +262,11 @@ def defines(source: str, function_name: str) -> bool:
     return re.search(pattern, source, re.M) is not None
 
 
+def functions_in(sources: Sequence[str]) -> list[str]:
+    """Names of the functions that cells define."""
+    return sorted({name for source in sources for name in re.findall(r"^def\s+(\w+)", source, re.M)})
+
+
 def is_written(source: str, function_name: str) -> bool:
     """Whether the text defines the function, and is more than the untouched stub."""
     return defines(source, function_name) and STUB_MARK not in source
@@ -289,8 +294,8 @@ def _choose(
             raise NotJudgeable(lost)
         notes.append(lost)
     if not defining:
-        others = sorted({name for cell in cells for name in re.findall(r"^def\s+(\w+)", cell["source"], re.M)})
-        seen = f"; it defines {', '.join(others[:5])}" if others else ""
+        others = functions_in([cell["source"] for cell in cells])
+        seen = f"; the notebook defines {', '.join(others[:5])}" if others else ""
         raise NotJudgeable(f"no cell defines the function {variant.function_name}{seen}")
     if len(written) > 1:
         notes.append(f"{len(written)} cells define {variant.function_name}; the last one counts")

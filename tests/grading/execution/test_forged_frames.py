@@ -8,10 +8,9 @@ import time
 import pytest
 
 from attention_grading.classroom.local_pool import patience
-from attention_grading.execution.notebook_runner import OutputLimits
-from attention_grading.judging.session import Session, Terms
-from attention_grading.notebooks.grade import GradingTerms, NotebookTask
-from attention_grading.sandbox.limits import Limits
+from attention_grading.judging.session import Session
+from attention_grading.notebooks.grade import GradingTerms, NotebookTask, Terms
+from attention_grading.sandbox.limits import Limits, OutputLimits
 from support.answers import RIGHT
 from support.notebooks import notebook
 

@@ -131,7 +131,7 @@ def test_unjudgeable_file_gets_zero_with_the_reason_and_the_next_is_judged(sessi
         ("raise SystemExit(1)", "ends Python"),
         ("raise KeyboardInterrupt", "KeyboardInterrupt"),
         ("return None", "returned None"),
-        ("return q, k", "returned tuple of 2"),
+        ("return q, k", "returned a tuple of 2"),
         ("return q[0]", "wrong shape"),
         ("return q.double()", "wrong dtype"),
     ],

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import nbformat
 from nbformat import NotebookNode
@@ -10,21 +11,51 @@ from nbgrader.preprocessors import LimitOutput
 from nbgrader.utils import compute_checksum, determine_grade, is_grade, is_solution, is_task
 
 from attention_grading import __version__
-from attention_grading.judging.session import Session, Terms
 from attention_grading.judging.verdict import Verdict, not_judged
 from attention_grading.notebooks.master import parsed
 from attention_grading.notebooks.transplant import BROKEN, NOTES, broken_notebook, notebook_of, transplant
 from attention_grading.notebooks.verdict_cells import write_verdict
+from attention_grading.sandbox.limits import Limits, OutputLimits
 from attention_lab.notebook.learner_cells import (
     DIAGRAM_IDS,
     GRADED_IDS,
     HAND_IN_ID,
     JUDGE_ALL_ID,
+    MAX_CODE_CELLS,
     NotJudgeable,
     grade_id_of,
     notebook_submission,
 )
 from attention_lab.variants import Variant, get_variant
+
+if TYPE_CHECKING:
+    from attention_grading.judging.session import Session
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What submissions are judged by, wherever that happens.
+
+    Attributes:
+        seed: What the hidden inputs are drawn from; it shows in no text of this object.
+        limits: What running one submission may use.
+        output_limits: How much of a notebook's outputs is kept.
+        confined: As in ``Session``.
+        code_cells: How many code cells a notebook may have.
+    """
+
+    seed: str = field(repr=False)
+    limits: Limits
+    output_limits: OutputLimits
+    confined: bool | None
+    code_cells: int = MAX_CODE_CELLS
+
+    def session(self) -> Session:
+        """A session under these terms."""
+        # here, since PyTorch takes more than a second to import: who plans a run and records it does without
+        from attention_grading.judging.session import Session
+
+        return Session(seed=self.seed, limits=self.limits, output_limits=self.output_limits, confined=self.confined)
 
 
 @dataclass(frozen=True)
