@@ -1,4 +1,4 @@
-"""The command ``attention-lab``: what is there (``doctor``), and is my function right (``check``)."""
+"""The command ``attention-lab``: where to begin (``start``), what is there (``doctor``), is it right (``check``)."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 from attention_lab.environment.doctor import doctor
 from attention_lab.environment.packages import MissingPackage, explain, look_at
 from attention_lab.environment.printable import printable
+from attention_lab.environment.start import start
 from attention_lab.notebook.judge_all import JUDGES
 from attention_lab.variants import VARIANTS, Variant, get_variant
 
@@ -31,6 +32,9 @@ def main(arguments: list[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(prog="attention-lab", description="Attention, six ways: the learner's commands.")
     commands = parser.add_subparsers(dest="command", required=True)
+    begin = commands.add_parser("start", help="open the course in JupyterLab; further options are JupyterLab's")
+    begin.add_argument("--folder", type=Path, default=Path(), help="the course's folder (default: this one)")
+    begin.set_defaults(run=lambda options: start(options.folder, options.others))
     examine = commands.add_parser("doctor", help="say what is there, which flash route is used, and what to fix")
     examine.set_defaults(run=lambda options: doctor())
     check = commands.add_parser("check", help="judge the function in your notebooks")
@@ -40,7 +44,10 @@ def main(arguments: list[str] | None = None) -> int:
     check.add_argument("--variant", help=f"where the file's name does not say it: one of {', '.join(VARIANTS)}")
     check.add_argument("--explain", action="store_true", help="say what the name of a mistake means")
     check.set_defaults(run=_check)
-    options = parser.parse_args(arguments)
+    options, others = parser.parse_known_args(arguments)
+    if others and options.command != "start":
+        parser.error(f"unrecognized arguments: {' '.join(others)}")
+    options.others = others
     try:
         code: int = options.run(options)
     except (ValueError, MissingPackage) as error:

@@ -42,8 +42,15 @@ def test_instructors_code_cells_are_those_that_the_judge_leaves_out(stem):
         if cell.cell_type == "code" and cell.metadata.get("nbgrader", {}).get("locked")
     }
     of_others = {cell_id for other, ids in EXTRA.items() if other != stem for cell_id in ids}
-    assert locked == INSTRUCTOR_IDS - of_others
+    assert locked == INSTRUCTOR_IDS - of_others - {"attention-map"}
     assert SOLUTION_ID in cells_of(MASTERS[stem])
+
+
+@pytest.mark.parametrize("stem", STEMS)
+def test_learners_may_choose_the_map_s_batch(stem):
+    cell = cells_of(MASTERS[stem])["attention-map"]
+    assert "nbgrader" not in cell.metadata  # a locked cell cannot be edited in JupyterLab
+    assert f'real_batch("{stem[3:]}", device=device)' in cell.source
 
 
 @pytest.mark.parametrize("path", notebooks_in([ROOT / "source", ROOT / "notebooks"]), ids=lambda path: path.stem)

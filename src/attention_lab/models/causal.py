@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from attention_lab.models.self_attention import AttentionFunction, SelfAttention
-from attention_lab.models.token_batch import TokenBatch, padded_tokens
+from attention_lab.models.token_batch import TokenBatch, packed_tokens, padded_tokens
 
 _WORDS = (
     "the a an . , and or but of to in on at by with under cat dog fox owl hen mouse bird fish tree hill lake road "
@@ -38,6 +38,8 @@ class TinyCausalModel(nn.Module):
         num_layers: Number of layers.
         longest: Most tokens that a text may have.
     """
+
+    causal = True
 
     def __init__(
         self,
@@ -90,6 +92,14 @@ class TinyCausalModel(nn.Module):
         """The layers, each with the norm before it; the last norm stands before the guess."""
         return cast(Iterator[tuple[nn.LayerNorm, SelfAttention]], zip(self.norms, self.layers, strict=False))
 
+    def padded(self, texts: Sequence[str]) -> TokenBatch:
+        """Texts as a padded batch."""
+        return padded_tokens([self.ids(text) for text in texts], device=self.guess.weight.device)
+
+    def packed(self, texts: Sequence[str]) -> TokenBatch:
+        """Texts as a packed batch."""
+        return packed_tokens([self.ids(text) for text in texts], device=self.guess.weight.device)
+
     def ids(self, text: str) -> list[int]:
         """The ids of a text's words, which stand between spaces.
 
@@ -105,22 +115,40 @@ class TinyCausalModel(nn.Module):
         return [self.vocabulary.index(word) for word in words]
 
     @torch.no_grad()
-    def generate(self, text: str, words: int, attention: AttentionFunction | None = None) -> str:
+    def chances(self, text: str, attention: AttentionFunction | None = None, packed: bool = False) -> Tensor:
+        """The probability that the model gave to each word of a text, before it read it.
+
+        Args:
+            text: Words that the model knows, at least two.
+            attention: A causal attention function.
+            packed: Whether the function takes packed batches.
+
+        Returns:
+            ``[words - 1]``, from the second word on: nothing stands before the first.
+        """
+        batch = self.packed([text]) if packed else self.padded([text])
+        guesses = batch.real(self(batch, attention)).softmax(dim=-1)  # [words, vocabulary]
+        coming = batch.real(batch.ids)[1:]
+        return guesses[:-1].gather(1, coming[:, None]).squeeze(1)
+
+    @torch.no_grad()
+    def generate(self, text: str, words: int, attention: AttentionFunction | None = None, packed: bool = False) -> str:
         """Go on with a text, each time by the likeliest word, and read all of it anew for each.
 
         Args:
             text: Words that the model knows, at least one.
             words: How many to add.
-            attention: A causal attention function over padded sequences.
+            attention: A causal attention function.
+            packed: Whether the function takes packed batches.
 
         Returns:
             The added words.
         """
-        ids = self.ids(text)
-        start = len(ids)
+        ids, start = self.ids(text), len(text.split())
         for _ in range(words):
-            scores = self(padded_tokens([ids[-self.longest :]], device=self.guess.weight.device), attention)
-            ids.append(int(scores[0, -1].argmax()))
+            read, device = [ids[-self.longest :]], self.guess.weight.device
+            batch = packed_tokens(read, device) if packed else padded_tokens(read, device=device)
+            ids.append(int(batch.real(self(batch, attention))[-1].argmax()))
         return " ".join(self.vocabulary[each] for each in ids[start:])
 
 

@@ -59,6 +59,8 @@ class SentenceEncoder(nn.Module):
         tokenizer: Cuts sentences into word pieces.
     """
 
+    causal = False
+
     def __init__(self, tokenizer: Tokenizer):
         super().__init__()
         self.tokenizer = tokenizer
@@ -88,6 +90,13 @@ class SentenceEncoder(nn.Module):
         tokens = batch.real(self(batch, attention))  # [total_tokens, 384]
         means = [sentence.mean(dim=0) for sentence in tokens.split(batch.mask.sum(dim=1).tolist())]
         return F.normalize(torch.stack(means), dim=-1)
+
+    def similarities(
+        self, sentences: Sequence[str], attention: AttentionFunction | None = None, packed: bool = False
+    ) -> Tensor:
+        """How alike each two sentences are: the cosine of their vectors' angle, ``[sentences, sentences]``."""
+        vectors = self.sentence_vectors(self.packed(sentences) if packed else self.padded(sentences), attention)
+        return vectors @ vectors.T
 
     def pieces(self, sentence: str) -> tuple[str, ...]:
         """The word pieces of a sentence, ``[CLS]`` and ``[SEP]`` around them."""

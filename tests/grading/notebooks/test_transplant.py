@@ -63,6 +63,15 @@ def submitted() -> dict[str, Any]:
     return notebook
 
 
+def test_the_map_that_a_learner_changed_is_graded_as_it_came():
+    notebook = submitted()
+    next(cell for cell in notebook["cells"] if cell["id"] == "attention-map")["source"] = "shown = my_own_batch"
+    rebuilt = take(json.dumps(notebook))
+    (ours,) = [cell.source for cell in MASTER.cells if cell.id == "attention-map"]
+    assert [cell.source for cell in rebuilt.cells if grade_id_of(cell) == "attention-map"] == [ours]
+    assert "my_own_batch" not in json.dumps(rebuilt)
+
+
 def places(value: Any) -> Iterator[tuple[Any, Any]]:
     """Every container and key in it."""
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()

@@ -86,8 +86,10 @@ def _run(course: NbgraderCourse, recorder: GradebookWriter, options: argparse.Na
     for name in names:
         require_gradable(course, recorder, name)
     report = RunSummary()
-    todo = list(to_grade(course, recorder, names, set(options.student), options.force, report))
+    todo = list(to_grade(course, recorder, names, set(options.student), options.force, report, not options.dry_run))
     report.seconds_planning = time.perf_counter() - begun
+    for line in report.lines:
+        console.print(escape(line))
     if options.dry_run:
         console.print(plan_table(report, todo))
         return 0

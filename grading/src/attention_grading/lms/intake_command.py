@@ -34,7 +34,8 @@ HINTS = {
     MOODLE_NUMBER: "Moodle numbers a student anew in each assignment; --roster with the grading worksheets joins them.",
     MOODLE_TIME: "Moodle's downloads keep no times; --roster with the grading worksheet gives them.",
     CANVAS_TIME: "Canvas's downloads say late or not, and no times. Give the gradebook the due date, by which intake "
-    "makes times of that: nbgrader db assignment add ASSIGNMENT --duedate '2026-10-01 23:59 Europe/Berlin'. Or say --due.",
+    "makes times of that: nbgrader db assignment add ASSIGNMENT --duedate '2026-10-01 23:59 Europe/Berlin'. Or say "
+    "--due.",
     CANVAS_LATE: "Without a due date what Canvas marks LATE is not late for nbgrader.",
 }
 
@@ -61,7 +62,8 @@ Times. Blackboard, Brightspace and Gradescope state them; Moodle's are in its gr
 Moodle stamp their zips with the time of the download, so those times are not used (--file-times uses them): Canvas says
 only whether a file is late, and the gradebook's due date (or --due) turns that into times. Otherwise the zip entry's
 time counts, else the file's; whoever made the file can set both. Times without a zone are read in --timezone, else in
-c.NbGraderAPI.timezone of nbgrader_config.py, else in this machine's zone; timestamp.txt is in UTC, as nbgrader reads it.
+c.NbGraderAPI.timezone of nbgrader_config.py, else in this machine's zone; timestamp.txt is in UTC, as nbgrader reads
+it.
 
 Columns of the report: {", ".join(COLUMNS)}.
 """

@@ -1,7 +1,7 @@
 """When assignments are due and when submissions came, and how that is said: in the course's own time zone.
 
-Canvas says late or on time and no more. nbgrader wants a time, so ``intake`` makes one of the due date, and leaves a file
-beside it that says whose word that is: what nobody measured is shown to nobody as a time.
+Canvas says late or on time and no more. nbgrader wants a time, so ``intake`` makes one of the due date, and leaves a
+file beside it that says whose word that is: what nobody measured is shown to nobody as a time.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook
 
 from attention_lab.notebook.learner_cells import (
+    INSTRUCTOR_IDS,
     MAX_CODE_CELLS,
     SOLUTION_ID,
     NotJudgeable,
@@ -103,7 +104,8 @@ def rebuild(master: NotebookNode, submission: Submission, reason: str | None) ->
             cell.source = _without_markers(learners[split]["source"]) if places else ""
             cells.append(cell)
             cells += [_free_cell(extra, f"more-{number}") for number, extra in enumerate(learners[split + 1 :])]
-        elif cell.cell_type != "code" or "nbgrader" in cell.metadata:  # the free cells are the learner's own
+        # other free cells are the learner's own; the map's may be changed, but is graded as it came
+        elif cell.cell_type != "code" or "nbgrader" in cell.metadata or grade_id_of(cell) in INSTRUCTOR_IDS:
             cells.append(cell)
     rebuilt.cells = cells
     rebuilt.metadata["attention_grading_rebuilt"] = True
