@@ -24,10 +24,11 @@ HAND_IN_ID = "hand-in"
 JUDGE_ALL_ID = "judge-all"
 SETUP_ID = "setup"
 
-# The instructor's cells, by grade_id, of all notebooks together (a test holds this against source/)
+# The instructor's cells, by grade_id; a test compares them with source/
 INSTRUCTOR_IDS = frozenset(
     (
         SETUP_ID,
+        "why-picture",
         "idea-example",
         "toy-inputs",
         "mask-picture",
@@ -35,6 +36,8 @@ INSTRUCTOR_IDS = frozenset(
         "attention-map",
         *GRADED_IDS,
         JUDGE_ALL_ID,
+        "decoding-picture",
+        "decoding-check",
         HAND_IN_ID,
     )
 )
