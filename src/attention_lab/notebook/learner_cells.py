@@ -34,6 +34,7 @@ INSTRUCTOR_IDS = frozenset(
         "idea-example",
         "toy-inputs",
         "mask-picture",
+        "why-flash-picture",
         "attention-map",
         *GRADED_IDS,
         JUDGE_ALL_ID,
