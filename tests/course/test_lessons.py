@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import resource
 import time
 
 import nbformat
@@ -151,10 +152,10 @@ NEEDS = "tokenizers is not installed, or too old. This part of the lesson needs:
 @pytest.mark.needs("models")
 def test_lesson_l3_runs_every_function_in_every_model_within_its_time(releases, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    start = time.perf_counter()
+    before = _processor_seconds()
     cells = execute("L3", folder=f"folder = {str(releases(**RIGHT))!r}")
-    seconds = time.perf_counter() - start
-    print(f"lesson L3 with {len(VARIANTS)} functions: {seconds:.0f} s")
+    seconds = _processor_seconds() - before
+    print(f"lesson L3 with {len(VARIANTS)} functions: {seconds:.0f} s of one core")
     assert seconds < SECONDS
     assert cells["load"].count("loaded") == len(VARIANTS)
     assert cells["causal-agree"].count(SAME) == len(CAUSAL)
@@ -168,6 +169,12 @@ def test_lesson_l3_runs_every_function_in_every_model_within_its_time(releases, 
     assert "eager bidirectional, mask forgotten: 2 and 3 change most, from -0.03 to 0.27." in cells["similar"]
     for name in ("chances", "ahead", "similar"):
         assert cells[name].startswith("picture: "), name
+
+
+def _processor_seconds() -> float:
+    """Of the processes that were started here and have ended, kernels among them: no matter what else runs."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 @pytest.mark.process
