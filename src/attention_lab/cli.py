@@ -1,9 +1,13 @@
-"""The command ``attention-lab``: where to begin (``start``), what is there (``doctor``), is it right (``check``)."""
+"""The command ``attention-lab``: where to begin (``start``), what is there (``doctor``), is it right (``check``).
+
+``tutor`` prints a prompt for a chat assistant.
+"""
 
 from __future__ import annotations
 
 import argparse
 import importlib.metadata
+import importlib.resources
 import os
 import subprocess
 import sys
@@ -44,6 +48,8 @@ def main(arguments: list[str] | None = None) -> int:
     check.add_argument("--variant", help=f"where the file's name does not say it: one of {', '.join(VARIANTS)}")
     check.add_argument("--explain", action="store_true", help="say what the name of a mistake means")
     check.set_defaults(run=_check)
+    tutor = commands.add_parser("tutor", help="print a prompt that makes a chat assistant ask instead of answer")
+    tutor.set_defaults(run=_tutor)
     options, others = parser.parse_known_args(arguments)
     if others and options.command != "start":
         parser.error(f"unrecognized arguments: {' '.join(others)}")
@@ -73,6 +79,13 @@ def _check(options: argparse.Namespace) -> int:
         return 0 if judges[0].load()(pairs, explain=options.explain) else 1
     except ImportError as error:
         raise MissingPackage(" ".join(explain("torch", error))) from error
+
+
+def _tutor(options: argparse.Namespace) -> int:
+    """Print the prompt; it is ASCII, so that a pipe into ``clip``, ``pbcopy`` or ``xclip`` copies it on any machine."""
+    prompt = importlib.resources.files("attention_lab") / "data" / "socratic_prompt.md"
+    print(prompt.read_text(encoding="ascii"), end="")
+    return 0
 
 
 def _require_file(path: Path) -> None:

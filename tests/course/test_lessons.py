@@ -13,6 +13,7 @@ from nbclient import NotebookClient
 from attention_lab.compare import measure
 from attention_lab.variants import VARIANTS
 from support.places import ROOT
+from support.prose import WORDS, words_of
 from support.releases import RIGHT
 
 LESSONS = {path.stem[:2]: path for path in sorted((ROOT / "notebooks").glob("*.ipynb"))}
@@ -54,10 +55,15 @@ def test_cells_are_short(lesson):
             assert len(prose.split()) <= (160 if "<details>" in prose else 120), cell.id
 
 
+def test_lesson_l0_is_no_longer_than_a_notebook():
+    cells = nbformat.read(LESSONS["L0"], as_version=4).cells
+    assert sum(words_of(cell) for cell in cells) <= WORDS
+
+
 @pytest.mark.parametrize("lesson", LESSONS)
 def test_links_lead_to_files_of_the_course(lesson):
     text = "\n".join(cell.source for cell in nbformat.read(LESSONS[lesson], as_version=4).cells)
-    links = re.findall(r"\]\(([^)]+)\)", text)
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if not link.startswith("https://")]
     assert links
     for link in links:
         assert (LESSONS[lesson].parent / link).is_file(), link
@@ -75,7 +81,14 @@ def test_the_kit_is_installed_by_the_lines_that_a_release_brings(lesson):
 @pytest.mark.process
 def test_lesson_l0_shows_numbers_that_can_be_checked_by_eye():
     cells = execute("L0")
+    assert cells["projections"].startswith("cats   x · W_K = [2, 0, 1, 0]\nchase  x · W_K = [0, 1, 0, 1]\n")
     assert "chase  [0, 1, 0, 1]  sum 2" in cells["dot-products"]
+    for length, variance, scaled in re.findall(r"head_dim +(\d+) .*q·k +([\d.]+) .*head_dim ([\d.]+)", cells["spread"]):
+        assert abs(float(variance) / int(length) - 1) < 0.15, "the variance of a dot product is head_dim"
+        assert abs(float(scaled) - 1) < 0.15
+    weights, gradients = zip(*re.findall(r"weight ([\d.]+) +its gradient ([\d.]+)", cells["saturated"]), strict=True)
+    assert float(weights[-1]) > 0.9 > 0.5 > float(weights[0])
+    assert float(gradients[-1]) < float(gradients[0]) / 2
     assert re.search(r"mice +exp 20\.1 +weight 0\.67 +█{27}", cells["weights"])
     assert cells["after-softmax"].strip().endswith("sum 0.33")
     assert cells["before-softmax"].strip() == "[0.73, 0.27, 0.0] sum 1.00"

@@ -9,7 +9,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from attention_grading.authoring.for_students import pages, readme_with_address
+from attention_grading.authoring.for_students import FOR_ASSISTANTS, pages, readme_with_address
 from attention_grading.authoring.release import generate
 from attention_grading.course_file import read_course
 from attention_lab.notebook.learner_cells import SOLUTION_ID
@@ -19,6 +19,8 @@ from support.releases import published
 
 LESSONS = sorted(path.name for path in (ROOT / "notebooks").glob("*.ipynb"))
 PAGES = [str(path.relative_to(ROOT)) for folder in (".", "docs") for path in sorted((ROOT / folder).glob("*.md"))]
+
+PROMPT = ROOT / "src" / "attention_lab" / "data" / "socratic_prompt.md"
 
 
 @pytest.fixture(scope="module")
@@ -42,11 +44,24 @@ def test_release_holds_no_answers_and_no_placeholders(stem):
     for line in code:
         if len(line) > 12 and line not in ("else:",):
             assert json.dumps(line)[1:-1] not in text, line
-    for words in (ROOT / "socratic_prompt.md", ROOT / "release" / "AGENTS.md"):
+    for words in (PROMPT, ROOT / "AGENTS.md"):
         assert not [line for line in code if len(line) > 12 and line in words.read_text()]
     for hidden in ("BEGIN HIDDEN", "BEGIN SOLUTION", "attention_grading import", "{{"):
         assert hidden not in text
     assert "raise NotImplementedError" in text
+
+
+def test_assistant_is_a_tutor_to_learners_and_contributors_are_sent_on():
+    agents, prompt = (" ".join(path.read_text().split()) for path in (ROOT / "AGENTS.md", PROMPT))
+    for rule in ("At most two sentences and one question per reply.", "Name no call of the solution."):
+        assert rule in agents
+        assert rule in prompt
+    assert "`attention-lab tutor`" in agents
+    assert "**With a contributor**" in agents
+    assert "CONTRIBUTING.md" in agents
+    for name in FOR_ASSISTANTS:
+        assert name == "AGENTS.md" or (ROOT / name).read_text() == "@AGENTS.md\n"
+        assert name == "AGENTS.md" or f"release/{name}" in pages(ROOT)
 
 
 def links_of(path: Path) -> list[str]:
@@ -72,11 +87,11 @@ def test_start_leads_to_every_notebook_and_lesson():
 @pytest.mark.skipif(read_course(ROOT).published is not None, reason="the course is published")
 def test_unpublished_course_names_no_address_and_its_links_work_offline():
     places = [ROOT / "README.md", *(ROOT / "release").glob("*.md"), *(ROOT / "release").glob("[0l]*/*.ipynb")]
-    assert len(places) == 1 + 3 + len(STEMS) + len(LESSONS)
+    assert len(places) == 1 + 5 + len(STEMS) + len(LESSONS)
     for path in places:
         text = path.read_text(encoding="utf-8")
-        assert not re.search(r"colab\.research|git\+|https?://[^/]*github", text), path
-        for link in links_of(path):
+        assert not re.search(r"colab\.research|git\+|/archive/refs/tags|/blob/v\d", text), path
+        for link in (each for each in links_of(path) if not each.startswith("https://")):  # others' pages
             assert (path.parent / link).resolve().is_file(), f"{path.name}: {link}"
             if path.is_relative_to(ROOT / "release"):  # JupyterLab's root: it opens nothing beyond
                 assert (path.parent / link).resolve().is_relative_to(ROOT / "release"), f"{path.name}: {link}"
@@ -90,7 +105,10 @@ def test_published_course_has_absolute_pinned_links_and_a_badge_in_each_notebook
     for stem, path in zip(STEMS, generated, strict=True):
         links = links_of(path)
         assert f"{colab}{stem}/{stem}.ipynb" in links
-        assert all(link.startswith("https://") and "/a-fork/attention/blob/v9/" in link for link in links), links
+        assert all(link.startswith("https://") for link in links), links
+        own = [link for link in links if "/a-fork/attention/" in link]
+        assert len(own) >= 3
+        assert all("/a-fork/attention/blob/v9/" in link for link in own), own
         assert "attention-lab @ https://github.com/a-fork/attention/archive/refs/tags/v9.zip" in path.read_text()
     texts = pages(course)
     assert set(links_of(ROOT / "release" / "START.md")) == set(re.findall(r"\]\(([^)]+)\)", texts["release/START.md"]))

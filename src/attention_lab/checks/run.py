@@ -1,4 +1,4 @@
-"""The two visible checks of every notebook. They know no answers: they ask what any attention must do.
+"""The two visible checks of every notebook. They hold no answers: they ask what any attention must do.
 
 ``contract``: shape, dtype, device and call forms. ``invariants``: what may be seen changes the output, what is masked
 does not, and nobody's inputs are modified; in the notebook, the identities of ``identities`` too.

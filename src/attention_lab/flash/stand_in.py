@@ -290,7 +290,7 @@ def require_borders(
     """Reject borders that do not fit the tensors; returns both ``cu_seqlens`` as lists.
 
     Raises:
-        ValueError: The real kernel would read past the tensors, or leave tokens out, without a word.
+        ValueError: The real kernel would silently read past the tensors, or leave tokens out.
     """
     starts_q = _require_fit("q", q, cu_seqlens_q, max_seqlen_q)
     if cu_seqlens_k is cu_seqlens_q and k.shape[0] == q.shape[0] and int(max_seqlen_k) >= int(max_seqlen_q):

@@ -21,6 +21,7 @@ THEMED = (
     "<style>:is(body[data-jp-theme-light=false],body.vscode-dark,html[theme=dark]) "
     ":is(.attention-figure,.explorer-picture) img{filter:invert(.93) hue-rotate(180deg)}</style>"
 )
+MOST_WIDTH = 10.0  # inches of a notebook's page
 
 
 class NotebookFigure(Figure):
@@ -46,9 +47,13 @@ class NotebookFigure(Figure):
         picture = base64.b64encode(self._repr_png_()).decode()
         # JupyterLab gives a bare PNG no alternative text; of the two it shows the HTML
         image = f'<img src="data:image/png;base64,{picture}" alt="{html.escape(self.caption)}">'
+        style = ""
+        if self.get_figwidth() > MOST_WIDTH:  # it would be made smaller to fit, and its words with it
+            image = image.replace("<img", '<img style="max-width: none"', 1)
+            style = ' style="overflow-x: auto"'
         data = {
             "image/png": picture,
-            "text/html": f'{THEMED}<div class="attention-figure">{image}</div>',
+            "text/html": f'{THEMED}<div class="attention-figure"{style}>{image}</div>',
             "text/plain": self.caption,
         }
         return data, {"image/png": {"alt": self.caption}}

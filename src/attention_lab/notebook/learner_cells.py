@@ -24,9 +24,21 @@ HAND_IN_ID = "hand-in"
 JUDGE_ALL_ID = "judge-all"
 SETUP_ID = "setup"
 
-# The instructor's cells, by grade_id: the same in all six notebooks (a test holds this against source/)
+# The instructor's cells, by grade_id; a test compares them with source/
 INSTRUCTOR_IDS = frozenset(
-    (SETUP_ID, "idea-example", "toy-inputs", "mask-picture", "attention-map", *GRADED_IDS, JUDGE_ALL_ID, HAND_IN_ID)
+    (
+        SETUP_ID,
+        "why-picture",
+        "idea-example",
+        "toy-inputs",
+        "mask-picture",
+        "attention-map",
+        *GRADED_IDS,
+        JUDGE_ALL_ID,
+        "decoding-picture",
+        "decoding-check",
+        HAND_IN_ID,
+    )
 )
 
 # A notebook is some tens of kilobytes; pictures make it hundreds

@@ -29,6 +29,7 @@ OPEN = """async path => {
 EXECUTE = """async ([command, options]) => {
   await (IN_TIME)(window.jupyterapp.commands.execute(command, options), command);
 }""".replace("IN_TIME", IN_TIME)
+RESTART = "async () => { await window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart() }"
 # What is wider than its place, by cell: prose with its tables, outputs, code. The setup cell holds an address that is
 # longer than any window, and is there to be run.
 TOO_WIDE = """() => {
@@ -136,6 +137,11 @@ class LabPage:
         """Run one cell and wait for it."""
         self.cell(cell_id).locator(".cm-content").click()
         self.page.keyboard.press("Control+Enter")
+        self.wait_for_idle()
+
+    def restart(self) -> None:
+        """Restart the notebook's kernel, and wait until the new one is there."""
+        self.page.evaluate(RESTART)
         self.wait_for_idle()
 
     def wait_for_idle(self) -> None:

@@ -1,15 +1,19 @@
-"""What students get besides the notebooks: the START page, the lessons and the tutor's prompt, where they find them."""
+"""What students get besides the notebooks: the START page, the lessons and the tutor, where they find them."""
 
 from __future__ import annotations
 
 import posixpath
 import re
+from importlib import resources
 from pathlib import Path
 
 import nbformat
 
 from attention_grading.authoring.normalise import normal_text
 from attention_grading.course_file import CourseFile, Published, read_course, released_path
+
+# What assistants read in the folder where a learner works: written in the root, where a fork may do without
+FOR_ASSISTANTS = ("AGENTS.md", "CLAUDE.md", "GEMINI.md")
 
 _LINK = re.compile(r"\]\((?!https?:|#)([^)]+)\)")
 
@@ -22,7 +26,11 @@ def pages(course: Path) -> dict[str, str]:
     """
     known = read_course(course)
     here = CourseFile(known.name, None)  # who reads START or the prompt has the folder before them
-    texts = {released_path("socratic_prompt.md"): (course / "socratic_prompt.md").read_text(encoding="utf-8")}
+    prompt = resources.files("attention_lab") / "data" / "socratic_prompt.md"
+    texts = {released_path("socratic_prompt.md"): prompt.read_text(encoding="utf-8")}
+    for name in FOR_ASSISTANTS:
+        if (course / name).exists():
+            texts[f"release/{name}"] = (course / name).read_text(encoding="utf-8")
     start = (course / "notebooks" / "START.md").read_text(encoding="utf-8")
     texts[released_path("notebooks/START.md")] = _linked(start, here, "release").replace("{{course}}", known.name)
     for path in sorted((course / "notebooks").glob("*.ipynb")):

@@ -98,7 +98,7 @@ def _place(
     """Put a notebook and its timestamp into a folder; returns what became of it and what to say.
 
     Raises:
-        NotPlaced: Another file is there, or something that is no plain file or folder.
+        NotPlaced: Another file is there, or something that is neither a regular file nor a folder.
     """
     path, stamp_path, said_path = folder / name, folder / _TIMESTAMP, folder / SAID_FILE
     for place in (folder.parent, folder, path, stamp_path, said_path):
