@@ -36,27 +36,13 @@ class NotebookFigure(Figure):
     Attributes:
         caption: The picture in words. It is the output's alternative text (nbconvert, and so nbgrader's feedback,
             writes it into ``alt``), its ``text/plain`` form, the PNG's ``Description`` and the figure's label.
-        content: All that it was drawn from, where that is known and nothing was changed since.
     """
 
     caption: str = ""
-    content: Hashable = None
-
-    def finish(self, content: Hashable) -> None:
-        """Nothing comes any more: figures of the same content look the same, and are drawn once."""
-        self.content = content, _style()
-        self.stale_callback = _forget_content
 
     def _repr_png_(self) -> bytes:
-        known = None if self.content is None else (self.content, _style())
-        if known in _DRAWN:
-            return _DRAWN[known]
         buffer = io.BytesIO()
         self.savefig(buffer, format="png", facecolor="white")
-        if known is not None:
-            _DRAWN[known] = buffer.getvalue()
-            if len(_DRAWN) > _MOST_DRAWN:
-                del _DRAWN[next(iter(_DRAWN))]
         return buffer.getvalue()
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -73,20 +59,6 @@ class NotebookFigure(Figure):
             "text/plain": self.caption,
         }
         return data, {"image/png": {"alt": self.caption}}
-
-
-_DRAWN: dict[Hashable, bytes] = {}  # PNGs by what they show, the oldest first
-_MOST_DRAWN = 32
-
-
-def _forget_content(figure: NotebookFigure, stale: bool) -> None:
-    """Somebody changed something: from now on it is a figure like any other."""
-    figure.content = None
-
-
-def _style() -> str:
-    """Matplotlib's settings, on which a picture depends too."""
-    return str(matplotlib.rcParams.copy())
 
 
 class _PaletteCanvas(FigureCanvasAgg):
@@ -148,7 +120,7 @@ def _text_size(
 
 def _fonts() -> Hashable:
     """The settings that decide which font a text gets, and how it is fitted to the pixels."""
-    settings = matplotlib.rcParams
+    settings: Any = matplotlib.rcParams
     return tuple(str(settings[name]) for name in _FONT_SETTINGS)
 
 

@@ -577,42 +577,6 @@ def test_a_notebook_shows_a_figure_once(before: str) -> None:
     assert len(png) < 45_000
 
 
-@pytest.fixture
-def saves(monkeypatch):
-    """How often something was drawn; nothing had been before."""
-    monkeypatch.setattr("attention_lab.maps.figure._DRAWN", {})
-    seen = []
-    save = NotebookFigure.savefig
-    monkeypatch.setattr(NotebookFigure, "savefig", lambda figure, *a, **k: (seen.append(figure), save(figure, *a, **k)))
-    return seen
-
-
-def test_picture_of_the_same_mask_is_drawn_once(saves):
-    """A class of hundreds shows it: it hangs on no answer."""
-    first, second, other = (
-        mask_heatmap("eager_causal", padded_batch(padding=side)) for side in ("left", "left", "right")
-    )
-    assert first._repr_png_() == second._repr_png_() != other._repr_png_()
-    assert saves == [first, other]
-
-
-@pytest.mark.parametrize("saved", [False, True])
-def test_picture_that_somebody_changed_or_styled_shows_that(saves, saved):
-    batch = padded_batch()
-    plain = mask_heatmap("eager_causal", batch)._repr_png_()
-    figure = mask_heatmap("eager_causal", batch)
-    figure.axes[0].set_title("mine")
-    if saved:  # which makes it look unchanged to Matplotlib
-        figure.savefig(io.BytesIO())
-    assert figure._repr_png_() != plain
-    with matplotlib.rc_context({"font.family": "serif"}):
-        assert mask_heatmap("eager_causal", batch)._repr_png_() != plain
-    figure = mask_heatmap("eager_causal", batch)
-    with matplotlib.rc_context({"text.hinting": "none"}):
-        assert figure._repr_png_() != plain
-    assert mask_heatmap("eager_causal", batch)._repr_png_() == plain
-
-
 def test_texts_measure_as_matplotlib_measures_them():
     """Whatever was measured before: widths hang on fonts and resolution too."""
     styles = ({}, {"font.sans-serif": ["DejaVu Serif"]}, {"font.sans-serif": ["DejaVu Sans"], "text.hinting": "none"})
