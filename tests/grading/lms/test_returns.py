@@ -238,6 +238,18 @@ def test_feedback_that_says_other_points_than_the_gradebook_does_not_go_back(cou
     assert f"{STEM}: 10 of 10 points" in page
 
 
+def test_a_notebook_for_canvas_says_which_points_by_hand_were_kept(course):
+    with Gradebook("sqlite:///gradebook.db") as gradebook:
+        grade = gradebook.find_grade("test-masking", STEM, STEM, "101")
+        grade.manual_score, grade.needs_manual_grade = 1, True  # as it is after another grading
+        gradebook.db.commit()
+    assert main(["return", "--lms", "canvas", "--download", "canvas.zip"]) == 1
+    with zipfile.ZipFile(course / "returned" / STEM / "feedback.zip") as archive:
+        first = nbformat.reads(archive.read(NAMES[0]), as_version=4).cells[0].source
+    assert "**9 of 10 points.**" in first
+    assert "Note: hand score of 1 in masking kept from an earlier grading." in first
+
+
 def test_an_old_page_that_cannot_be_written_anew_does_not_go_back(course, capsys, monkeypatch):
     def fails(self) -> None:
         raise NbGraderException("the gradebook is locked")
