@@ -181,12 +181,12 @@ def test_missing_gets_0_only_when_asked_and_only_where_nothing_stands(course):
 def test_nobody_who_handed_in_something_gets_0_for_nothing(course, capsys):
     """A PDF, a script, the wrong notebook, one that waits to be graded: each is listed with the reason."""
     export = course / "canvas.csv"
-    late = [f'"Six, F",{number},s-{number},l{number},Group 1,,,\n' for number in (106, 107, 108)]
+    late = [f'"Six, F",{number},s-{number},l{number},Group 1,,,\n' for number in (106, 107, 108, 109)]
     export.write_text(CANVAS_EXPORT + "".join(late))
     with zipfile.ZipFile(course / "second.zip", "w") as archive:
         archive.writestr("five_105_9005_essay.pdf", "%PDF")
         archive.writestr("six_106_9006_answer.py", "pass")
-        archive.writestr(long := f"six_106_9008_{'a_long_name_' * 9}.pdf", "%PDF")
+        archive.writestr(long := f"nine_109_9008_{'a_long_name_' * 9}.pdf", "%PDF")
         archive.writestr("seven_107_9007_other.ipynb", '{"cells": []}')
         archive.writestr(NAMES[0], (course / "submitted" / "101" / STEM / f"{STEM}.ipynb").read_bytes())
     assert main(["intake", "second.zip", "--roster", "canvas.csv"]) == 1
