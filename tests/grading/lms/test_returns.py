@@ -181,12 +181,12 @@ def test_missing_gets_0_only_when_asked_and_only_where_nothing_stands(course):
 def test_nobody_who_handed_in_something_gets_0_for_nothing(course, capsys):
     """A PDF, a script, the wrong notebook, one that waits to be graded: each is listed with the reason."""
     export = course / "canvas.csv"
-    late = [f'"Six, F",{number},s-{number},l{number},Group 1,,,\n' for number in (106, 107, 108)]
+    late = [f'"Six, F",{number},s-{number},l{number},Group 1,,,\n' for number in (106, 107, 108, 109)]
     export.write_text(CANVAS_EXPORT + "".join(late))
     with zipfile.ZipFile(course / "second.zip", "w") as archive:
         archive.writestr("five_105_9005_essay.pdf", "%PDF")
         archive.writestr("six_106_9006_answer.py", "pass")
-        archive.writestr(long := f"six_106_9008_{'a_long_name_' * 9}.pdf", "%PDF")
+        archive.writestr(long := f"nine_109_9008_{'a_long_name_' * 9}.pdf", "%PDF")
         archive.writestr("seven_107_9007_other.ipynb", '{"cells": []}')
         archive.writestr(NAMES[0], (course / "submitted" / "101" / STEM / f"{STEM}.ipynb").read_bytes())
     assert main(["intake", "second.zip", "--roster", "canvas.csv"]) == 1
@@ -236,6 +236,18 @@ def test_feedback_that_says_other_points_than_the_gradebook_does_not_go_back(cou
         name = next(name for name in archive.namelist() if "4713" in name)
         page = archive.read(name).decode()
     assert f"{STEM}: 10 of 10 points" in page
+
+
+def test_a_notebook_for_canvas_says_which_points_by_hand_were_kept(course):
+    with Gradebook("sqlite:///gradebook.db") as gradebook:
+        grade = gradebook.find_grade("test-masking", STEM, STEM, "101")
+        grade.manual_score, grade.needs_manual_grade = 1, True  # as it is after another grading
+        gradebook.db.commit()
+    assert main(["return", "--lms", "canvas", "--download", "canvas.zip"]) == 1
+    with zipfile.ZipFile(course / "returned" / STEM / "feedback.zip") as archive:
+        first = nbformat.reads(archive.read(NAMES[0]), as_version=4).cells[0].source
+    assert "**9 of 10 points.**" in first
+    assert "Note: hand score of 1 in masking kept from an earlier grading." in first
 
 
 def test_an_old_page_that_cannot_be_written_anew_does_not_go_back(course, capsys, monkeypatch):

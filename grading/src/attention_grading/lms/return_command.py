@@ -344,7 +344,7 @@ def _page(mark: Mark, coursedir: CourseDirectory, stale: Collection[Path]) -> by
 def _notebook(mark: Mark, coursedir: CourseDirectory) -> str:
     path = _file(mark, coursedir, "autograded", ".ipynb", "graded notebook; run: attention-grading grade --force")
     graded = nbformat.read(path, as_version=4)
-    return feedback_notebook(graded, coursedir.db_url, mark.student, mark.assignment, path.stem)
+    return feedback_notebook(graded, coursedir.db_url, mark.student, mark.assignment, path.stem, mark.kept_by_hand)
 
 
 def _zipped(entries: Mapping[str, bytes]) -> bytes:

@@ -139,7 +139,8 @@ def students_of(owner: Owner, roster: Roster, groups: bool) -> tuple[tuple[str, 
     members = roster.groups.get(lookup_key(owner.person or owner.raw), ())
     if members and not groups:
         raise Unknown(
-            f"is the work of the roster's group {owner.person or owner.raw!r}: with --groups it counts for all its members"
+            f"is the work of the roster's group {owner.person or owner.raw!r}: with --groups it counts for all its "
+            "members"
         )
     if members:
         return tuple((member, True) for member in members)
