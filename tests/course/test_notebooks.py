@@ -15,7 +15,10 @@ from support.places import MASTERS, ROOT, STEMS
 from support.prose import WORDS, words_of
 
 # What one notebook has beside the cells that all share
-EXTRA = {"06_flash_causal": ("decoding", "decoding-picture", "decoding-task", "decode", "decoding-check")}
+EXTRA = {
+    "05_flash_bidirectional": ("why-flash", "why-flash-picture"),
+    "06_flash_causal": ("decoding", "decoding-picture", "decoding-task", "decode", "decoding-check"),
+}
 
 
 def test_all_share_the_same_cells_in_the_same_order():
