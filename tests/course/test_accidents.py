@@ -250,9 +250,10 @@ ACCIDENTS = {
         reads={
             "test-contract": "passed: device",
             **dict.fromkeys(
-                ("test-invariants", "judge-all", "hand-in"),
-                "look at the mask: which keys it takes away, and at which step",
+                ("test-invariants", "hand-in"),
+                "look at where the mask enters: masked keys get no weight, for every head and every query",
             ),
+            "judge-all": "look at the mask: which keys it takes away, and at which step",
             "attention-map": "Weight leaks into 24 masked cells",
         },
     ),
