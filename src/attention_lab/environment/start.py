@@ -27,7 +27,6 @@ VALIDATE_CAVEAT = (
     "Validate ran the whole notebook afresh. It knows the visible checks alone: the hidden ones are judged when your "
     "notebook is graded, and this says nothing about them."
 )
-VALIDATE_WAIT = "all cells run afresh, which takes up to half a minute"
 CUSTOM_CSS = f"""\
 .jp-Dialog-body.validation-success::after,
 .jp-Dialog-body.validation-failed::after {{
@@ -35,10 +34,6 @@ CUSTOM_CSS = f"""\
   display: block;
   max-width: 40em;
   margin-top: 1em;
-}}
-jp-button.validate-button[disabled]::after {{
-  content: {json.dumps(VALIDATE_WAIT)};
-  margin-left: 0.5em;
 }}
 """
 
