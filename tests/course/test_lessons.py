@@ -130,6 +130,7 @@ def test_lesson_l1_compares_all_within_its_time(releases):
     assert cells["ragged"].count(" MB") == len(VARIANTS)
     assert cells["cost-cpu"].startswith("picture: Time and memory of your functions on this CPU. At 512 tokens:")
     assert "flash causal" in cells["cost-cpu"]
+    assert cells["why-flash"].startswith("picture: Why flash is fast. Arithmetic takes")
 
 
 @pytest.mark.process

@@ -195,6 +195,15 @@ class LabPage:
         """Keep a picture of the window."""
         self.page.screenshot(path=self.shots / f"{name}.png", animations="disabled")
 
+    def shoot_widths(self, name: str) -> None:
+        """Keep pictures of a narrow window and of a wide one; in the wide one everything fits."""
+        before = self.page.viewport_size or {"width": WIDTH, "height": HEIGHT}
+        for width in (1000, 1400):
+            self.page.set_viewport_size(before | {"width": width})
+            self.shoot(f"{name}_{width}")
+        assert self.too_wide() == []
+        self.page.set_viewport_size(before)
+
     def shoot_notebook(self, name: str) -> None:
         """Keep a picture of the whole notebook, in a window as high as it."""
         before = self.page.viewport_size or {"width": WIDTH, "height": HEIGHT}
