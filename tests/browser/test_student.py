@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import expect
 
 from attention_grading.authoring.demo_class import MISTAKES
-from attention_lab.environment.start import VALIDATE_CAVEAT
+from attention_lab.environment.start import VALIDATE_CAVEAT, VALIDATE_WAIT
 from attention_lab.notebook.learner_cells import SOLUTION_ID
 from support.lab.page import LabPage
 from support.lab.server import LabServer, lab_server
@@ -52,6 +52,9 @@ def validate(lab: LabPage) -> LabPage:
     """Press Validate, as it says at the end of each notebook; its dialog stands open then."""
     lab.execute("docmanager:save")
     lab.page.locator("jp-button.validate-button").click()
+    waiting = lab.page.locator("jp-button.validate-button[disabled]")
+    lab.shoot("validating")
+    assert waiting.evaluate("button => getComputedStyle(button, '::after').content") == f'"{VALIDATE_WAIT}"'
     lab.page.locator(".jp-Dialog-body").wait_for()
     return lab
 

@@ -24,9 +24,10 @@ INSTRUCTORS_PLUGINS = (
 )
 # Validate's own words, "Success! Your notebook passes all the tests.", are fixed in nbgrader's extension
 VALIDATE_CAVEAT = (
-    "Validate runs the visible checks alone. The hidden ones are judged when your notebook is graded; "
-    "this says nothing about them."
+    "Validate ran the whole notebook afresh. It knows the visible checks alone: the hidden ones are judged when your "
+    "notebook is graded, and this says nothing about them."
 )
+VALIDATE_WAIT = "all cells run afresh, which takes up to half a minute"
 CUSTOM_CSS = f"""\
 .jp-Dialog-body.validation-success::after,
 .jp-Dialog-body.validation-failed::after {{
@@ -34,6 +35,10 @@ CUSTOM_CSS = f"""\
   display: block;
   max-width: 40em;
   margin-top: 1em;
+}}
+jp-button.validate-button[disabled]::after {{
+  content: {json.dumps(VALIDATE_WAIT)};
+  margin-left: 0.5em;
 }}
 """
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import html
 import io
-from functools import cache
+from collections.abc import Hashable
+from functools import cache, lru_cache, partial
 from typing import Any
 
+import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
@@ -34,13 +36,27 @@ class NotebookFigure(Figure):
     Attributes:
         caption: The picture in words. It is the output's alternative text (nbconvert, and so nbgrader's feedback,
             writes it into ``alt``), its ``text/plain`` form, the PNG's ``Description`` and the figure's label.
+        content: All that it was drawn from, where that is known and nothing was changed since.
     """
 
     caption: str = ""
+    content: Hashable = None
+
+    def finish(self, content: Hashable) -> None:
+        """Nothing comes any more: figures of the same content look the same, and are drawn once."""
+        self.content = content, _style()
+        self.stale_callback = _forget_content
 
     def _repr_png_(self) -> bytes:
+        known = None if self.content is None else (self.content, _style())
+        if known in _DRAWN:
+            return _DRAWN[known]
         buffer = io.BytesIO()
         self.savefig(buffer, format="png", facecolor="white")
+        if known is not None:
+            _DRAWN[known] = buffer.getvalue()
+            if len(_DRAWN) > _MOST_DRAWN:
+                del _DRAWN[next(iter(_DRAWN))]
         return buffer.getvalue()
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -59,6 +75,20 @@ class NotebookFigure(Figure):
         return data, {"image/png": {"alt": self.caption}}
 
 
+_DRAWN: dict[Hashable, bytes] = {}  # PNGs by what they show, the oldest first
+_MOST_DRAWN = 32
+
+
+def _forget_content(figure: NotebookFigure, stale: bool) -> None:
+    """Somebody changed something: from now on it is a figure like any other."""
+    figure.content = None
+
+
+def _style() -> str:
+    """Matplotlib's settings, on which a picture depends too."""
+    return str(matplotlib.rcParams.copy())
+
+
 class _PaletteCanvas(FigureCanvasAgg):
     """Writes PNGs of 256 colours: a third of the bytes, and no colour was seen to move by more than 6 of 255.
 
@@ -66,6 +96,13 @@ class _PaletteCanvas(FigureCanvasAgg):
     """
 
     figure: NotebookFigure
+
+    def get_renderer(self) -> RendererAgg:
+        """Matplotlib's, but for what it would measure anew for each figure: how wide texts are."""
+        renderer: Any = super().get_renderer()
+        renderer.get_text_width_height_descent = partial(_text_size, _fonts(), renderer.dpi)
+        measuring: RendererAgg = renderer
+        return measuring
 
     def print_png(
         self,
@@ -97,10 +134,36 @@ def blank_figure(width: float, height: float, caption: str) -> NotebookFigure:
 
 def text_width(text: str, size: float) -> float:
     """Inches that a text takes."""
-    pixels: float = _ruler().get_text_width_height_descent(text, FontProperties(size=size), False)[0]
-    return pixels / DPI
+    return _text_size(_fonts(), DPI, text, FontProperties(size=size), False)[0] / DPI
+
+
+@lru_cache(maxsize=4096)
+def _text_size(
+    fonts: Hashable, dpi: float, text: str, properties: FontProperties, ismath: Any
+) -> tuple[float, float, float]:
+    """Width, height and descent of a text in pixels."""
+    size: tuple[float, float, float] = _ruler(dpi).get_text_width_height_descent(text, properties, ismath)
+    return size
+
+
+def _fonts() -> Hashable:
+    """The settings that decide which font a text gets, and how it is fitted to the pixels."""
+    settings = matplotlib.rcParams
+    return tuple(str(settings[name]) for name in _FONT_SETTINGS)
+
+
+_FONT_SETTINGS = (
+    "font.family",
+    "font.sans-serif",
+    "font.serif",
+    "font.monospace",
+    "font.cursive",
+    "font.fantasy",
+    "text.hinting",
+    "mathtext.fontset",
+)
 
 
 @cache
-def _ruler() -> RendererAgg:
-    return RendererAgg(1, 1, DPI)
+def _ruler(dpi: float) -> RendererAgg:
+    return RendererAgg(1, 1, dpi)

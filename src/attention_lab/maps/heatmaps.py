@@ -123,6 +123,7 @@ def mask_heatmap(variant: str | Variant, batch: PaddedBatch | PackedBatch) -> No
         for item, panel in enumerate(axes):
             draw_mask(panel, panels[item], borders(batch))
             panel.set_title("packed batch" if packed else f"batch item {item}", fontsize=9)
+    figure.finish((variant.title, cells.shape, bytes(cells.flatten().tolist()), str(tokens), *borders(batch)))
     return figure
 
 

@@ -439,7 +439,7 @@ TEAM_A = {f"Team A_17_assignsubmission_file/{NOTEBOOK}": notebook()}
 def test_a_team_s_number_in_moodle_is_not_the_participant_who_has_the_same(intake, tmp_path, capsys):
     assert intake(TEAM_A, *roster(tmp_path, TEAMS)) == 1
     assert students(tmp_path) == set()
-    assert "--groups takes it for all" in " ".join(capsys.readouterr().out.split())
+    assert "with --groups it counts for all" in " ".join(capsys.readouterr().out.split())
     assert intake(TEAM_A, *roster(tmp_path, TEAMS), "--groups") == 0
     assert students(tmp_path) == {"a@example.org", "b@example.org"}
 

@@ -186,6 +186,7 @@ def test_nobody_who_handed_in_something_gets_0_for_nothing(course, capsys):
     with zipfile.ZipFile(course / "second.zip", "w") as archive:
         archive.writestr("five_105_9005_essay.pdf", "%PDF")
         archive.writestr("six_106_9006_answer.py", "pass")
+        archive.writestr(long := f"six_106_9008_{'a_long_name_' * 9}.pdf", "%PDF")
         archive.writestr("seven_107_9007_other.ipynb", '{"cells": []}')
         archive.writestr(NAMES[0], (course / "submitted" / "101" / STEM / f"{STEM}.ipynb").read_bytes())
     assert main(["intake", "second.zip", "--roster", "canvas.csv"]) == 1
@@ -197,8 +198,10 @@ def test_nobody_who_handed_in_something_gets_0_for_nothing(course, capsys):
     assert {number: got[number] for number in ("105", "106", "107", "108")} == dict.fromkeys(
         ("105", "106", "107", "108"), ""
     )
-    said = " ".join(capsys.readouterr().out.split())
-    assert "=2+5 (105) has no points: second.zip/five_105_9005_essay.pdf is no notebook" in said
+    out = capsys.readouterr().out
+    assert long in out  # in one piece, on a terminal of 80 columns
+    said = " ".join(out.split())
+    assert "=2+5 (105) has no points: second.zip/five_105_9005_essay.pdf is not a notebook" in said
     assert "F Six (106) has no points: second.zip/six_106_9006_answer.py is a script" in said
     assert "F Six (107) has no points: second.zip/seven_107_9007_other.ipynb neither its content nor its name" in said
     assert "F Six (108) has no points: handed in, and not graded yet" in said
@@ -288,9 +291,9 @@ def test_what_is_left_to_look_at_is_said(course, capsys):
     (course / "moodle.csv").write_text(MOODLE_SHEET.replace(",101,", ",999,").replace("4711", "4799"))
     assert main(["return", STEM, "--lms", "moodle", "--gradebook", "moodle.csv"]) == 1
     said = " ".join(capsys.readouterr().out.split())
-    assert "not in the platform's export, and so without points there: A One (101)" in said
-    assert "C Three (103): no feedback page, and none could be written: nbgrader generate_feedback" in said
-    assert "A One (101): no feedback: neither --download nor --gradebook" in said
+    assert "not in the platform's export, so that nothing goes back to them there: A One (101)" in said
+    assert "C Three (103): no feedback page, and none could be written; run: nbgrader generate_feedback" in said
+    assert "A One (101): no feedback" not in said  # once is enough
 
 
 def test_older_files_are_kept_and_paths_are_said(course, capsys):

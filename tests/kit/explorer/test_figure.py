@@ -53,7 +53,7 @@ def test_long_sentences_make_the_picture_wider_and_not_its_cells_smaller() -> No
     assert pixels >= 26
     assert drawing.figure.get_figwidth() > 10
     shown = drawing.figure._repr_mimebundle_()[0]["text/html"]
-    assert shown.startswith('<div style="overflow-x: auto"><img style="max-width: none"')
+    assert ' style="overflow-x: auto"><img style="max-width: none"' in shown
 
 
 @pytest.mark.parametrize("temperature", [0.1, 0.2, 0.5, 1.0, 2.0, 10.0])

@@ -29,8 +29,9 @@ from torch import Tensor
 from traitlets import Type
 from traitlets.config import Config
 
+import attention_lab
 from attention_grading.execution import frames, warm
-from attention_lab import attention_heatmap, attention_map, get_variant, mask_heatmap, packed_batch, padded_batch
+from attention_lab import VARIANTS, attention_heatmap, mask_heatmap, packed_batch, padded_batch
 from attention_lab.notebook.python_lines import python_lines
 
 # Characters and pictures of one notebook that are kept; the judge counts again
@@ -54,14 +55,16 @@ def serve(control: socket.socket, confined: bool) -> None:
 
 
 def warm_up(shell: RecordingShell) -> None:
-    """Do once what every child would otherwise do itself: a picture of each kind, and a traceback."""
-    for name, batch in (("eager_causal", padded_batch()), ("flash_causal", packed_batch())):
-        sequences = [*batch.q.shape[:-2], batch.num_heads] if name == "eager_causal" else [batch.num_heads]
+    """Do once what every child would otherwise do itself: imports, the pictures before any answer, and a traceback."""
+    for door in attention_lab.__all__:
+        getattr(attention_lab, door)
+    for variant in VARIANTS.values():
+        batch = packed_batch() if variant.packed else padded_batch(padding="left")
+        mask_heatmap(variant, batch)._repr_mimebundle_()
+        sequences = [batch.num_heads] if variant.packed else [*batch.q.shape[:-2], batch.num_heads]
         tokens = batch.q.shape[-2]
         weights = torch.full((*sequences, tokens, tokens), 1 / tokens)
-        for figure in (mask_heatmap(name, batch), attention_heatmap(get_variant(name), batch, weights)):
-            figure._repr_mimebundle_()
-    assert callable(attention_map)
+        attention_heatmap(variant, batch, weights)._repr_mimebundle_()
     for source in ("1 / 0", "1 + 1", "print('warm')"):
         shell.run_cell(source)
     shell.forget()

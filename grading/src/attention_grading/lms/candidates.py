@@ -241,12 +241,12 @@ def _why_left(thing: Found | Refused) -> tuple[str, bool]:
         return thing.reason, True
     name = thing.parts[-1]
     if _OTHER_ARCHIVE.search(name):
-        return "is an archive of a kind that is not read; zip is", True
+        return "is an archive of a kind that intake does not read; zip files are read", True
     if name.casefold().endswith(".py"):
-        return "is a script; the notebook is what is graded", True
+        return "is a script, and only the notebook is graded", True
     if _SHORTCUT.search(name):
         return "is a shortcut to a file that stayed where it was; the notebook itself has to be handed in", True
-    return "is no notebook", False
+    return "is not a notebook", False
 
 
 def left_aside_lines(aside: LeftAside, there: set[tuple[str, str]]) -> Iterator[Line]:
@@ -275,7 +275,7 @@ def _contradictions(owners: Iterable[Owner]) -> dict[tuple[str, str], str]:
         (
             kind,
             raw,
-        ): f"{raw!r} goes with several names, and so is nobody's number: {', '.join(sorted(names))}; say --lms"
+        ): f"{raw!r} comes with several names, so it is nobody's id: {', '.join(sorted(names))}; say --lms"
         for (kind, raw), names in people.items()
         if len(names) > 1
     }

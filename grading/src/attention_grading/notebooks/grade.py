@@ -17,6 +17,7 @@ from attention_grading.notebooks.transplant import BROKEN, NOTES, broken_noteboo
 from attention_grading.notebooks.verdict_cells import write_verdict
 from attention_grading.sandbox.limits import Limits, OutputLimits
 from attention_lab.notebook.learner_cells import (
+    DIAGRAM_IDS,
     GRADED_IDS,
     HAND_IN_ID,
     JUDGE_ALL_ID,
@@ -169,7 +170,7 @@ def show_outputs(nb: NotebookNode, session: Session) -> list[str]:
     if BROKEN in nb.metadata:
         return []
     # the hand-in cell looks at the learner's own file, which is not here; and the judging is done apart
-    left_out = {HAND_IN_ID, JUDGE_ALL_ID, *GRADED_IDS}
+    left_out = {HAND_IN_ID, JUDGE_ALL_ID, *DIAGRAM_IDS, *GRADED_IDS}
     cells = [cell for cell in nb.cells if cell.cell_type == "code" and grade_id_of(cell) not in left_out]
     shown = session.show([cell.source for cell in cells])
     for cell, outputs in zip(cells, shown.outputs, strict=True):
