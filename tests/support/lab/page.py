@@ -103,6 +103,8 @@ class LabPage:
         self.page.wait_for_function("window.jupyterapp !== undefined")
         self.page.evaluate("async () => { await window.jupyterapp.restored }")
         self.page.locator("#jp-main-dock-panel").wait_for()
+        if "/tree/" in self.page.url:  # the page that it names comes later, and to the front
+            self.page.locator(".jp-MarkdownViewer").wait_for()
 
     def leave(self) -> None:
         """Stop the kernels, close the page, and forget what was open: the next visitor starts afresh."""
