@@ -87,7 +87,7 @@ def test_first_ten_minutes_lead_from_start_to_a_notebook_that_is_ready_to_hand_i
     lab.run_all()
     assert len(lab.error_lines("test-invariants")) == 3
     assert "points" in lab.outputs("judge-all").inner_text()
-    lab.cell("test-invariants").scroll_into_view_if_needed()
+    lab.outputs("test-invariants").last.scroll_into_view_if_needed()
     lab.shoot_widths("first_wrong")
     lab.write(SOLUTION_ID, right_solution(server.root, FIRST))
     lab.execute("docmanager:save")

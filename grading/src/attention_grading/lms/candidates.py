@@ -30,6 +30,7 @@ from attention_lab.variants import Variant
 
 _NOTEBOOK = re.compile(r"\.ipynb(?:\.txt|\.json)?$", re.IGNORECASE)
 _MAYBE = re.compile(r"\.(?:json|txt)$|^[^.]+$", re.IGNORECASE)
+_LESSON = re.compile(r"(?:^|[\W_])L\d+_[a-z]\w+\.ipynb$")
 _OTHER_ARCHIVE = re.compile(r"\.(?:rar|7z|tar|tgz|gz|bz2|xz|zst|zipx)$", re.IGNORECASE)
 _SHORTCUT = re.compile(r"\.(?:gdoc|gsheet|gshortcut|glink|url|webloc)$", re.IGNORECASE)
 
@@ -151,7 +152,9 @@ def read_source(
         recognised = recognise(reader.fetch(thing.slot), _names(thing, owner))
         if recognised.variant is None:
             why = recognised.broken or "neither its content nor its name says which of the six it is"
-            aside.append(LeftAside(thing, why, students))
+            lesson = _LESSON.search(thing.parts[-1]) is not None  # it came with the folder of a whole course
+            reason = "is a lesson, and lessons are not handed in" if lesson else why
+            aside.append(LeftAside(thing, reason, students, matters=not lesson))
         elif owner is None:
             matters = not isinstance(unknown, NotHandedIn)
             aside.append(LeftAside(thing, str(unknown), students, recognised.variant.stem, matters))
