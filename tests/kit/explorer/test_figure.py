@@ -92,3 +92,7 @@ def test_the_chosen_cell_is_framed_in_both_views_of_its_sentence() -> None:
         for panel in drawing.panels
     ]
     assert [len(cells) for cells in framed] == [0, 1, 1]
+
+
+def test_the_picture_that_stays_fits_a_narrow_page():
+    assert explorer_figure(ExplorerState()).get_figwidth() <= 5.64  # what JupyterLab leaves in a window of 700 pixels
