@@ -26,8 +26,15 @@ _NOT_AHEAD = ("-h", "--he", "--d")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; returns the exit code: 0 when it did its work, 2 for wrong usage."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+    """Run the command; returns the exit code: 0 when it did its work, 2 for wrong usage, 130 after Ctrl-C."""
+    try:
+        return _main(sys.argv[1:] if arguments is None else arguments)
+    except KeyboardInterrupt:  # grade has ended in good order before; the others have nothing to put away
+        print("attention-grading: stopped by Ctrl-C", file=sys.stderr)
+        return 130
+
+
+def _main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="attention-grading", description="Grade the course 'Attention, six ways'.")
     commands = parser.add_subparsers(dest="command", required=True)
     for name, (module, words) in COMMANDS.items():

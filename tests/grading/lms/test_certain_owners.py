@@ -399,7 +399,7 @@ def test_what_the_table_leaves_out_is_no_more_rejected(intake, tmp_path):
 def test_a_hint_says_what_each_answer_would_make_of_a_path(intake, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     intake({f"lab1/ada/{NOTEBOOK}": notebook()})
-    assert "--student-folder 1 takes 'lab1', 2 takes 'ada' for the student" in capsys.readouterr().out
+    assert "--student-folder 1 takes 'lab1', 2 takes 'ada' as the student" in capsys.readouterr().out
 
 
 # ---- groups ----------------------------------------------------------------------------------------------------------
@@ -439,7 +439,7 @@ TEAM_A = {f"Team A_17_assignsubmission_file/{NOTEBOOK}": notebook()}
 def test_a_team_s_number_in_moodle_is_not_the_participant_who_has_the_same(intake, tmp_path, capsys):
     assert intake(TEAM_A, *roster(tmp_path, TEAMS)) == 1
     assert students(tmp_path) == set()
-    assert "--groups takes it for all" in " ".join(capsys.readouterr().out.split())
+    assert "with --groups it counts for all" in " ".join(capsys.readouterr().out.split())
     assert intake(TEAM_A, *roster(tmp_path, TEAMS), "--groups") == 0
     assert students(tmp_path) == {"a@example.org", "b@example.org"}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-from datetime import UTC, datetime
 from pathlib import Path
 
 import nbformat
@@ -186,8 +185,7 @@ def above_the_notebook(html: str) -> str:
 
 
 def test_first_screen_says_what_went_wrong_whose_it_is_and_when_it_came():
-    handed_in = datetime(2026, 10, 1, 21, 59, tzinfo=UTC)
-    top = above_the_notebook(page_of(judged(), student="ada-17", handed_in=handed_in))
+    top = above_the_notebook(page_of(judged(), student="ada-17", handed_in="handed in 2026-10-01 21:59 UTC"))
     assert "ada-17" in top
     assert "2026-10-01 21:59 UTC" in top
     assert "mask-ignored" in top
@@ -212,6 +210,21 @@ def test_messages_that_say_the_same_stand_there_once():
     top = above_the_notebook(page_of(notebook))
     assert top.count("NotImplementedError: write your solution") == 1
     assert top.count("as above") == len(variant.points) - 1
+
+
+def test_a_stub_is_said_to_be_one_once_whatever_case_it_was_asked():
+    notebook, variant = graded(text=""), VARIANTS["eager_causal"]
+    stub = "your function is not implemented yet\nexpected a tensor, got the untouched stub\nlook at the task above"
+    checks = [CheckResult(name, points, 0, f"[case {name}] {stub}") for name, points in variant.points.items()]
+    write_verdict(notebook, Verdict(variant.name, tuple(checks), ()))
+    top = above_the_notebook(page_of(notebook))
+    assert top.count("not implemented yet") == 1
+    assert top.count("as above") == len(variant.points) - 1
+
+
+def test_points_stand_above_and_in_no_cell():
+    assert "<pre>1.0</pre>" not in page_of(judged())
+    assert "Out[" not in page_of(judged())
 
 
 def test_courses_own_text_is_folded_away_and_learners_work_is_not():

@@ -9,14 +9,22 @@ import pytest
 
 from attention_grading.notebooks.grade import show_outputs
 from attention_grading.notebooks.transplant import rebuild
-from attention_lab.notebook.learner_cells import GRADED_IDS, HAND_IN_ID, JUDGE_ALL_ID, SOLUTION_ID, Submission
+from attention_lab.notebook.learner_cells import (
+    DIAGRAM_IDS,
+    GRADED_IDS,
+    HAND_IN_ID,
+    JUDGE_ALL_ID,
+    SOLUTION_ID,
+    Submission,
+)
 from attention_lab.variants import get_variant
 from support.cells import cells_of
 from support.places import MASTERS, STEMS
 
 
-def test_grader_runs_neither_the_graded_cells_nor_the_look_at_the_learners_file():
-    notebook = nbformat.read(MASTERS[STEMS[0]], as_version=4)
+@pytest.mark.parametrize("stem", STEMS)
+def test_grader_runs_no_graded_cells_no_look_at_the_learners_file_and_no_diagrams_that_all_learners_share(stem):
+    notebook = nbformat.read(MASTERS[stem], as_version=4)
     ran = []
 
     def show(sources, before):
@@ -24,9 +32,9 @@ def test_grader_runs_neither_the_graded_cells_nor_the_look_at_the_learners_file(
         return SimpleNamespace(outputs=[[] for _ in sources], ended=None)
 
     assert show_outputs(notebook, SimpleNamespace(show=show)) == []
-    cells = cells_of(MASTERS[STEMS[0]])
+    cells = cells_of(MASTERS[stem])
     left_out = {cell_id for cell_id, cell in cells.items() if cell.cell_type == "code" and cell.source not in ran}
-    assert left_out == {HAND_IN_ID, JUDGE_ALL_ID, *GRADED_IDS}
+    assert left_out == {HAND_IN_ID, JUDGE_ALL_ID, *GRADED_IDS, *DIAGRAM_IDS} & set(cells)
 
 
 @pytest.mark.parametrize("stem", STEMS)

@@ -52,7 +52,8 @@ def lab_server(root: Path, mode: str, home: Path, port: int | None = None) -> It
     (config / "labconfig").mkdir(parents=True)
     (config / "labconfig" / "default_setting_overrides.json").write_text(json.dumps(SETTINGS))
     token = secrets.token_hex(16)
-    command = [sys.executable, "-m", "attention_grading.authoring.lab", mode, "--no-browser", "--allow-root"]
+    module = {"student": ("attention_lab.cli", "start"), "instructor": ("attention_grading.authoring.lab",)}[mode]
+    command = [sys.executable, "-m", *module, "--no-browser", "--allow-root"]
     command += [
         "--ServerApp.ip=127.0.0.1",
         f"--ServerApp.port={port or free_port()}",
@@ -82,14 +83,15 @@ def free_port() -> int:
 
 
 def _address(process: subprocess.Popen[bytes], runtime: Path, log: Path) -> str:
-    """Wait for the file that the server writes once it listens: it took another port if its own was gone."""
+    """Wait for the file that says where the server listens, since it took another port if its own was gone, and for
+    an answer there: the file comes a moment earlier."""
     file = runtime / f"jpserver-{process.pid}.json"
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end and process.poll() is None:
-        if file.is_file():
-            try:
-                return f"http://127.0.0.1:{json.loads(file.read_text())['port']}/"
-            except ValueError:  # half written
-                pass
-        time.sleep(0.1)
+        try:
+            port = json.loads(file.read_text())["port"]
+            socket.create_connection(("127.0.0.1", port)).close()
+            return f"http://127.0.0.1:{port}/"
+        except (OSError, ValueError):  # not there yet, half written, not listening yet
+            time.sleep(0.1)
     raise RuntimeError(f"JupyterLab did not start:\n{log.read_text()}")

@@ -135,7 +135,8 @@ def grade_class(
         report.problems[name] += bool(lines)
         for line in lines:
             # a hook names the submission by itself
-            text = plain(line if line.startswith(f"{handed_in}:") else f"{handed_in}: {line}", 600)
+            words = line.removeprefix(f"{handed_in}: ")
+            text = plain(f"{recorder.called(handed_in.student)}, {name}: {words}", 600)
             report.lines.append(text)
             screen.say(text)
         screen.advance()
@@ -208,7 +209,7 @@ def _prepare(course: NbgraderCourse, recorder: GradebookWriter, handed_in: Hande
     lines = [*said, *(f"{name} is not graded: the assignment has no such notebook" for name in unknown)]
     notebooks = [path for path in notebooks if path.stem in rows.notebooks]
     if not notebooks:
-        return "\n".join([*lines, "could not be graded: there is no notebook to grade"])
+        return "\n".join([*lines, "could not be graded: there is not a notebook to grade"])
     try:
         late = seconds_late(course, rows, handed_in.folder, known)
         masters = read_masters(course, handed_in.assignment, rows.notebooks)

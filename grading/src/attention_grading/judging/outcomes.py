@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from attention_grading.judging.cases import grouped, plan
 from attention_grading.judging.diagnosis.explain import diagnose
+from attention_grading.judging.diagnosis.names import hint_for
 from attention_grading.judging.diagnosis.symptoms import recognise_symptom
 from attention_grading.judging.verdict import CheckResult, Verdict
 from attention_lab.checks.calls import Call, Outcome
@@ -14,6 +15,8 @@ from attention_lab.variants import Variant
 
 # What a check may find that no wrong number explains, whatever the other numbers look like
 NOT_OF_NUMBERS = ("devices-meet", "wrong-device", "wrong-dtype", "wrong-shape", "inputs-modified", "no-gradient")
+# ... and what wrong numbers alone say: the case's hint goes by what it asks
+WRONG_NUMBERS = ("wrong-values", "wrong-gradient")
 
 Pair = tuple[Case, Sequence[Outcome]]
 
@@ -79,10 +82,19 @@ def _result(
         mistake = None
     elif mistake is None:
         mistake = diagnose(variant, *_flat(pairs))
+    of_numbers = mistake is not None
     if mistake is None:
         judged = [(case, got, problem) for (case, got), problem in zip(pairs, problems, strict=True)]
         mistake = recognise_symptom(variant, judged, performed, right_before)
+    if mistake is not None and (of_numbers or failed.code in WRONG_NUMBERS):
+        failed = _about(failed, mistake)
     return CheckResult(name, points, 0, str(failed), mistake, lines, failed)
+
+
+def _about(failed: CheckFailed, mistake: str) -> CheckFailed:
+    """The same failure with the mistake's own hint: the case's is about what it asks, not about what it ran into."""
+    hint = hint_for(mistake) or failed.hint
+    return CheckFailed(failed.case, failed.problem, failed.detail, hint, failed.code, failed.measured)
 
 
 def _flat(pairs: Sequence[Pair]) -> tuple[list[Call], list[Outcome]]:

@@ -22,7 +22,7 @@ from attention_grading.nbgrader_plugin.folders import course_folder
 from attention_grading.nbgrader_plugin.rules import JudgingRules
 from attention_grading.notebooks.grade import judge_notebook, show_outputs
 from attention_grading.notebooks.master import filled_master, parsed, read_master
-from attention_grading.notebooks.transplant import broken_notebook, notebook_of, transplant
+from attention_grading.notebooks.transplant import NOTES, broken_notebook, notebook_of, transplant
 from attention_grading.notebooks.verdict_cells import write_verdict
 from attention_grading.sandbox.processes import once_more
 from attention_grading.text import plain
@@ -109,6 +109,6 @@ class WriteVerdict(_Step):
         names = resources["nbgrader"]
         variant, master, session = get_variant(names["notebook"]), self._master(names), self._session()
         verdict = once_more(lambda: judge_notebook(nb, variant, master, session))
-        self._warn(verdict.notes, names)
+        self._warn((note for note in verdict.notes if note not in nb.metadata.get(NOTES, ())), names)
         write_verdict(nb, verdict)
         return nb, resources

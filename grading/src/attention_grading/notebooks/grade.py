@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import nbformat
@@ -13,10 +13,11 @@ from nbgrader.utils import compute_checksum, determine_grade, is_grade, is_solut
 from attention_grading import __version__
 from attention_grading.judging.verdict import Verdict, not_judged
 from attention_grading.notebooks.master import parsed
-from attention_grading.notebooks.transplant import BROKEN, broken_notebook, notebook_of, transplant
+from attention_grading.notebooks.transplant import BROKEN, NOTES, broken_notebook, notebook_of, transplant
 from attention_grading.notebooks.verdict_cells import write_verdict
 from attention_grading.sandbox.limits import Limits, OutputLimits
 from attention_lab.notebook.learner_cells import (
+    DIAGRAM_IDS,
     GRADED_IDS,
     HAND_IN_ID,
     JUDGE_ALL_ID,
@@ -132,7 +133,7 @@ def grade_notebook(task: NotebookTask, terms: GradingTerms, session: Session) ->
         text=_written(notebook),
         scores={_id(cell): determine_grade(cell)[0] for cell in notebook.cells if is_grade(cell)},
         comments={_id(cell): _comment(cell) for cell in notebook.cells if is_solution(cell) or is_task(cell)},
-        lines=(*lines, *verdict.notes),
+        lines=tuple(dict.fromkeys((*lines, *verdict.notes))),
     )
 
 
@@ -170,7 +171,7 @@ def show_outputs(nb: NotebookNode, session: Session) -> list[str]:
     if BROKEN in nb.metadata:
         return []
     # the hand-in cell looks at the learner's own file, which is not here; and the judging is done apart
-    left_out = {HAND_IN_ID, JUDGE_ALL_ID, *GRADED_IDS}
+    left_out = {HAND_IN_ID, JUDGE_ALL_ID, *DIAGRAM_IDS, *GRADED_IDS}
     cells = [cell for cell in nb.cells if cell.cell_type == "code" and grade_id_of(cell) not in left_out]
     learners = [number for number, cell in enumerate(cells) if _is_learners(cell)]
     shown = session.show([cell.source for cell in cells], before=min(learners, default=len(cells)))
@@ -190,6 +191,11 @@ def judge_notebook(nb: NotebookNode, variant: Variant, master: NotebookNode, ses
     Raises:
         Interrupted: As ``Session.judge``.
     """
+    verdict = _judge(nb, variant, master, session)
+    return replace(verdict, notes=tuple(dict.fromkeys((*nb.metadata.get(NOTES, ()), *verdict.notes))))
+
+
+def _judge(nb: NotebookNode, variant: Variant, master: NotebookNode, session: Session) -> Verdict:
     reason = nb.metadata.get(BROKEN)
     if reason is not None:
         return not_judged(variant, reason)
