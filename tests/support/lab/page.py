@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Browser, ConsoleMessage, Locator, Page
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, TimeoutError
 
 from support.lab.server import LabServer
 
@@ -178,8 +179,12 @@ class LabPage:
         return self.outputs(cell_id).locator("img").get_attribute("alt") or ""
 
     def was_run(self, cell_id: str) -> bool:
-        """Whether a code cell carries its execution's number."""
-        return any(letter.isdigit() for letter in self.cell(cell_id).locator(".jp-InputPrompt").inner_text())
+        """Whether a code cell carries its execution's number, which appears some time after the kernel is idle."""
+        try:
+            self.cell(cell_id).locator(".jp-InputPrompt", has_text=re.compile(r"\d")).wait_for(timeout=10_000)
+        except TimeoutError:
+            return False
+        return True
 
     def write(self, cell_id: str, text: str) -> None:
         """Paste a text over everything in a code cell, as a student does."""
