@@ -24,9 +24,22 @@ HAND_IN_ID = "hand-in"
 JUDGE_ALL_ID = "judge-all"
 SETUP_ID = "setup"
 
-# The instructor's cells, by grade_id: the same in all six notebooks (a test holds this against source/)
+# Cells that only some notebooks of part two have
+OWN_IDS = ("bytes", "memory-plot")
+
+# The instructor's cells, by grade_id: the same in all other notebooks (a test holds this against source/)
 INSTRUCTOR_IDS = frozenset(
-    (SETUP_ID, "idea-example", "toy-inputs", "mask-picture", "attention-map", *GRADED_IDS, JUDGE_ALL_ID, HAND_IN_ID)
+    (
+        SETUP_ID,
+        "idea-example",
+        "toy-inputs",
+        "mask-picture",
+        "attention-map",
+        *OWN_IDS,
+        *GRADED_IDS,
+        JUDGE_ALL_ID,
+        HAND_IN_ID,
+    )
 )
 
 # A notebook is some tens of kilobytes; pictures make it hundreds

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
 
-from attention_grading.sandbox.limits import Limits
+from attention_grading.sandbox.limits import Limits, resource
 
 
 class WorkerFailed(RuntimeError):
@@ -57,6 +57,19 @@ class Process:
             return len(os.listdir(f"/proc/{self.pid}/task"))
         except OSError:
             return 0
+
+    def address_space(self) -> int:
+        """Bytes that it has mapped; 0 where the platform does not tell."""
+        try:
+            with open(f"/proc/{self.pid}/statm") as file:
+                return int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+        except OSError:
+            return 0
+
+    def limit_address_space(self, allowed: int) -> None:
+        """Let it map no more from now on; nothing that it does takes this back. Only Linux does it."""
+        with contextlib.suppress(AttributeError, ProcessLookupError, PermissionError):
+            resource.prlimit(self.pid, resource.RLIMIT_AS, (allowed, allowed))
 
     def was_killed_from_outside(self, limits: Limits) -> bool:
         """Whether somebody else killed it, as the kernel does where memory runs out; no limit of ours does it so."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from attention_lab.checks.case import Case
 from attention_lab.checks.identities.gradients import gradient_case, no_key_case
 from attention_lab.checks.identities.kernels import kernel_case, math_case
+from attention_lab.checks.identities.memory import memory_cases
 from attention_lab.checks.identities.scores import (
     hidden_score_cases,
     linear_case,
@@ -40,3 +41,5 @@ def invariant_and_identity_cases(variant: Variant) -> Iterator[Case]:
     if variant.kernel == "sdpa":
         yield math_case(variant)
     yield from kernel_case(variant)
+    if variant.kernel == "tiled":
+        yield from memory_cases(variant)

@@ -1,0 +1,117 @@
+"""Attention tile by tile: what a function holds at once grows with the tokens, not with their square."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+
+from attention_lab.checks.calls import Call, Outcome
+from attention_lab.checks.case import Case, CheckFailed
+from attention_lab.checks.intermediates import Intermediates
+from attention_lab.checks.require import require_result
+from attention_lab.checks.toy import drawn_arguments
+from attention_lab.variants import Variant
+
+# What is linear grows as much as the tokens do, within this; what is square grows by that factor twice
+GROWTH = 1.5
+# Rounding up, or one more column beside a tile's
+BESIDE = 2
+SCORES = "how many scores exist at the same time: those of one tile, or those of all keys?"
+
+
+def memory_cases(variant: Variant) -> Iterator[Case]:
+    """Few tokens and many, in tiles of one size; in the forward pass of training, too."""
+    for name, block_size, lengths in (("memory", 12, (160, 560)), ("memory, with gradients wanted", 9, (90, 330))):
+        inputs = [drawn_arguments(variant, 21, [length], heads=2) for length in lengths]
+        calls = measured([each | {"block_size": block_size} for each in inputs], wants_gradients="gradients" in name)
+        yield Case("invariants", name, calls, partial(require_tiles, name, calls))
+
+
+def measured(inputs: Sequence[dict[str, Any]], *, wants_gradients: bool) -> tuple[Call, ...]:
+    """Calls whose intermediates are followed."""
+    return tuple(
+        Call(each, setting="measured", cotangent=torch.ones_like(each["q"]) if wants_gradients else None)
+        for each in inputs
+    )
+
+
+def require_tiles(name: str, calls: Sequence[Call], outcomes: Sequence[Outcome]) -> None:
+    """No tensor of seq × seq, no softmax over whole rows, and all work in tiles of ``block_size`` keys.
+
+    Args:
+        name: Of the case.
+        calls: Two of one batch, heads and block_size; the second has several times as many tokens.
+        outcomes: What they gave.
+
+    Raises:
+        CheckFailed: One did not run, or holds more than tiles.
+    """
+    seen = []
+    for call, outcome in zip(calls, outcomes, strict=True):
+        require_result(name, call, outcome, own_dtype=False)
+        seen.append(outcome.intermediates or Intermediates(0, 0, 0, 0))
+        _require_tile(name, call, seen[-1])
+    more = calls[1].arguments["q"].shape[-2] / calls[0].arguments["q"].shape[-2]
+    kept = [("largest", "the largest tensor", "numbers", "whole-scores", SCORES)]
+    if calls[0].cotangent is None:  # autograd keeps every tile
+        hint = "what outlives its tile: is there a list of scores, or of outputs, that grows with every tile?"
+        kept.append(("peak", "all that lives at once", "bytes", "tiles-kept", hint))
+    for what, words, unit, code, hint in kept:
+        few, many = (getattr(each, what) for each in seen)
+        if many > GROWTH * more * few:
+            raise CheckFailed(
+                name,
+                f"{words} grows with the square of the tokens",
+                f"expected about {more:.1f} times as much for {more:.1f} times the tokens, "
+                f"got {many / few:.1f} times ({few:,} and {many:,} {unit})",
+                hint,
+                code,
+                {"few": few, "many": many},
+            )
+
+
+def _require_tile(name: str, call: Call, seen: Intermediates) -> None:
+    batch, seq, _ = call.arguments["q"].shape
+    heads, block_size = call.arguments["num_heads"], call.arguments.get("block_size", 64)
+    sizes = f"{seq} tokens, num_heads {heads}, block_size {block_size}"
+    if seen.largest >= seq * seq / 2:
+        raise CheckFailed(
+            name,
+            f"a tensor holds {seen.largest:,} numbers at once",
+            f"expected about seq × block_size in each head ({heads * seq * block_size:,}), got as much as seq × seq "
+            f"({seq * seq:,}; {sizes})",
+            SCORES,
+            "whole-scores",
+            {"largest": seen.largest},
+        )
+    if seen.longest_sum >= seq / 2:
+        raise CheckFailed(
+            name,
+            "a softmax, a sum or a product runs over all keys at once",
+            f"expected {block_size} keys at a time, got {seen.longest_sum} ({sizes})",
+            "each row of scores: does it come in tiles of keys, or does the function wait until the row is complete?",
+            "whole-rows",
+            {"terms": seen.longest_sum},
+        )
+    if seen.longest_sum > max(block_size, call.arguments["head_dim"]) + BESIDE:
+        raise CheckFailed(
+            name,
+            "the tiles are not of block_size keys",
+            f"expected {block_size} keys at a time, got {seen.longest_sum} ({sizes})",
+            "where a tile begins and ends: does its size come from block_size, in every call?",
+            "block-size-ignored",
+            {"terms": seen.longest_sum},
+        )
+    if seen.work < batch * heads * seq * seq / 2:
+        raise CheckFailed(
+            name,
+            "most of the work happens where nobody sees it",
+            f"expected tensor operations on at least half of all scores ({batch * heads * seq * seq // 2:,}), "
+            f"got {seen.work:,} numbers ({sizes})",
+            "who computes the scores: PyTorch's operations in your own function, or something else?",
+            "work-unseen",
+            {"work": seen.work},
+        )
