@@ -51,7 +51,8 @@ class Call:
             true results; ``"measured"``: while a meter follows the intermediates (see ``intermediates``);
             ``"short of memory"``: with little memory beside what is in use (the last and the two before it are the
             grader's affair and plain elsewhere).
-        cotangent: Where given, ``(output * cotangent).sum()`` is differentiated; shape of the output.
+        cotangent: Where given, ``(output * cotangent).sum()`` is differentiated, but for a measured call: that asks
+            what the forward pass of training holds; shape of the output.
     """
 
     arguments: dict[str, Any]
@@ -180,9 +181,9 @@ def perform(function: Callable[..., Any], call: Call) -> Outcome:
         with quiet(), setting, gradients:
             output = _apply(function, arguments, call.form)
             if isinstance(setting, Meter):
-                outcome.intermediates = setting.stop()
+                outcome.intermediates = setting.seen()
             _describe(output, outcome)
-            if call.cotangent is not None and outcome.output is not None:
+            if call.cotangent is not None and outcome.output is not None and call.setting != "measured":
                 _differentiate(output, call.cotangent, arguments, outcome)
     except (Exception, SystemExit) as error:
         outcome.failure = failure_of(error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import weakref
 from collections.abc import Iterable, Iterator
-from functools import cache
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 from torch import Tensor
@@ -29,7 +29,7 @@ class Intermediates(NamedTuple):
 
 
 class Meter(TorchDispatchMode):
-    """Follows the intermediates of what runs in its block, until it is stopped.
+    """Follows the intermediates of what runs in its block.
 
     What a fused kernel keeps inside itself is not seen: that is little, and the point of such kernels.
     """
@@ -39,46 +39,41 @@ class Meter(TorchDispatchMode):
         self._largest = self._peak = self._longest_sum = self._work = 0
         self._living = 0
         self._holders: dict[int, int] = {}  # storage -> tensors that hold it
-        self._stopped = False
+        self._references: dict[int, weakref.ref[Tensor]] = {}
 
-    def stop(self) -> Intermediates:
-        """What was seen so far; what follows is not followed any more."""
-        self._stopped = True
+    def seen(self) -> Intermediates:
+        """What was seen so far."""
         return Intermediates(self._largest, self._peak, self._longest_sum, self._work)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if self._stopped:
-            return func(*args, **(kwargs or {}))
-        self._longest_sum = max(self._longest_sum, _terms(func, args, kwargs or {}))
-        given = {_storage(x) for x in _tensors((*args, *(kwargs or {}).values()))}
+        operation = _operation(func)
+        self._longest_sum = max(self._longest_sum, _terms(operation, args, kwargs or {}))
+        given = {x.untyped_storage()._cdata for x in _tensors((*args, *(kwargs or {}).values()))}
         result = func(*args, **(kwargs or {}))
-        writes = not _is_view(func)
         for tensor in _tensors((result,)):
-            self._largest = max(self._largest, tensor.untyped_storage().nbytes() // tensor.element_size())
-            if writes and tensor.is_floating_point():
+            storage = tensor.untyped_storage()
+            size, place = storage.nbytes(), storage._cdata
+            self._largest = max(self._largest, size // tensor.element_size())
+            if operation.writes and tensor.is_floating_point():
                 self._work += tensor.numel()
-            if _storage(tensor) in self._holders or _storage(tensor) not in given:
-                self._hold(tensor)
+            if place in self._holders or place not in given:
+                self._hold(tensor, place, size)
         return result
 
-    def _hold(self, tensor: Tensor) -> None:
-        storage, size = _storage(tensor), tensor.untyped_storage().nbytes()
+    def _hold(self, tensor: Tensor, storage: int, size: int) -> None:
         if storage not in self._holders:
             self._living += size
             self._peak = max(self._peak, self._living)
         self._holders[storage] = self._holders.get(storage, 0) + 1
-        weakref.finalize(tensor, self._release, storage, size)
+        reference = weakref.ref(tensor, partial(self._release, storage, size))
+        self._references[id(reference)] = reference  # one that nobody keeps is never told
 
-    def _release(self, storage: int, size: int) -> None:
+    def _release(self, storage: int, size: int, reference: weakref.ref[Tensor]) -> None:
+        del self._references[id(reference)]
         self._holders[storage] -= 1
         if not self._holders[storage]:
             del self._holders[storage]
             self._living -= size
-
-
-def _storage(tensor: Tensor) -> int:
-    storage: int = tensor.untyped_storage()._cdata
-    return storage
 
 
 def _tensors(values: Iterable[Any]) -> Iterator[Tensor]:
@@ -91,11 +86,23 @@ def _tensors(values: Iterable[Any]) -> Iterator[Tensor]:
             yield from _tensors(value)
 
 
+class _Operation(NamedTuple):
+    """What is to know of an operator.
+
+    Attributes:
+        name: Without its namespace and overload.
+        writes: Whether it gives numbers of its own, and not another look at its argument.
+    """
+
+    name: str
+    writes: bool
+
+
 @cache
-def _is_view(func: Any) -> bool:
-    """Whether an operator gives another look at its argument, and writes nothing."""
+def _operation(func: Any) -> _Operation:
     aliases = [returned.alias_info for returned in func._schema.returns]
-    return any(alias is not None and not alias.is_write for alias in aliases)
+    is_view = any(alias is not None and not alias.is_write for alias in aliases)
+    return _Operation(func._schema.name.partition("::")[2], not is_view)
 
 
 # ---- sums ------------------------------------------------------------------------------------------------------------
@@ -108,9 +115,9 @@ _ALONG_AXES = {"sum", "nansum", "mean", "amax", "amin", "max", "min", "cumsum", 
 _FEW = 4  # rows that are summed up together
 
 
-def _terms(func: Any, args: Any, kwargs: dict[str, Any]) -> int:
+def _terms(operation: _Operation, args: Any, kwargs: dict[str, Any]) -> int:
     """How many numbers an operation brings together in one; 0 where it does not, or not along an axis."""
-    name = func._schema.name.removeprefix("aten::")
+    name = operation.name
     if name in _PRODUCTS and len(args) > _PRODUCTS[name]:
         factor = args[_PRODUCTS[name]]
         return int(factor.shape[-1]) if isinstance(factor, Tensor) and factor.dim() else 0

@@ -1,4 +1,4 @@
-"""The learner's own six functions side by side: load them, and see whether their outputs agree."""
+"""The learner's own functions side by side: load them, and see whether their outputs agree."""
 
 from __future__ import annotations
 

@@ -175,4 +175,4 @@ def peak_bytes(call: Callable[[], Any], device: str = "cpu") -> float:
         return float(torch.cuda.max_memory_allocated() - before)
     with Meter() as meter:
         call()
-    return float(meter.stop().peak)
+    return float(meter.seen().peak)

@@ -123,6 +123,11 @@ class Variant:
         last = [name for name in _PARAMETERS[self.inputs] if name in OPTIONAL]
         return (*last, *(option.name for option in self.options if option.default is not ...))
 
+    def value_of(self, option: str, arguments: Mapping[str, Any]) -> Any:
+        """An option's value in a call, which may leave it away."""
+        usual = next(one.default for one in self.options if one.name == option)
+        return arguments.get(option, usual)
+
     def in_order(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Arguments in the order of the signature; options that are not among them get their toy values."""
         toys = {option.name: option.toy for option in self.options}

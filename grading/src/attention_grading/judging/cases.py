@@ -48,7 +48,7 @@ def plan(variant_name: str, seed: str) -> tuple[Case, ...]:
     """All cases of a variant, the visible ones first, in the order of the checks.
 
     Args:
-        variant_name: One of the six, such as ``eager_causal``.
+        variant_name: Of one of the course's, such as ``eager_causal``.
         seed: Any text; the same text gives the same cases.
     """
     variant = VARIANTS[variant_name]

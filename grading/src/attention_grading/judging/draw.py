@@ -20,7 +20,7 @@ class Draw:
     """Draws the inputs of one variant's cases from a seed.
 
     Args:
-        variant: One of the six.
+        variant: One of the course's.
         seed: Any text.
     """
 

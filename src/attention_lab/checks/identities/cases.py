@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from attention_lab.checks.case import Case
 from attention_lab.checks.identities.gradients import gradient_case, no_key_case
 from attention_lab.checks.identities.kernels import kernel_case, math_case
-from attention_lab.checks.identities.memory import memory_cases
 from attention_lab.checks.identities.scores import (
     hidden_score_cases,
     linear_case,
@@ -17,6 +16,7 @@ from attention_lab.checks.identities.scores import (
     scale_case,
 )
 from attention_lab.checks.identities.sizes import alone_cases, long_cases, one_head_case, twice_cases
+from attention_lab.checks.identities.tiles import block_size_case, memory_cases
 from attention_lab.checks.invariants import sensitive_cases, undisturbed_cases
 from attention_lab.variants import Variant
 
@@ -42,4 +42,5 @@ def invariant_and_identity_cases(variant: Variant) -> Iterator[Case]:
         yield math_case(variant)
     yield from kernel_case(variant)
     if variant.kernel == "tiled":
+        yield block_size_case(variant)
         yield from memory_cases(variant)

@@ -9,6 +9,6 @@ VARIANT = Variant(
     kernel="tiled",
     inputs="padded",
     rules=("causal", "padding"),
-    # 6 tokens in tiles of 4: the second tile is a part of one, and some rows see nothing in it
+    # of 6 tokens in tiles of 4 the second tile holds two, in which most rows see nothing
     options=(Option("block_size", toy=4, drawn=(1, 2, 3, 5, 64, 100), default=64, matters=False),),
 )

@@ -15,8 +15,9 @@ from attention_grading.judging.draw import Draw, left_mask, right_mask
 from attention_grading.reference import attend
 from attention_lab.checks.calls import Call, Outcome
 from attention_lab.checks.case import Case, CheckFailed
-from attention_lab.checks.identities.memory import SCORES, measured, require_tiles
-from attention_lab.checks.require import require_finite, require_result
+from attention_lab.checks.identities.tiles import SCORES, measured, require_tiles
+from attention_lab.checks.require import require_result
+from attention_lab.variants import Variant
 
 TILES = "the tiles: which keys does each of them hold, and which places do these have in the sequence?"
 RESCALED = "what a new tile's larger maximum does to the sum and to the output so far"
@@ -105,28 +106,29 @@ def _far_below_zero(draw: Draw) -> list[dict[str, Any]]:
 def _memory(draw: Draw) -> Iterator[Case]:
     """Each with its own lengths: between them and seq × seq there is a factor of ten at least."""
     draw.reseed("kernel/memory")
-    few, many = draw.between(150, 170), draw.between(540, 580)
-    plain = [draw.padded(1, seq, 2, 5) | {"block_size": 12} for seq in (few, many)]
-    yield _measured("memory grows with the tokens", plain)
-    few, many = draw.between(85, 95), draw.between(310, 350)
-    padded = [draw.padded(2, seq, 1, 5, mask=left_mask([seq, seq - 7], seq)) | {"block_size": 9} for seq in (few, many)]
-    yield _measured("memory with padding, gradients wanted", padded, wants_gradients=True)
+    few, many = draw.between(165, 175), draw.between(540, 570)
+    plain = [draw.padded(1, seq, 2, 5) | {"block_size": 20} for seq in (few, many)]
+    yield _measured(draw, "memory grows with the tokens", plain)
+    few, many = draw.between(115, 125), draw.between(380, 400)
+    masks = [left_mask([seq, seq - 30], seq) for seq in (few, many)]
+    padded = [draw.padded(2, mask.shape[1], 1, 5, mask=mask) | {"block_size": 13} for mask in masks]
+    yield _measured(draw, "memory with padding, gradients wanted", padded, wants_gradients=True)
     few, many = draw.between(400, 420), draw.between(1150, 1250)
     usual = [draw.padded(1, seq, 1, 6, dtype=torch.bfloat16) for seq in (few, many)]
     for arguments in usual:
         del arguments["block_size"]
-    yield _measured("memory with the usual block_size, in bf16", usual)
+    yield _measured(draw, "memory with the usual block_size, in bf16", usual)
     yield _short_of_memory(draw)
 
 
-def _measured(name: str, inputs: Sequence[dict[str, Any]], *, wants_gradients: bool = False) -> Case:
+def _measured(draw: Draw, name: str, inputs: Sequence[dict[str, Any]], *, wants_gradients: bool = False) -> Case:
     calls = measured(inputs, wants_gradients=wants_gradients)
-    return Case("kernel", name, calls, partial(require_tiles, name, calls))
+    return Case("kernel", name, calls, partial(require_tiles, draw.variant, name, calls))
 
 
 # Tokens of the call that is short of memory: all scores at once take 140 MB and more, half as much again as there is
 # (``execution.judge_runner.SHORT_BYTES``); those of one tile take two
-MANY = 6100
+FEW, MANY = 250, 6100
 ROWS = 24  # that are compared: the reference has no room for all scores either
 
 
@@ -134,39 +136,49 @@ def _short_of_memory(draw: Draw) -> Case:
     """What a meter in the function's own process is told, the operating system is not."""
     name = "little memory"
     draw.reseed("kernel/little memory")
-    arguments = draw.padded(1, MANY + draw.between(0, 90), 1, 3) | {"block_size": 100}
-    rows = torch.randint(arguments["q"].shape[1], (ROWS,), generator=draw.generator)
-    call = Call(arguments, setting="short of memory")
-    return Case("kernel", name, (call,), partial(_require_some_rows, draw, name, call, rows))
+    few, many = (
+        Call(draw.padded(1, seq, 1, 3) | {"block_size": 100}, setting=setting)
+        for seq, setting in ((FEW, "plain"), (MANY + draw.between(0, 90), "short of memory"))
+    )
+    rows = torch.randint(many.arguments["q"].shape[1], (ROWS,), generator=draw.generator)
+    return Case("kernel", name, (few, many), partial(_require_some_rows, draw.variant, name, (few, many), rows))
 
 
-def _require_some_rows(draw: Draw, name: str, call: Call, rows: Tensor, outcomes: Sequence[Outcome]) -> None:
-    failure = outcomes[0].failure
+def _require_some_rows(
+    variant: Variant, name: str, calls: Sequence[Call], rows: Tensor, outcomes: Sequence[Outcome]
+) -> None:
+    failure, few, many = outcomes[1].failure, *calls
     if failure is not None and "memory" in f"{failure.kind} {failure.text}".lower():
-        seq = call.arguments["q"].shape[1]
         raise CheckFailed(
             name,
-            f"the memory does not suffice for {seq} tokens",
-            f"expected tiles of seq × block_size (a few MB), got {failure}",
+            f"the memory does not suffice for {many.arguments['q'].shape[1]} tokens",
+            f"expected tiles of seq × block_size, a few MB, got {failure}",
             SCORES,
             "whole-scores",
         )
-    output = require_result(name, call, outcomes[0])
-    require_finite(name, call, output)
+    outputs = [require_result(name, *pair) for pair in zip(calls, outcomes, strict=True)]
+    if not _error(variant, few, outputs[0], torch.arange(0, FEW, 7)) <= _TOLERANCE:
+        return  # wrong numbers are for the other checks: here it counts whether many tokens get the same as few
+    error = _error(variant, many, outputs[1], rows)
+    if not error <= _TOLERANCE:
+        raise CheckFailed(
+            name,
+            f"the output for {outputs[1].shape[1]} tokens is wrong, and right for {FEW}",
+            f"expected the same numbers in any size, got others (off by {error:.2g})",
+            "what your function does with many tokens, and with few",
+            "many-tokens",
+            {"worst": error},
+        )
+
+
+def _error(variant: Variant, call: Call, output: Tensor, rows: Tensor) -> float:
+    """The worst error of some rows; of each the reference is the last query of as many tokens."""
+    errors = []
     for row in rows.tolist():
         seen = {x: call.arguments[x][:, : row + 1] for x in ("q", "k", "v")}
-        # the last query of what it sees, alone
-        expected = attend(draw.variant, call.arguments | seen | {"q": seen["q"][:, -1:]})
-        error = float(relative_error(output[:, row : row + 1], expected).max())
-        if error > _TOLERANCE:
-            raise CheckFailed(
-                name,
-                f"the output at query {row} of {output.shape[1]} is wrong",
-                f"expected the numbers that fewer tokens give, got others (off by {error:.2g})",
-                "what your function does with many tokens, and with few",
-                "wrong-values",
-                {"worst": error},
-            )
+        expected = attend(variant, call.arguments | seen | {"q": seen["q"][:, -1:]})
+        errors.append(float(relative_error(output[:, row : row + 1], expected).max()))
+    return float(torch.tensor(errors).max())  # NaN, where there is one
 
 
 _TOLERANCE = 1e-4  # of sums of thousands of terms in fp32

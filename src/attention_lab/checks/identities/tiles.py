@@ -1,4 +1,7 @@
-"""Attention tile by tile: what a function holds at once grows with the tokens, not with their square."""
+"""Attention tile by tile: the size of a tile changes nothing but what a function holds at once.
+
+That grows with the tokens, and not with their square.
+"""
 
 from __future__ import annotations
 
@@ -10,24 +13,53 @@ import torch
 
 from attention_lab.checks.calls import Call, Outcome
 from attention_lab.checks.case import Case, CheckFailed
+from attention_lab.checks.identities.outputs import outputs_of
 from attention_lab.checks.intermediates import Intermediates
-from attention_lab.checks.require import require_result
+from attention_lab.checks.require import Told, require_alike, require_result
 from attention_lab.checks.toy import drawn_arguments
+from attention_lab.rules import real_tokens
 from attention_lab.variants import Variant
 
 # What is linear grows as much as the tokens do, within this; what is square grows by that factor twice
 GROWTH = 1.5
-# Rounding up, or one more column beside a tile's
-BESIDE = 2
+# One more column beside a tile's
+BESIDE = 1
 SCORES = "how many scores exist at the same time: those of one tile, or those of all keys?"
+
+
+def block_size_case(variant: Variant) -> Case:
+    """Tiles of one key and of all, and any in between, give the same."""
+    name = "another block_size"
+    plain = drawn_arguments(variant, 22, (11, 11, 11))
+    steep = plain | {"q": 4 * plain["q"]}  # the maximum grows from tile to tile
+    calls = [
+        Call(arguments | {"block_size": block_size, "mask": mask})
+        for arguments, mask in ((plain, None), (steep, None), (steep, _TILES_OF_PADDING))
+        for block_size in (20, 1, 2, 4, 10, 11)
+    ]
+
+    def verify(outcomes: Sequence[Outcome]) -> None:
+        outputs = outputs_of(name, calls, outcomes)
+        hint = "what goes on from tile to tile: which keys are in it, and what becomes of what was gathered before?"
+        for start in range(0, len(calls), 6):
+            read = real_tokens(calls[start].arguments)[..., None]
+            for call, output in zip(calls[start + 1 : start + 6], outputs[start + 1 : start + 6], strict=True):
+                problem = f"is another one in tiles of {call.arguments['block_size']} than in one tile"
+                require_alike(name, call, output, outputs[start], read, Told(problem, "as in one tile", hint))
+
+    return Case("invariants", name, tuple(calls), verify)
+
+
+# Padding on the left, on the right and in between, for several tiles
+_TILES_OF_PADDING = torch.tensor([[0] * 5 + [1] * 6, [1] * 6 + [0] * 5, [1, 1, 0, 0, 0, 0, 0, 0, 0, 1, 1]]).bool()
 
 
 def memory_cases(variant: Variant) -> Iterator[Case]:
     """Few tokens and many, in tiles of one size; in the forward pass of training, too."""
-    for name, block_size, lengths in (("memory", 12, (160, 560)), ("memory, with gradients wanted", 9, (90, 330))):
+    for name, block_size, lengths in (("memory", 20, (170, 550)), ("memory, with gradients wanted", 13, (120, 390))):
         inputs = [drawn_arguments(variant, 21, [length], heads=2) for length in lengths]
         calls = measured([each | {"block_size": block_size} for each in inputs], wants_gradients="gradients" in name)
-        yield Case("invariants", name, calls, partial(require_tiles, name, calls))
+        yield Case("invariants", name, calls, partial(require_tiles, variant, name, calls))
 
 
 def measured(inputs: Sequence[dict[str, Any]], *, wants_gradients: bool) -> tuple[Call, ...]:
@@ -38,10 +70,11 @@ def measured(inputs: Sequence[dict[str, Any]], *, wants_gradients: bool) -> tupl
     )
 
 
-def require_tiles(name: str, calls: Sequence[Call], outcomes: Sequence[Outcome]) -> None:
+def require_tiles(variant: Variant, name: str, calls: Sequence[Call], outcomes: Sequence[Outcome]) -> None:
     """No tensor of seq × seq, no softmax over whole rows, and all work in tiles of ``block_size`` keys.
 
     Args:
+        variant: One that has a ``block_size``.
         name: Of the case.
         calls: Two of one batch, heads and block_size; the second has several times as many tokens.
         outcomes: What they gave.
@@ -53,7 +86,7 @@ def require_tiles(name: str, calls: Sequence[Call], outcomes: Sequence[Outcome])
     for call, outcome in zip(calls, outcomes, strict=True):
         require_result(name, call, outcome, own_dtype=False)
         seen.append(outcome.intermediates or Intermediates(0, 0, 0, 0))
-        _require_tile(name, call, seen[-1])
+        _require_tile(variant, name, call, seen[-1])
     more = calls[1].arguments["q"].shape[-2] / calls[0].arguments["q"].shape[-2]
     kept = [("largest", "the largest tensor", "numbers", "whole-scores", SCORES)]
     if calls[0].cotangent is None:  # autograd keeps every tile
@@ -73,10 +106,19 @@ def require_tiles(name: str, calls: Sequence[Call], outcomes: Sequence[Outcome])
             )
 
 
-def _require_tile(name: str, call: Call, seen: Intermediates) -> None:
+def _require_tile(variant: Variant, name: str, call: Call, seen: Intermediates) -> None:
     batch, seq, _ = call.arguments["q"].shape
-    heads, block_size = call.arguments["num_heads"], call.arguments.get("block_size", 64)
+    heads, block_size = call.arguments["num_heads"], variant.value_of("block_size", call.arguments)
     sizes = f"{seq} tokens, num_heads {heads}, block_size {block_size}"
+    if max(block_size, call.arguments["head_dim"]) + BESIDE < seen.longest_sum < seq / 2:
+        raise CheckFailed(
+            name,
+            "the tiles are not of block_size keys",
+            f"expected {block_size} keys at a time, got {seen.longest_sum} ({sizes})",
+            "where a tile begins and ends: does its size come from block_size, in every call?",
+            "block-size-ignored",
+            {"terms": seen.longest_sum},
+        )
     if seen.largest >= seq * seq / 2:
         raise CheckFailed(
             name,
@@ -94,15 +136,6 @@ def _require_tile(name: str, call: Call, seen: Intermediates) -> None:
             f"expected {block_size} keys at a time, got {seen.longest_sum} ({sizes})",
             "each row of scores: does it come in tiles of keys, or does the function wait until the row is complete?",
             "whole-rows",
-            {"terms": seen.longest_sum},
-        )
-    if seen.longest_sum > max(block_size, call.arguments["head_dim"]) + BESIDE:
-        raise CheckFailed(
-            name,
-            "the tiles are not of block_size keys",
-            f"expected {block_size} keys at a time, got {seen.longest_sum} ({sizes})",
-            "where a tile begins and ends: does its size come from block_size, in every call?",
-            "block-size-ignored",
             {"terms": seen.longest_sum},
         )
     if seen.work < batch * heads * seq * seq / 2:
