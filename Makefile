@@ -24,10 +24,10 @@ help:
 	@echo "make test            build the environment, then run all tests (PYTEST_OPTIONS=\"-k heatmap\" runs some);"
 	@echo "                     what needs Chromium, PostgreSQL or a GPU is skipped by name where that is missing"
 	@echo "make quick           build the environment, then run the tests that start no processes and take no time"
-	@echo "make release         write release/ from source/ (FORCE=1 overwrites changed notebooks)"
+	@echo "make release         write release/ from source/ and notebooks/ (FORCE=1 overwrites changed notebooks)"
 	@echo "make wheel           build the learner kit's wheel into build/dist/, to lie beside a notebook"
 	@echo "make normalise       bring the notebooks in source/ and notebooks/ into their normal form"
-	@echo "make lab             JupyterLab in release/, as a student (LAB_OPTIONS=--no-browser and the like)"
+	@echo "make lab             JupyterLab on the START page, as a student (LAB_OPTIONS=--no-browser and the like)"
 	@echo "make lab-instructor  JupyterLab in the course root, with Formgrader and Create Assignment"
 	@echo "make lint            ruff, imports between rooms, declared dependencies, types"
 	@echo "make clean           remove build/; .venv stays"
@@ -41,7 +41,7 @@ $(VENV)/stamp: pyproject.toml grading/pyproject.toml
 	touch $@
 
 $(VENV)/stamp-test: $(VENV)/stamp
-	$(BIN)/python -m pip install --quiet -e ".[notebook,test]" -e "grading[class,cluster,postgres]"
+	$(BIN)/python -m pip install --quiet -e ".[notebook,models,test]" -e "grading[class,cluster,postgres]"
 	touch $@
 
 .PHONY: demo
@@ -67,7 +67,7 @@ lint: $(VENV)/stamp-test
 
 .PHONY: release
 release: $(VENV)/stamp
-	$(BIN)/python -m attention_grading.authoring.release $(if $(FORCE),--force)
+	$(BIN)/python -m attention_grading.authoring.release $(if $(FORCE),--force) $(if $(ANY_ADDRESS),--any-address)
 
 # build/lib would carry modules that are gone into the wheel
 .PHONY: wheel
@@ -82,11 +82,11 @@ normalise: $(VENV)/stamp
 
 .PHONY: lab
 lab: $(VENV)/stamp
-	$(BIN)/python -m attention_grading.authoring.lab student $(LAB_OPTIONS)
+	$(BIN)/attention-lab start $(LAB_OPTIONS)
 
 .PHONY: lab-instructor
 lab-instructor: $(VENV)/stamp
-	$(BIN)/python -m attention_grading.authoring.lab instructor $(LAB_OPTIONS)
+	$(BIN)/python -m attention_grading.authoring.lab $(LAB_OPTIONS)
 
 .PHONY: clean
 clean:

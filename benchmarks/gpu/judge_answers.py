@@ -49,7 +49,7 @@ def judge_variant(variant_name: str, seeds: Sequence[str], device: str) -> Judge
     from attention_grading.execution.judge_worker import provide_flash_attn
     from attention_grading.judging.cases import flat_calls, plan
     from attention_grading.judging.in_kernel import perform_here
-    from attention_grading.judging.verdict import judge_outcomes
+    from attention_grading.judging.outcomes import judge_outcomes
     from attention_lab.flash import flash_route
     from attention_lab.notebook.run_cells import load
     from attention_lab.variants import get_variant

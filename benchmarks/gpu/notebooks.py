@@ -88,7 +88,7 @@ def main() -> int:
     )
     options = parser.parse_args()
     console = Console(highlight=False, width=160)
-    tasks, timed = sorted(ROOT.glob("source/0*/0*.ipynb")), sorted(ROOT.glob("notebooks/07*.ipynb"))
+    tasks, timed = sorted(ROOT.glob("source/0*/0*.ipynb")), sorted(ROOT.glob("notebooks/L1_*.ipynb"))
     paths, wrong = [*tasks, *timed], 0
     with tarfile.open(options.archive, "w:gz") as archive, ThreadPoolExecutor(8) as pool:
         # what lesson L1 times, it times alone

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any
 
 from attention_lab.doors import opens
-from attention_lab.environment.packages import MissingPackage, missing_package
+from attention_lab.environment.packages import MissingPackage, missing_package, require
 from attention_lab.environment.welcome import welcome
 from attention_lab.variants import VARIANTS, Variant, get_variant
 
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from attention_lab.maps.heatmaps import attention_heatmap, mask_heatmap
     from attention_lab.notebook.hand_in import check_hand_in
     from attention_lab.notebook.judge_all import judge_all
+    from attention_lab.real_heads import real_batch
 
 __version__ = "0.1.0"
 
@@ -41,6 +41,7 @@ __all__ = [
     "pack",
     "packed_batch",
     "padded_batch",
+    "real_batch",
     "unpack",
     "welcome",
 ]
@@ -59,22 +60,16 @@ _find = opens(
     check_hand_in="notebook.hand_in",
     flash_route="flash",
     judge_all="notebook.judge_all",
+    real_batch="real_heads",
 )
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        _require("torch")
+        require("torch")
     try:
         return _find(name)
     except ImportError as error:
         if (error.name or "").startswith(__name__):
             raise
         raise missing_package("matplotlib", error) from error
-
-
-def _require(package: str) -> None:
-    try:
-        importlib.import_module(package)
-    except ImportError as error:
-        raise missing_package(package, error) from error

@@ -1,9 +1,13 @@
-"""The command ``attention-lab``: what is there (``doctor``), and is my function right (``check``)."""
+"""The command ``attention-lab``: where to begin (``start``), what is there (``doctor``), is it right (``check``).
+
+``tutor`` prints a prompt for a chat assistant.
+"""
 
 from __future__ import annotations
 
 import argparse
 import importlib.metadata
+import importlib.resources
 import os
 import subprocess
 import sys
@@ -12,6 +16,7 @@ from pathlib import Path
 from attention_lab.environment.doctor import doctor
 from attention_lab.environment.packages import MissingPackage, explain, look_at
 from attention_lab.environment.printable import printable
+from attention_lab.environment.start import start
 from attention_lab.notebook.judge_all import JUDGES
 from attention_lab.variants import VARIANTS, Variant, get_variant
 
@@ -31,7 +36,10 @@ def main(arguments: list[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(prog="attention-lab", description="Attention, six ways: the learner's commands.")
     commands = parser.add_subparsers(dest="command", required=True)
-    examine = commands.add_parser("doctor", help="say what is there, which flash route is used, and what to mend")
+    begin = commands.add_parser("start", help="open the course in JupyterLab; further options are JupyterLab's")
+    begin.add_argument("--folder", type=Path, default=Path(), help="the course's folder (default: this one)")
+    begin.set_defaults(run=lambda options: start(options.folder, options.others))
+    examine = commands.add_parser("doctor", help="say what is there, which flash route is used, and what to fix")
     examine.set_defaults(run=lambda options: doctor())
     check = commands.add_parser("check", help="judge the function in your notebooks")
     check.add_argument(
@@ -40,7 +48,12 @@ def main(arguments: list[str] | None = None) -> int:
     check.add_argument("--variant", help=f"where the file's name does not say it: one of {', '.join(VARIANTS)}")
     check.add_argument("--explain", action="store_true", help="say what the name of a mistake means")
     check.set_defaults(run=_check)
-    options = parser.parse_args(arguments)
+    tutor = commands.add_parser("tutor", help="print a prompt that makes a chat assistant ask instead of answer")
+    tutor.set_defaults(run=_tutor)
+    options, others = parser.parse_known_args(arguments)
+    if others and options.command != "start":
+        parser.error(f"unrecognized arguments: {' '.join(others)}")
+    options.others = others
     try:
         code: int = options.run(options)
     except (ValueError, MissingPackage) as error:
@@ -66,6 +79,13 @@ def _check(options: argparse.Namespace) -> int:
         return 0 if judges[0].load()(pairs, explain=options.explain) else 1
     except ImportError as error:
         raise MissingPackage(" ".join(explain("torch", error))) from error
+
+
+def _tutor(options: argparse.Namespace) -> int:
+    """Print the prompt; it is ASCII, so that a pipe into ``clip``, ``pbcopy`` or ``xclip`` copies it on any machine."""
+    prompt = importlib.resources.files("attention_lab") / "data" / "socratic_prompt.md"
+    print(prompt.read_text(encoding="ascii"), end="")
+    return 0
 
 
 def _require_file(path: Path) -> None:

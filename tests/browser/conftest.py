@@ -39,11 +39,10 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def course_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A course root as it is cloned: sources, releases and lessons."""
+    """A course root as it is cloned: sources, and all that students get."""
     folder = tmp_path_factory.mktemp("browser") / "course"
     prepare(ROOT, folder)
-    for name in ("release", "notebooks"):
-        shutil.copytree(ROOT / name, folder / name)
+    shutil.copytree(ROOT / "release", folder / "release")
     return folder
 
 

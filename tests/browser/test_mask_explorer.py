@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Locator, expect
 
-from support.lab.page import LabPage, visiting
+from support.lab.page import HEIGHT, WIDTH, LabPage, visiting
 from support.lab.server import LabServer, lab_server
 
 pytestmark = [pytest.mark.browser, pytest.mark.needs("chromium")]
 
-LESSON = "notebooks/L2_mask_explorer.ipynb"
+LESSON = "lessons/L2_mask_explorer.ipynb"
 # Space opens a list; JupyterLab keeps bare arrows for itself
 NEXT, PREVIOUS = ("Space", "ArrowDown", "Enter"), ("Space", "ArrowUp", "Enter")
 
@@ -39,6 +39,14 @@ def lab(lesson: LabPage) -> LabPage:
     lesson.run_cell("explorer-picture")
     explorer(lesson).locator("img").wait_for()
     return lesson
+
+
+@pytest.fixture
+def narrow(lab: LabPage) -> Iterator[LabPage]:
+    """The same in a window of 1000 pixels."""
+    lab.page.set_viewport_size({"width": 1000, "height": HEIGHT})
+    yield lab
+    lab.page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
 
 
 def explorer(lab: LabPage) -> Locator:
@@ -101,6 +109,37 @@ def test_chosen_and_pointed_at_cells_are_explained_in_a_sentence(lab):
     lab.shoot("pointed_at")
 
 
+def test_a_click_chooses_the_cell_that_is_explained_below(lab):
+    box = explorer(lab)
+    says = box.locator(".explorer-explanation")
+    for panel, place, words in ((2, 13, "Query at puts"), (0, 3, "Query Dogs may not see night: it comes later")):
+        box.locator(".explorer-panel").nth(panel).locator(".explorer-cell").nth(place).click()
+        expect(says).to_contain_text(words)
+    assert box.get_by_label("query", exact=True).input_value() == "0: Dogs"
+    assert box.get_by_label("key", exact=True).input_value() == "3: night"
+    for width in (1000, 1400):
+        lab.page.set_viewport_size({"width": width, "height": 900})
+        lab.shoot(f"clicked_{width}")
+        lab.set_theme("JupyterLab Dark")
+        lab.shoot(f"clicked_{width}_dark")
+        lab.set_theme("JupyterLab Light")
+    lab.page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
+
+
+def test_long_sentences_scroll_and_keep_their_size(narrow):
+    lab = narrow
+    picture, scroller = explorer(lab).locator("img"), explorer(lab).locator(".explorer-scroller")
+    box = explorer(lab).get_by_label("sentence 1", exact=True)
+    box.fill("one two three four five six seven eight nine ten eleven twelve thirteen")
+    press(lab, box, "Enter")
+    press(lab, explorer(lab).get_by_label("shown", exact=True), *PREVIOUS)
+    assert scroller.evaluate("box => box.scrollWidth") > scroller.evaluate("box => box.clientWidth")
+    assert picture.evaluate("img => img.width / img.naturalWidth") >= 0.64
+    expect(explorer(lab).locator(".explorer-explanation")).to_contain_text("the first 12 words are used")
+    assert lab.too_wide() == []
+    lab.shoot("long")
+
+
 def test_padded_and_packed_stand_side_by_side_and_the_picture_below_keeps_what_was_shown(lab):
     press(lab, explorer(lab).get_by_role("button", name="padded, packed"), "Enter")
     press(lab, explorer(lab).get_by_label("words of 2", exact=True), "ArrowDown", "Tab")
@@ -114,3 +153,17 @@ def test_padded_and_packed_stand_side_by_side_and_the_picture_below_keeps_what_w
     lab.set_theme("JupyterLab Dark")
     lab.shoot_notebook("packed_dark")
     lab.set_theme("JupyterLab Light")
+
+
+def test_an_explorer_whose_kernel_was_restarted_says_how_to_come_back(lab):
+    """The last test: the lesson's kernel is a new one afterwards."""
+    says = "box => getComputedStyle(box, '::before').content"
+    assert explorer(lab).evaluate(says) == "none"
+    lab.restart()
+    lab.page.locator(".attention-explorer.jupyter-widgets-disconnected").first.wait_for()
+    assert "The kernel was restarted" in explorer(lab).evaluate(says)
+    assert "run all cells again" in explorer(lab).evaluate(says)
+    explorer(lab).evaluate("box => box.scrollIntoView()")
+    lab.shoot("restarted")
+    lab.run_all()
+    assert explorer(lab).evaluate(says) == "none"

@@ -1,4 +1,4 @@
-"""A student in JupyterLab as ``make lab`` opens it: the stub, a right and a wrong solution, Validate, both themes."""
+"""A student in JupyterLab as ``make lab`` opens it: from START to the hand-in, Validate, both themes."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import pytest
 from playwright.sync_api import expect
 
 from attention_grading.authoring.demo_class import MISTAKES
-from attention_grading.authoring.lab import VALIDATE_CAVEAT
+from attention_lab.environment.start import VALIDATE_CAVEAT
 from attention_lab.notebook.learner_cells import SOLUTION_ID
-from support.lab.page import LabPage
+from support.lab.page import HEIGHT, LabPage
 from support.lab.server import LabServer, lab_server
 
 pytestmark = [pytest.mark.browser, pytest.mark.needs("chromium")]
 
-CAUSAL, FLASH = "02_eager_causal", "05_flash_bidirectional"
+FIRST, CAUSAL, FLASH = "01_eager_bidirectional", "02_eager_causal", "05_flash_bidirectional"
 CHECKS = ("test-contract", "test-invariants")
 Visit = Callable[[LabServer], LabPage]
 
@@ -37,7 +37,7 @@ def open_release(server: LabServer, visit: Visit, request: pytest.FixtureRequest
         folder = server.root / "release" / request.node.name
         shutil.copytree(server.root / "release" / stem, folder)
         lab = visit(server)
-        lab.open(f"release/{folder.name}/{stem}.ipynb")
+        lab.open(f"{folder.name}/{stem}.ipynb")
         return lab
 
     return open_release
@@ -58,16 +58,48 @@ def validate(lab: LabPage) -> LabPage:
 
 def test_student_sees_validate_and_nothing_that_instructors_need(server, visit):
     lab = visit(server)
-    assert lab.page.url == f"{server.address}lab/tree/release"
-    expect(lab.page.locator(".jp-DirListing-itemName", has_text=CAUSAL)).to_be_visible()
-    lab.shoot("release_folder")
+    names = lab.page.locator(".jp-DirListing-itemName")
+    expect(names.filter(has_text=CAUSAL)).to_be_visible()
+    assert not {"source", "grading", "tests"} & {*names.all_inner_texts()}
     commands = [name for name in lab.commands() if name.startswith("nbgrader")]
     assert commands == []
     expect(lab.page.locator(".lm-MenuBar-item", has_text="Nbgrader")).to_have_count(0)
     expect(lab.page.get_by_text("Create Assignment")).to_have_count(0)
-    lab.open(f"release/{CAUSAL}/{CAUSAL}.ipynb")
+    lab.open(f"{CAUSAL}/{CAUSAL}.ipynb")
     expect(lab.page.locator("jp-button.validate-button")).to_be_visible()
     lab.shoot("first_sight")
+
+
+@pytest.mark.parametrize("width", [1000, 1400])
+def test_first_ten_minutes_lead_from_start_to_a_notebook_that_is_ready_to_hand_in(server, visit, width):
+    lab = visit(server)
+    lab.page.set_viewport_size({"width": width, "height": HEIGHT})
+    start = lab.page.locator(".jp-MarkdownViewer")
+    expect(start.get_by_role("heading", name="start here")).to_be_visible()  # rendered, and in front
+    lab.shoot(f"start_{width}")
+    lab.follow(start.get_by_role("link", name="lesson L0"), "L0_attention_step_by_step")
+    assert lab.too_wide() == []
+    lab.shoot(f"lesson_L0_{width}")
+    lab.page.locator(".lm-TabBar-tab", has_text="START.md").click()
+    lab.follow(start.get_by_role("link", name="notebook 01"), FIRST)
+    lab.shoot(f"first_notebook_{width}")
+    if width != 1000:
+        return
+    lab.run_all()
+    assert "not implemented yet" in lab.error_lines("test-contract")[0]
+    assert "the untouched stub" in lab.outputs("hand-in").inner_text()
+    lab.write(SOLUTION_ID, MISTAKES["eager_bidirectional"].strip())
+    lab.run_all()
+    assert len(lab.error_lines("test-invariants")) == 3
+    assert "points" in lab.outputs("judge-all").inner_text()
+    lab.shoot_notebook("first_wrong_1000")
+    lab.write(SOLUTION_ID, right_solution(server.root, FIRST))
+    lab.execute("docmanager:save")
+    lab.run_all()
+    assert "10 of 10 points" in lab.outputs("judge-all").inner_text()
+    assert "Ready to hand in" in lab.outputs("hand-in").inner_text()
+    assert lab.too_wide() == []
+    lab.shoot_notebook("first_right_1000")
 
 
 @pytest.mark.parametrize("stem", [CAUSAL, FLASH])

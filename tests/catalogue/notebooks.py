@@ -310,13 +310,13 @@ def is_a_folder(p: Place) -> None:
     p.file(f"{p.stem}.ipynb/x.ipynb", "{}")
 
 
-@submission("notebook", 0, says="is no plain file", moves=True)
+@submission("notebook", 0, says="is not a regular file", moves=True)
 def is_a_pipe(p: Place) -> None:
     p.write = False
     os.mkfifo(p.folder / f"{p.stem}.ipynb")
 
 
-@submission("notebook", RIGHT, says="is no plain file", moves=True)
+@submission("notebook", RIGHT, says="is not a regular file", moves=True)
 def brings_pipes(p: Place) -> None:
     p.solve(p.right)
     os.mkfifo(p.folder / "data.csv")

@@ -6,6 +6,7 @@ they are those of the interpreter that runs the tests, PyTorch by links, or of t
 
 from __future__ import annotations
 
+import copy
 import fcntl
 import hashlib
 import importlib.metadata
@@ -15,9 +16,11 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import nbformat
@@ -27,9 +30,12 @@ from jupyter_client.kernelspec import KernelSpecManager
 from nbclient import NotebookClient
 from packaging.requirements import Requirement
 
+from attention_grading.course_file import CourseFile, Published, fill_placeholders
 from attention_lab.notebook.learner_cells import SOLUTION_ID
 from attention_lab.variants import VARIANTS
 from support.places import ROOT, STEMS
+
+NOTEBOOKS = sorted((ROOT / "release").glob("[0L]*/*.ipynb")) + sorted((ROOT / "release" / "lessons").glob("*.ipynb"))
 
 # Colab's image of August 2026. ipywidgets comes without its dependency on a notebook server: Colab's page is not one
 PINS = ("ipython==7.34.0", "ipykernel==6.17.1", "matplotlib==3.10.*", "numpy==2.1.*")
@@ -176,6 +182,15 @@ def released(stem: str) -> nbformat.NotebookNode:
     return nbformat.read(ROOT / "release" / stem / f"{stem}.ipynb", as_version=4)
 
 
+def with_address(stem: str, address: str) -> nbformat.NotebookNode:
+    """The notebook as a published course releases it, with its archive at this address."""
+    course = CourseFile("A course", Published("a-fork/attention", "v9"))
+    notebook = nbformat.read(ROOT / "source" / stem / f"{stem}.ipynb", as_version=4)
+    for cell in fill_placeholders(notebook, stem, course).cells:
+        cell.source = cell.source.replace(course.published.kit, f"attention-lab @ {address}")
+    return notebook
+
+
 def solved(stem: str) -> nbformat.NotebookNode:
     """The release with the master's solution pasted in."""
     master = nbformat.read(ROOT / "source" / stem / f"{stem}.ipynb", as_version=4)
@@ -251,20 +266,72 @@ def test_colab_stands_on_its_own_versions(python):
     assert versions == ["7.34", "7.7", "6.17", "3.10", "2.1"]
 
 
+@pytest.fixture
+def nothing_there() -> Iterator[str]:
+    """An address of a server that knows no file."""
+    answers = type(
+        "Answers",
+        (BaseHTTPRequestHandler,),
+        {"do_GET": lambda self: self.send_error(404), "log_message": lambda *_: None},
+    )
+    with ThreadingHTTPServer(("127.0.0.1", 0), answers) as server:
+        threading.Thread(target=server.serve_forever).start()
+        yield f"http://127.0.0.1:{server.server_port}/v9.zip"
+        server.shutdown()
+
+
+def code_cells(cells: dict[str, nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
+    return [cell for cell in cells.values() if cell.cell_type == "code"]
+
+
+LATER = "The learner kit is not installed yet: run the notebook's first code cell again."
+
+
 @pytest.mark.process
-def test_installation_that_fails_ends_in_two_sentences(python, runtime):
-    notebook = released(STEMS[0])
-    notebook.cells = [cell for cell in notebook.cells if cell.id == "setup"]
-    (setup,) = notebook.cells
-    setup.source, count = re.subn(r'git\+https://[^"]+', "git+https://127.0.0.1:9/nobody/nothing@v0", setup.source)
-    assert count == 1
-    execute(notebook, runtime, allow_errors=True)
+@pytest.mark.parametrize(
+    ("there", "means", "reason"),
+    [(True, "there is nothing at this address.", "404"), (False, "the network is out of reach.", "refused")],
+)
+def test_failed_installation_is_told_in_three_sentences_and_each_later_cell_in_one(
+    there, means, reason, python, runtime, nothing_there
+):
+    notebook = with_address(STEMS[0], nothing_there if there else "https://127.0.0.1:9/v9.zip")
+    setup, *others = code_cells(execute(notebook, runtime, allow_errors=True))
     *printed, error = setup.outputs
     assert "".join(output.text for output in printed).count("\n") == 1  # which address is tried
-    assert error.output_type == "error"
-    assert len(error.traceback) == 2
-    assert "could not be installed from attention-lab @ git+https://127.0.0.1:9" in error.traceback[0]
-    assert "wheel beside this notebook" in error.traceback[1]
+    what, why, advice = error.traceback
+    assert what == f"The learner kit could not be installed: {means}"
+    assert why.startswith("pip: ")
+    assert reason in why
+    assert advice.startswith("Go online, or put the kit's wheel, attention_lab-….whl, beside this notebook.")
+    assert len(others) > 10
+    for cell in others:
+        assert [output.get("traceback") for output in cell.outputs] == [[LATER]], cell.id
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_without_the_kit_each_cell_of_a_release_says_one_sentence(path, python, runtime):
+    cells = execute(nbformat.read(path, as_version=4), runtime, allow_errors=True)
+    names = [cell.id for cell in code_cells(cells)]
+    setup, *others = code_cells(cells)[names.index("setup") :]
+    (error,) = setup.outputs
+    assert error.traceback[0].startswith("The learner kit ")
+    assert "Install it as the course's README says, or put its wheel" in error.traceback[-1]
+    for cell in others:
+        assert [output.get("traceback") for output in cell.outputs] == [[LATER]], cell.id
+
+
+@pytest.mark.process
+def test_after_a_failed_installation_the_wheel_is_found_and_all_cells_run(python, wheel, runtime):
+    notebook = solved(STEMS[0])
+    (first,) = [copy.deepcopy(cell) for cell in notebook.cells if cell.id == "setup"]
+    first.id = "first-try"
+    bring = nbformat.v4.new_code_cell(f"import shutil  # then pip will install it\nshutil.copy({str(wheel)!r}, '.')")
+    notebook.cells = [first, bring, *notebook.cells]
+    cells = execute(notebook, runtime, allow_errors=True)
+    assert [output.output_type for output in cells["first-try"].outputs] == ["error"]
+    assert text_of(cells["test-invariants"]).count("passed: ") >= 4
 
 
 @pytest.mark.parametrize("stem", STEMS)

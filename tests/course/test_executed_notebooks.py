@@ -17,6 +17,7 @@ HIDDEN = ("values", "masking", "robustness", "kernel")
 @pytest.mark.parametrize("stem", STEMS)
 def test_source_runs_from_top_to_bottom_and_draws_both_heatmaps(stem):
     cells = executed(MASTERS[stem], allow_errors=False)
+    assert pictures(cells["why-picture"]) == 1
     assert pictures(cells["mask-picture"]) >= 1
     assert pictures(cells["attention-map"]) == 1
     assert "No weight falls on a masked key." in cells["attention-map"].outputs[0]["data"]["text/plain"]
@@ -31,6 +32,7 @@ def test_source_runs_from_top_to_bottom_and_draws_both_heatmaps(stem):
 @pytest.mark.parametrize("stem", STEMS)
 def test_release_runs_to_the_end_with_the_stub_and_fails_in_three_lines(stem):
     cells = executed(RELEASES[stem], allow_errors=False)  # its tags let Run All reach the end
+    assert pictures(cells["why-picture"]) == 1
     assert pictures(cells["mask-picture"]) >= 1
     for name in ("test-contract", "test-invariants"):
         (output,) = [output for output in cells[name].outputs if output.output_type == "error"]

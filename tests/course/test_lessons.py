@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import re
-import shutil
 import time
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from attention_grading.authoring.release import pin_addresses
-from attention_grading.course_file import read_course
 from attention_lab.compare import measure
 from attention_lab.variants import VARIANTS
 from support.places import ROOT
+from support.prose import WORDS, words_of
 from support.releases import RIGHT
 
 LESSONS = {path.stem[:2]: path for path in sorted((ROOT / "notebooks").glob("*.ipynb"))}
@@ -56,32 +54,24 @@ def test_cells_are_short(lesson):
             assert len(prose.split()) <= (160 if "<details>" in prose else 120), cell.id
 
 
+def test_lesson_l0_is_no_longer_than_a_notebook():
+    cells = nbformat.read(LESSONS["L0"], as_version=4).cells
+    assert sum(words_of(cell) for cell in cells) <= WORDS
+
+
 @pytest.mark.parametrize("lesson", LESSONS)
 def test_links_lead_to_files_of_the_course(lesson):
     text = "\n".join(cell.source for cell in nbformat.read(LESSONS[lesson], as_version=4).cells)
-    links = re.findall(r"\]\(([^)]+)\)", text)
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if not link.startswith("https://")]
     assert links
     for link in links:
         assert (LESSONS[lesson].parent / link).is_file(), link
 
 
 @pytest.mark.parametrize("lesson", LESSONS)
-def test_the_kit_is_installed_from_the_courses_address(lesson):
+def test_the_kit_is_installed_by_the_lines_that_a_release_brings(lesson):
     (setup,) = [cell for cell in nbformat.read(LESSONS[lesson], as_version=4).cells if cell.id == "setup"]
-    addresses = re.findall(r'"(attention-lab @ [^"]+)"', setup.source)
-    assert addresses == [read_course(ROOT).kit], "run `make release`"
-
-
-def test_a_fork_s_address_goes_into_the_lessons(tmp_path):
-    shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks")
-    fields = (ROOT / "course.toml").read_text().replace("v0.1.0", "v9.9.9").replace("attention-six-ways/", "a-fork/")
-    (tmp_path / "course.toml").write_text(fields)
-    (tmp_path / "README.md").touch()
-    assert [path.stem[:2] for path in pin_addresses(tmp_path)] == list(LESSONS)
-    assert pin_addresses(tmp_path) == []
-    for path in LESSONS.values():
-        before, after = path.read_text(), (tmp_path / "notebooks" / path.name).read_text()
-        assert before.replace(read_course(ROOT).kit, read_course(tmp_path).kit) == after != before
+    assert setup.source.startswith("# {{install}}\n")
 
 
 # ---- L0 and L2 -------------------------------------------------------------------------------------------------------
@@ -90,7 +80,14 @@ def test_a_fork_s_address_goes_into_the_lessons(tmp_path):
 @pytest.mark.process
 def test_lesson_l0_shows_numbers_that_can_be_checked_by_eye():
     cells = execute("L0")
+    assert cells["projections"].startswith("cats   x · W_K = [2, 0, 1, 0]\nchase  x · W_K = [0, 1, 0, 1]\n")
     assert "chase  [0, 1, 0, 1]  sum 2" in cells["dot-products"]
+    for length, variance, scaled in re.findall(r"head_dim +(\d+) .*q·k +([\d.]+) .*head_dim ([\d.]+)", cells["spread"]):
+        assert abs(float(variance) / int(length) - 1) < 0.15, "the variance of a dot product is head_dim"
+        assert abs(float(scaled) - 1) < 0.15
+    weights, gradients = zip(*re.findall(r"weight ([\d.]+) +its gradient ([\d.]+)", cells["saturated"]), strict=True)
+    assert float(weights[-1]) > 0.9 > 0.5 > float(weights[0])
+    assert float(gradients[-1]) < float(gradients[0]) / 2
     assert re.search(r"mice +exp 20\.1 +weight 0\.67 +█{27}", cells["weights"])
     assert cells["after-softmax"].strip().endswith("sum 0.33")
     assert cells["before-softmax"].strip() == "[0.73, 0.27, 0.0] sum 1.00"

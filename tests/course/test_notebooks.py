@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import re
+
 import nbformat
 import pytest
 
 from attention_grading.authoring.normalise import normal_text, notebooks_in
-from attention_lab.notebook.learner_cells import INSTRUCTOR_IDS, OWN_IDS, SOLUTION_ID
-from attention_lab.variants import POINTS, VARIANTS
+from attention_lab.notebook.learner_cells import INSTRUCTOR_IDS, SOLUTION_ID
+from attention_lab.variants import POINTS
 from support.cells import cells_of
 from support.places import MASTERS, ROOT, STEMS
+from support.prose import WORDS, words_of
+
+# What one notebook has beside the cells that all share
+EXTRA = {
+    "06_flash_causal": ("decoding", "decoding-picture", "decoding-task", "decode", "decoding-check"),
+    "07_tiled_causal": ("bytes-text", "bytes", "memory-text", "memory-plot"),
+}
 
 
-def test_all_have_the_same_cells_in_the_same_order_and_part_two_a_few_of_its_own():
+def test_all_share_the_same_cells_in_the_same_order():
     anatomies = {
-        stem: [(cell.id, cell.cell_type) for cell in cells_of(path).values()] for stem, path in MASTERS.items()
+        stem: [(cell.id, cell.cell_type) for cell in cells_of(path).values() if cell.id not in EXTRA.get(stem, ())]
+        for stem, path in MASTERS.items()
     }
-    first = anatomies[STEMS[0]]
-    for variant in VARIANTS.values():
-        shared = [cell for cell in anatomies[variant.stem] if variant.part == 1 or cell in first]
-        assert shared == first, variant.stem
+    assert all(anatomy == anatomies[STEMS[0]] for anatomy in anatomies.values())
+    assert all(set(EXTRA[stem]) <= set(cells_of(MASTERS[stem])) for stem in EXTRA)
 
 
 @pytest.mark.parametrize("stem", STEMS)
@@ -39,8 +47,16 @@ def test_instructors_code_cells_are_those_that_the_judge_leaves_out(stem):
         for cell_id, cell in cells_of(MASTERS[stem]).items()
         if cell.cell_type == "code" and cell.metadata.get("nbgrader", {}).get("locked")
     }
-    assert locked - {*OWN_IDS} == INSTRUCTOR_IDS - {*OWN_IDS}
+    of_others = {cell_id for other, ids in EXTRA.items() if other != stem for cell_id in ids}
+    assert locked == INSTRUCTOR_IDS - of_others - {"attention-map"}
     assert SOLUTION_ID in cells_of(MASTERS[stem])
+
+
+@pytest.mark.parametrize("stem", STEMS)
+def test_learners_may_choose_the_map_s_batch(stem):
+    cell = cells_of(MASTERS[stem])["attention-map"]
+    assert "nbgrader" not in cell.metadata  # a locked cell cannot be edited in JupyterLab
+    assert f'real_batch("{stem[3:]}", device=device)' in cell.source
 
 
 @pytest.mark.parametrize("path", notebooks_in([ROOT / "source", ROOT / "notebooks"]), ids=lambda path: path.stem)
@@ -61,7 +77,31 @@ def test_text_cells_are_short():
     for stem, path in MASTERS.items():
         for cell_id, cell in cells_of(path).items():
             if cell.cell_type == "markdown":
-                assert len(cell.source.split()) <= 120, f"{stem}, {cell_id}: {len(cell.source.split())} words"
+                assert words_of(cell) <= 120, f"{stem}, {cell_id}: {words_of(cell)} words"
+
+
+@pytest.mark.parametrize("stem", STEMS)
+def test_notebook_is_short(stem):
+    counted = {cell_id: words_of(cell) for cell_id, cell in cells_of(MASTERS[stem]).items()}
+    assert sum(counted.values()) <= WORDS, counted
+
+
+@pytest.mark.parametrize("stem", STEMS)
+def test_every_notebook_says_why_in_a_few_words_with_two_sources_and_a_picture(stem):
+    cells = cells_of(MASTERS[stem])
+    assert words_of(cells["why"]) <= 80
+    assert len(re.findall(r"\]\(https://[^)]+\)", cells["why"].source)) == 2
+    assert f'where_it_runs("{stem[3:]}")' in cells["why-picture"].source
+    assert list(cells).index("why-picture") == list(cells).index("why") + 1 <= 5
+
+
+@pytest.mark.parametrize("stem", STEMS)
+def test_every_prediction_has_its_answer_folded_below(stem):
+    questions, answers = cells_of(MASTERS[stem])["wrap-up"].source.split("<details><summary>Answers</summary>")
+    numbers = re.findall(r"^(\d)\. ", questions, re.M)
+    assert len(numbers) >= 2
+    assert re.findall(r"^(\d)\. ", answers, re.M) == numbers
+    assert answers.endswith("</details>")
 
 
 @pytest.mark.parametrize("stem", STEMS)

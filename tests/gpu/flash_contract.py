@@ -33,7 +33,7 @@ RANDOM = "same on average"  # dropout
 SHAPE = "shape alone"  # the meta device has no data
 REJECTED = "rejected"  # with an error of the stated class
 REFUSED = "refused by name"  # NotImplementedError that names the argument
-SILENT = "taken without a word"  # and numbers that are not what was meant
+SILENT = "accepted silently"  # and numbers that are not what was meant
 UNDEFINED = "not called"  # it would read or write beyond the tensors
 
 # Largest |got - reference| / (1 + |reference|); beside it the worst over all rows that was measured on an H200 with
@@ -149,7 +149,7 @@ def rejected(name: str, change: Callable[[dict[str, Any], str], dict[str, Any]],
 
 
 def stricter(name: str, change: Callable[[dict[str, Any]], dict[str, Any]], kernels: str = SILENT) -> Row:
-    """A row that the kernels take without a word, and are wrong; the stand-in says so."""
+    """A row that the kernels accept silently, with wrong numbers; the stand-in says so."""
     return Row(name, lambda plain, other: plain | change(plain), kernels, kernels, REJECTED, stand_in_error=ValueError)
 
 

@@ -1,4 +1,4 @@
-"""What a learner reads who judges an own function: what to mend first, in the notebook and at the terminal."""
+"""What a learner reads who judges an own function: what to fix first, in the notebook and at the terminal."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_first_failure_comes_first_and_once(write, capsys):
     said = capsys.readouterr().out
     points, _, first, problem, *_ = said.splitlines()
     assert points.endswith("a.py: 4 of 10 points")
-    assert first == "First to mend: values"
+    assert first == "First to fix: values"
     assert said.count(problem.strip()) == 1
     assert "the mistake looks like: missing-scale\n" in said
     assert said.rstrip().endswith("To read what missing-scale means, add --explain.")

@@ -29,11 +29,13 @@ def test_no_command_parses_a_grammar_before_it_starts(module):
     assert done.stdout == "False\n"
 
 
-@pytest.mark.parametrize(("option", "ahead"), [([], [False]), (["--seconds", "5"], []), (["--help"], [])])
+@pytest.mark.parametrize(
+    ("option", "ahead"), [([], [False]), (["--seconds", "5"], [False]), (["--device", "cpu"], []), (["--help"], [])]
+)
 def test_judge_starts_what_runs_the_code_before_it_imports_its_own(option, ahead):
     code = (
-        "import sys; from attention_grading import cli; from attention_grading.sandbox import processes\nseen = []\n"
-        "processes.start_ahead = lambda *arguments: seen.append('torch' in sys.modules)\n"
+        "import sys; from attention_grading import cli; from attention_grading.sandbox import warm_server\nseen = []\n"
+        "warm_server.start_ahead = lambda *arguments: seen.append('torch' in sys.modules)\n"
         f"try:\n    cli.main(['judge', 'no_such_variant', 'file.py', *{option}])\nfinally:\n    print(seen)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -110,3 +110,20 @@ def test_check_without_torch_says_so_in_two_sentences():
     assert "Traceback" not in done.stderr
     assert done.stderr.startswith("attention-lab: torch is not installed for this Python")
     assert "Install it: " in done.stderr
+
+
+def test_tutor_prints_the_prompt_in_letters_that_every_terminal_and_clipboard_takes(capsys):
+    assert main(["tutor"]) == 0
+    prompt = capsys.readouterr().out
+    assert prompt.isascii()
+    assert prompt.startswith("# Socratic tutor\n")
+    first = "Which notebook are you in, and which check fails?"
+    assert prompt.index("Your first reply") < prompt.index(first) < prompt.index("## Rules")
+    assert "1. At most two sentences and one question per reply." in prompt
+
+
+def test_tutor_steers_through_every_notebook():
+    prompt = (ROOT / "src" / "attention_lab" / "data" / "socratic_prompt.md").read_text()
+    for variant in VARIANTS.values():
+        if variant.number <= 6:
+            assert f"**{variant.stem[:2]} " in prompt

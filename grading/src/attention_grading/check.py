@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attention_grading.execution.workers import JUDGE_WORKER
-from attention_grading.sandbox.processes import Interrupted, start_ahead
+from attention_grading.sandbox.processes import Interrupted, once_more
+from attention_grading.sandbox.warm_server import start_ahead
 from attention_grading.text import plain
 from attention_lab.variants import Variant
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def judge_files(pairs: Sequence[tuple[Variant, Path]], *, explain: bool = False) -> bool:
-    """Judge files, unconfined, and print what comes first to mend in each.
+    """Judge files, unconfined, and print what to fix first in each.
 
     Args:
         pairs: Variant and file.
@@ -26,9 +27,9 @@ def judge_files(pairs: Sequence[tuple[Variant, Path]], *, explain: bool = False)
     Returns:
         Whether every file earned full marks.
     """
-    start_ahead(None, JUDGE_WORKER)
+    start_ahead(False, JUDGE_WORKER)
     # only now: while this process imports PyTorch, the other one does
-    from attention_grading.judging.session import Session, once_more
+    from attention_grading.judging.session import Session
 
     right = True
     with Session(confined=False) as session:
@@ -45,14 +46,14 @@ def judge_files(pairs: Sequence[tuple[Variant, Path]], *, explain: bool = False)
 
 
 def judge_here(variant: Variant, function: Callable[..., Any], *, explain: bool = False) -> None:
-    """Judge a function in this process, and print what comes first to mend."""
+    """Judge a function in this process, and print what to fix first."""
     from attention_grading.judging.in_kernel import judge_all
 
     print(answer(judge_all(variant, function), explain, "explain=True"))
 
 
 def answer(verdict: Verdict, explain: bool, option: str) -> str:
-    """A verdict in the order in which a learner needs it: points, the first thing to mend, all six, what to do next.
+    """A verdict in the order in which a learner needs it: points, the first thing to fix, all six, what to do next.
 
     Args:
         verdict: The verdict.
@@ -62,7 +63,7 @@ def answer(verdict: Verdict, explain: bool, option: str) -> str:
     failed = next((check for check in verdict.checks if not check.passed), None)
     lines = [f"{verdict.score} of {verdict.max_score} points", ""]
     if failed is not None:
-        lines += [f"First to mend: {failed.name}", *_indented(failed.message)]
+        lines += [f"First to fix: {failed.name}", *_indented(failed.message)]
         if failed.mistake:
             lines += _indented(f"the mistake looks like: {failed.diagnosis if explain else failed.mistake}")
         lines += [""]
@@ -71,9 +72,9 @@ def answer(verdict: Verdict, explain: bool, option: str) -> str:
     if failed is None:
         lines += ["", "All six checks pass."]
     elif failed.mistake and not explain:
-        lines += ["", f"Mend this first, then check again. To read what {failed.mistake} means, add {option}."]
+        lines += ["", f"Fix this first, then check again. To read what {failed.mistake} means, add {option}."]
     else:
-        lines += ["", "Mend this first, then check again."]
+        lines += ["", "Fix this first, then check again."]
     return "\n".join(lines)
 
 

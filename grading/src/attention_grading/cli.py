@@ -6,13 +6,9 @@ import argparse
 import importlib
 import sys
 
+import attention_grading.without_grammar  # noqa: F401
 from attention_grading.execution.workers import JUDGE_WORKER
-from attention_grading.sandbox import processes
-from attention_grading.sandbox.limits import Limits
-
-# Where it is installed, jsonschema (nbformat brings it) parses a grammar of web addresses for seconds in each process,
-# and no notebook has such a field. The pool's processes import this module first, as multiprocessing has it
-sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+from attention_grading.sandbox import warm_server
 
 # Module of each command, with ``add_options(parser)`` and ``run(options, parser)``. Only the one that is asked for is
 # imported: nbgrader and torch take seconds.
@@ -26,19 +22,26 @@ COMMANDS = {
 
 
 # With these, judge starts another process than the usual one, or none
-_OTHER_LIMITS = ("-h", "--he", "--s", "--d")
+_NOT_AHEAD = ("-h", "--he", "--d")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; returns the exit code: 0 when it did its work, 2 for wrong usage."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+    """Run the command; returns the exit code: 0 when it did its work, 2 for wrong usage, 130 after Ctrl-C."""
+    try:
+        return _main(sys.argv[1:] if arguments is None else arguments)
+    except KeyboardInterrupt:  # grade has ended in good order before; the others have nothing to put away
+        print("attention-grading: stopped by Ctrl-C", file=sys.stderr)
+        return 130
+
+
+def _main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="attention-grading", description="Grade the course 'Attention, six ways'.")
     commands = parser.add_subparsers(dest="command", required=True)
     for name, (module, words) in COMMANDS.items():
         command = commands.add_parser(name, help=words)
         if arguments[:1] == [name]:
-            if name == "judge" and not any(each.startswith(_OTHER_LIMITS) for each in arguments):
-                processes.start_ahead(Limits(), JUDGE_WORKER)  # it imports for seconds, and so does the judge
+            if name == "judge" and not any(each.startswith(_NOT_AHEAD) for each in arguments):
+                warm_server.start_ahead(True, JUDGE_WORKER)  # it imports for seconds, and so does the judge
             try:
                 asked = importlib.import_module(f"attention_grading.{module}")
             except ModuleNotFoundError as error:

@@ -69,3 +69,8 @@ def harmless(cell: str) -> str:
 def without_apostrophe(cell: str) -> str:
     """The text as it was before ``harmless`` put an apostrophe in front."""
     return cell[1:] if cell.startswith("'") and harmless(cell[1:]) == cell else cell
+
+
+def with_name(name: str, student: str) -> str:
+    """A student as people read it: the name and the id, or the id alone where no name is known."""
+    return f"{name} ({student})" if name and name != student else student

@@ -133,9 +133,9 @@ def _deterministic(variant: Variant) -> Case:
         once, again = (require_result(name, call, outcome) for call, outcome in zip(calls, outcomes, strict=True))
         read = real_tokens(arguments)[..., None]
         told = Told(
-            "is another one the second time",
+            "is different the second time",
             "as the first time",
-            "what in your function is random: does it belong there?",
+            "what is random in your function, such as dropout: it does not belong there",
             "random-output",
         )
         # NaN is for the cases that follow
@@ -169,7 +169,7 @@ def _own_query(variant: Variant) -> Case:
     if not variant.fused:
         hint = f"the axis of the softmax, and {hint}"
     return _same_case(
-        "queries keep to themselves",
+        "one query at a time",
         arguments,
         other,
         others,

@@ -17,6 +17,7 @@ from attention_lab.checks.words import (
     is_device_mismatch,
     sizes_in_words,
     two_numbers,
+    with_article,
 )
 
 
@@ -39,7 +40,8 @@ def require_result(case: str, call: Call, outcome: Outcome, *, own_dtype: bool =
         hint = "your return statement: is there one, at the end of the function?"
         if outcome.returned.startswith("tuple"):
             hint = "your return statement: return the output alone, without the weights"
-        problem = f"your function returned {outcome.returned}"
+        what = outcome.returned if outcome.returned == "None" else with_article(outcome.returned)
+        problem = f"your function returned {what}"
         raise CheckFailed(case, problem, "expected one tensor", hint, "no-tensor", {"returned": outcome.returned})
     if outcome.shape != tuple(q.shape):
         raise CheckFailed(
@@ -101,16 +103,16 @@ def locate(where: Tensor, call: Call) -> str:
 
 def no_device_mismatch(case: str, call: Call, outcome: Outcome) -> None:
     """On a pretended device only devices that meet, or an output elsewhere, count; other errors there say nothing."""
-    hint = "the tensors you create or move: where do they lie, and where does q?"
+    hint = "the tensors you create or move: which device are they on, and which is q on?"
     failure = outcome.failure
     if failure is not None:
         if is_device_mismatch(failure.text):
-            words = f"a tensor that is on another one{at_line(failure)}"
-            problem = "tensors of different devices meet"
+            words = f"a tensor on another device{at_line(failure)}"
+            problem = "tensors on different devices meet"
             raise CheckFailed(case, problem, f"expected everything on q's device, got {words}", hint, "devices-meet")
         return
     if outcome.returned == "tensor" and outcome.device != "meta":
-        problem = "the output is on another device than q"
+        problem = "the output is on a different device from q"
         raise CheckFailed(case, problem, f"expected the device of q, got {outcome.device}", hint, "wrong-device")
 
 

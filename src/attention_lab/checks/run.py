@@ -1,4 +1,4 @@
-"""The two visible checks of every notebook. They know no answers: they ask what any attention must do.
+"""The two visible checks of every notebook. They hold no answers: they ask what any attention must do.
 
 ``contract``: shape, dtype, device and call forms. ``invariants``: what may be seen changes the output, what is masked
 does not, and nobody's inputs are modified; in the notebook, the identities of ``identities`` too.
@@ -15,6 +15,7 @@ from attention_lab.checks.contract import contract_cases
 from attention_lab.checks.identities.cases import invariant_and_identity_cases
 from attention_lab.checks.invariants import invariant_cases
 from attention_lab.flash import flash_route
+from attention_lab.tracebacks import shows_learners_lines
 from attention_lab.variants import Variant, get_variant
 
 # What a notebook asks, by check
@@ -25,6 +26,7 @@ _NOTEBOOK_CASES: dict[str, Callable[[Variant], Iterator[Case]]] = {
 VISIBLE_CHECKS = tuple(_NOTEBOOK_CASES)
 
 
+@shows_learners_lines
 def check(variant: str | Variant, name: str, function: Callable[..., Any]) -> None:
     """Run one visible check on your function: print a line for each case that passes, raise at the first that fails.
 

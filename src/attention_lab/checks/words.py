@@ -14,6 +14,9 @@ NO_SUCH_GPU = r"not compiled with CUDA|NVIDIA driver|no CUDA-capable|CUDA unknow
 # ... and where a mask is used that has become numbers
 NO_BOOL = r"only supports boolean masks|expected condition to be a boolean|\(operator\.invert\) is only implemented"
 
+# ... and where a tensor is turned into numpy's
+NUMPY = r"call numpy\(\) on|unsupported ScalarType BFloat16|numpy\(\) on conj|can't convert .* to numpy"
+
 
 # ---- inputs and words ------------------------------------------------------------------------------------------------
 
@@ -32,6 +35,11 @@ def sizes_in_words(call: Call) -> str:
 def counted(number: int, what: str) -> str:
     """``1 token``, ``2 tokens``."""
     return f"1 {what}" if number == 1 else f"{number} {what}s"
+
+
+def with_article(noun: str) -> str:
+    """``a tuple of 2``, ``an ndarray``."""
+    return f"{'an' if noun[:1].lower() in 'aeiou' else 'a'} {noun}"
 
 
 def two_numbers(one: float, other: float) -> tuple[str, str]:
@@ -93,6 +101,9 @@ def explain_failure(failure: Failure, call: Call) -> tuple[str, str, str, str]:
             "the signature in the task: names, order, defaults",
             "wrong-signature",
         )
+    if re.search(NUMPY, failure.text):
+        hint = "numpy in your code: it has no bf16 and no gradients; use PyTorch's own operation there"
+        return "numpy cannot take this tensor", detail, hint, "numpy"
     of_flash = ("cu_seqlens", "max_seqlen", "flash_attn_varlen", "FlashAttention", "[total_tokens")
     if any(words in failure.text for words in of_flash):
         return (
@@ -102,11 +113,11 @@ def explain_failure(failure: Failure, call: Call) -> tuple[str, str, str, str]:
             "kernel-refuses",
         )
     if re.search(NO_SUCH_GPU, failure.text):
-        hint = 'cuda() and device="cuda" in your code: q.device fits anywhere'
+        hint = 'cuda() and device="cuda" in your code: device=q.device works on any machine'
         return "your function asks for a GPU that is not here", detail, hint, "no-such-gpu"
     if is_device_mismatch(failure.text):
         return (
-            "tensors of different devices meet",
+            "tensors on different devices meet",
             detail,
             "the tensors you create: give them device=q.device",
             "devices-meet",
@@ -119,7 +130,7 @@ def explain_failure(failure: Failure, call: Call) -> tuple[str, str, str, str]:
         return "the kernel refuses the mask", detail, hint, "kernel-refuses"
     if re.search(NO_BOOL, failure.text):
         hint = "what becomes of the mask on its way: it arrives as bool; is it still one where your line uses it?"
-        return "a mask is not a bool any more", detail, hint, "mask-not-bool"
+        return "the mask is no longer bool", detail, hint, "mask-not-bool"
     if "dtype" in failure.text.lower() or "scalar type" in failure.text.lower():
         return (
             "tensors of different dtypes meet",

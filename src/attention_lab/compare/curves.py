@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 
 from attention_lab.maps.figure import NotebookFigure
-from attention_lab.maps.layout import TOP, foot, framed
+from attention_lab.maps.layout import NARROW, TOP, foot, framed
 
 # Okabe and Ito's colours, told apart with colour-vision loss too; markers say the same without colour
 _LOOKS = {
@@ -37,7 +37,6 @@ def panels(
     title: str,
     sentences: Sequence[str],
     handles: Sequence[Line2D],
-    width: float,
     tall: float,
     *rows: dict[str, tuple[float, float]],
 ) -> tuple[NotebookFigure, list[Axes]]:
@@ -47,13 +46,12 @@ def panels(
         title: Of the figure.
         sentences: The caption.
         handles: The legend's entries.
-        width: Of the figure, in inches.
         tall: Height of a panel, in inches.
         rows: By title of a panel its left edge and its width, as shares of the figure's.
     """
-    below = foot(sentences, handles, width)
+    below = foot(sentences, handles, NARROW)
     height = TOP + _ABOVE + len(rows) * (tall + _BETWEEN) - _BETWEEN + _BELOW + below.height
-    figure, axes = framed(width, height, title, sentences, below), []
+    figure, axes = framed(NARROW, height, title, sentences, below), []
     for number, places in enumerate(rows):
         bottom = height - TOP - _ABOVE - tall - number * (tall + _BETWEEN)
         for text, (left, wide) in places.items():
@@ -73,7 +71,7 @@ def draw_curves(axes: Axes, curves: Curves, x_label: str, y_label: str, *, log: 
         curves: Points by name; the name begins with a kernel's.
         x_label: What x is, with its unit.
         y_label: What y is, with its unit.
-        log: Whether both axes are logarithmic, with a tick at each x.
+        log: Whether both axes are logarithmic; else x is a share.
     """
     for name, points in curves.items():
         x, y, low, high = zip(*points, strict=True) if points else ((), (), (), ())
@@ -86,12 +84,17 @@ def draw_curves(axes: Axes, curves: Curves, x_label: str, y_label: str, *, log: 
         axes.xaxis.set_minor_locator(NullLocator())
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
         axes.yaxis.set_minor_formatter(NullFormatter())
-    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.set_xticks(ticks, [_short(tick) if log else f"{tick:.0%}" for tick in ticks])
     axes.set_xlabel(x_label, fontsize=8)
     axes.set_ylabel(y_label, fontsize=8)
     axes.tick_params(labelsize=7.5, length=2)
     axes.grid(True, color="#e5e5e5", lw=0.7)
     axes.set_axisbelow(True)
+
+
+def _short(number: float) -> str:
+    """``16384`` to ``16k``: six lengths have to fit below a narrow panel."""
+    return f"{number:g}" if number < 1024 else f"{number / 1024:g}k"
 
 
 def look(name: str) -> dict[str, Any]:

@@ -51,10 +51,10 @@ def recorded_figure(record: dict[str, Any], passes: str = "forward", causal: boo
     sentences = [*_sentences(time, memory, ratios), _setting(full, ragged, record)]
     names = [kernel for kernel in KERNELS if any(row["kernel"] == kernel for row in rows)]
 
-    upper = {"how time grows": (0.08, 0.39), "how memory grows": (0.59, 0.39)}
-    lower = {"what padding costs": (0.08, 0.39), "when SDPA is enough": (0.68, 0.3)}
+    upper = {"how time grows": (0.12, 0.35), "how memory grows": (0.63, 0.35)}
+    lower = {"what padding costs": (0.12, 0.35), "when SDPA is enough": (0.7, 0.28)}
     with matplotlib.rc_context(LOOK):
-        figure, axes = panels(title, sentences, handles(names), 9.6, 2.3, upper, lower)
+        figure, axes = panels(title, sentences, handles(names), 2.3, upper, lower)
         draw_curves(axes[0], time, "tokens in a sequence", "milliseconds")
         draw_curves(axes[1], memory, "tokens in a sequence", "megabytes at the peak")
         draw_curves(axes[2], padding, "share of the batch that is padding", "milliseconds", log=False)
@@ -148,7 +148,7 @@ def _draw_ratios(axes: Axes, ratios: dict[str, float]) -> None:
     axes.barh(places, list(ratios.values()), color=look("sdpa")["color"], height=0.7)
     for place, (name, ratio) in enumerate(ratios.items()):
         axes.text(ratio, place, f" {ratio:.2g}", va="center", fontsize=8, bbox=box)
-        axes.text(0, place, f"{name} ", va="center", ha="right", fontsize=7.5)
+        axes.text(0, place, f"{name.rpartition(', ')[2]} ", va="center", ha="right", fontsize=7.5)
     axes.axvline(1, color=INK, lw=1, ls=":")
     axes.set(ylim=(len(ratios) - 0.4, -0.6), xlim=(0, max(ratios.values(), default=1) * 1.15), yticks=[])
     axes.set_xlabel("times the packed kernel's time", fontsize=8)

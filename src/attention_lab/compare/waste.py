@@ -77,11 +77,11 @@ def waste_figure(lengths: Sequence[int], hidden_dim: int = 128) -> NotebookFigur
     waste = Waste(tuple(lengths), hidden_dim)
     sentences = [sentence if sentence.endswith(".") else f"{sentence}." for sentence in str(waste).split(". ")]
     row = {
-        "the padded batch: real tokens blue, padding hatched": (0.07, 0.48),
-        "of what the padded batch costs": (0.68, 0.3),
+        "real tokens blue, padding hatched": (0.09, 0.45),
+        "shares of what it costs": (0.72, 0.25),
     }
     with matplotlib.rc_context(LOOK):
-        figure, (batch, costs) = panels("What padding wastes", sentences, [], 9.0, 2.6, row)
+        figure, (batch, costs) = panels("What padding wastes", sentences, [], 2.6, row)
         _draw_batch(batch, waste)
         _draw_costs(costs, waste)
     return figure
@@ -103,7 +103,7 @@ def _draw_costs(axes: Axes, waste: Waste) -> None:
     axes.barh([0, 1], shares, color=REAL, height=0.6)
     axes.barh([0, 1], [1 - share for share in shares], left=shares, **_PADDING, height=0.6)
     for place, share in enumerate(shares):
-        axes.text(share / 2, place, f"{share:.0%}", color="white", ha="center", va="center", fontsize=9)
+        axes.text(share / 2, place, f"{share:.0%}", color="white", ha="center", va="center", fontsize=8)
         box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
         if share < 1:
             axes.text((1 + share) / 2, place, f"{1 - share:.0%} wasted", ha="center", va="center", fontsize=9, bbox=box)

@@ -1,4 +1,5 @@
-"""What is installed here, and what to do about what is not.
+"""What is installed here, what to do about what is not, and how to begin.
 
-Its doors are ``welcome.welcome`` and ``doctor.doctor``; it says so in sentences where torch itself is missing.
+Its doors are ``welcome.welcome``, ``doctor.doctor`` and ``start.start``; where torch or JupyterLab is missing, they say
+so in sentences.
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.metadata
 import importlib.util
@@ -15,7 +16,7 @@ OLDEST_PYTHON = (3, 11)
 
 
 class MissingPackage(ImportError):
-    """A package that the course needs is not there; two lines say so and what to do."""
+    """A package that the course needs is missing, broken or too old; two lines say so and what to do."""
 
     def _render_traceback_(self) -> list[str]:
         # IPython shows these lines instead of a traceback
@@ -78,7 +79,22 @@ def explain(name: str, error: Exception) -> tuple[str, str]:
 
 def missing_package(name: str, error: Exception) -> MissingPackage:
     """The exception to raise instead of a failed import."""
-    problem, remedy = explain(name, error)
+    return _refusal(*explain(name, error))
+
+
+@functools.cache  # of a package that is fine; asked again after each refusal
+def require(name: str) -> None:
+    """Refuse to go on without a package of ``OLDEST``.
+
+    Raises:
+        MissingPackage: It is missing, broken or too old.
+    """
+    package = look_at(name)
+    if package.problem and package.remedy:
+        raise _refusal(package.problem, package.remedy)
+
+
+def _refusal(problem: str, remedy: str) -> MissingPackage:
     return MissingPackage(f"{problem}\n{remedy}. Then restart the kernel and run the cell again.")
 
 

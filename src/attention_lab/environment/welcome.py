@@ -2,33 +2,37 @@
 
 from __future__ import annotations
 
-from attention_lab.environment.packages import look_at, python_version
+from attention_lab.environment.not_yet import expect_function
+from attention_lab.environment.packages import python_version, require
 from attention_lab.variants import Variant, get_variant
 
 
 def welcome(variant: str | Variant) -> str:
-    """Say in a few plain lines what is there and what to do about what is not.
+    """Say in a few plain lines what is there; from now on the notebook says it, too, where its function is not defined.
 
     Args:
         variant: The notebook's variant; the packed ones hear which flash route is in use.
 
     Returns:
         The device for the toy inputs: ``"cuda"`` where PyTorch can use a GPU, else ``"cpu"``.
+
+    Raises:
+        MissingPackage: Something is missing or too old; two lines say what, and what to do.
     """
+    for name in ("torch", "matplotlib"):
+        require(name)
     import torch
 
+    variant = get_variant(variant)
     device = device_name()
     gpu = f" ({torch.cuda.get_device_name()})" if device == "cuda" else ""
     print(f"Python {python_version()}, torch {torch.__version__}, device {device}{gpu}.")
-    if get_variant(variant).packed:
+    if variant.packed:
         from attention_lab.flash import flash_route
 
         print(f"Flash route: {flash_route().name}. {flash_route().sentence}")
-    problems = [package for name in ("torch", "matplotlib") if (package := look_at(name, by_import=False)).problem]
-    for package in problems:
-        print(f"{package.problem} {package.remedy}")
-    if not problems:
-        print("All that this notebook needs is here.")
+    print("All that this notebook needs is here.")
+    expect_function(variant.function_name)
     return device
 
 

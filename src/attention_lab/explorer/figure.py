@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import matplotlib
@@ -20,8 +21,8 @@ from attention_lab.maps.cells import (
     label_width,
     pale_handle,
 )
-from attention_lab.maps.figure import NotebookFigure
-from attention_lab.maps.layout import MOST_WIDTH, TOP, foot, framed
+from attention_lab.maps.figure import MOST_WIDTH, NotebookFigure
+from attention_lab.maps.layout import TOP, foot, framed
 from attention_lab.maps.steps import (
     BAR,
     BAR_ROOM,
@@ -39,7 +40,7 @@ from attention_lab.maps.steps import (
 
 # inches
 _MARKS = 0.18
-_LARGEST_CELL = 0.24
+_LARGEST_CELL, _SMALLEST_CELL = 0.24, 0.18  # many tokens make the picture wider than a page, not their cells smaller
 
 
 def explorer_figure(state: ExplorerState) -> NotebookFigure:
@@ -76,6 +77,7 @@ def _draw_packing(state: ExplorerState) -> Drawing:
     counts = [len(table.tokens) for table in tables]
     room = MOST_WIDTH - LEFT - sum(besides) - GAP * len(items) - BAR_ROOM
     cell = min(max(_LARGEST_CELL, 1.25 / min(counts)), room / sum(counts))  # titles need their room, too
+    cell = max(cell, _SMALLEST_CELL)
     width = MOST_WIDTH - room + cell * sum(counts)
     title = f"Padded and packed: {settings(state)}"
     said = explain(laid, state.query, state.key, quoted)
@@ -106,13 +108,26 @@ def _draw_packing(state: ExplorerState) -> Drawing:
     return Drawing(figure, panels)
 
 
+def places_of(state: ExplorerState, panels: Sequence[Panel]) -> list[list[int | None]]:
+    """For each panel, the place at which ``state.query`` and ``state.key`` find each of its tokens.
+
+    ``None`` where they do not: packed batches have no padding.
+    """
+    own: list[list[int | None]] = [list(range(len(panel.table.tokens))) for panel in panels]
+    if state.view == "steps":
+        return own
+    packed_places = itertools.count()
+    reads = [panel.table.read.tolist() for panel in panels[:-1]]
+    return [*([next(packed_places) if real else None for real in read] for read in reads), own[-1]]
+
+
 def _chosen(state: ExplorerState, panels: Sequence[Panel]) -> list[tuple[Panel, int, int]]:
     """The chosen cell in the packed panel and, where its tokens share a sentence, in that sentence's panel."""
-    read = [panel.table.read.tolist() for panel in panels[:-1]]
-    flat = [(item, place) for item, row in enumerate(read) for place, real in enumerate(row) if real]
-    (query_item, query), (key_item, key) = flat[state.query], flat[state.key]
-    chosen = [(panels[-1], state.query, state.key)]
-    return [*chosen, (panels[query_item], query, key)] if query_item == key_item else chosen
+    return [
+        (panel, places.index(state.query), places.index(state.key))
+        for panel, places in zip(panels, places_of(state, panels), strict=True)
+        if {state.query, state.key} <= {*places}
+    ]
 
 
 def _mark_borders(axes: Axes, cu_seqlens: Sequence[int]) -> None:

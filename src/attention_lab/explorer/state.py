@@ -20,7 +20,7 @@ View = Literal["steps", "packing"]
 
 HEADS = 3
 HEAD_DIM = 4
-MOST_WORDS = 7  # of a sentence: with a hole that makes 8 tokens, and up to 8 the cells show their numbers
+MOST_WORDS = 12  # of a sentence: of more, pictures and their messages would become slow
 TEMPERATURES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 # What vectors are made of; the small ones are frequent, so that no key takes all the weight at once

@@ -13,9 +13,10 @@ from typing import Any
 import ipywidgets as widgets
 import traitlets
 
-from attention_lab.explorer.figure import draw, explorer_figure
+from attention_lab.explorer.figure import draw, explorer_figure, places_of
 from attention_lab.explorer.state import HEADS, MOST_WORDS, TEMPERATURES, ExplorerState, explained_table, settled
 from attention_lab.explorer.words import calculation, explain, sizes
+from attention_lab.maps.figure import DPI
 from attention_lab.maps.steps import Drawing, Panel
 
 __all__ = ["EXAMPLES", "ExplorerState", "explore", "explorer_figure"]
@@ -26,21 +27,39 @@ EXAMPLES = (
     ("She reads old books at night", "He sleeps"),
 )
 _WITH_SLIDERS = ("words of 1", "words of 2", "temperature")
+_SMALLEST = 0.65  # of a picture's full size, where it does not fit; smaller, and its words could not be read
 VIEWS = (("one sentence", "steps"), ("padded, packed", "packing"))
 
-# The picture lies below; a cell of the upper layer shows its sentence when it is pointed at
+# The picture lies below; a cell of the upper layer shows its sentence when it is pointed at. Where the window is too
+# narrow, the picture scrolls; where its kernel is gone, JupyterLab marks a widget as disconnected
 _STYLE = """<style>
-.attention-explorer .explorer-picture { position: relative; max-width: 1000px; line-height: normal; }
+.attention-explorer .widget-html, .attention-explorer .widget-html-content { min-width: 0; max-width: 100%; }
+.attention-explorer .explorer-scroller { overflow-x: auto; }
+.attention-explorer .explorer-picture { position: relative; line-height: normal; }
 .attention-explorer .explorer-picture img { display: block; width: 100%; max-width: none; margin: 0; }
 .attention-explorer .explorer-panel { position: absolute; display: grid; }
 .attention-explorer .explorer-cell { position: relative; }
+.attention-explorer .explorer-cell[data-query] { cursor: pointer; }
 .attention-explorer .explorer-cell:hover { outline: 2px solid #111; outline-offset: -2px; }
 .attention-explorer .explorer-cell:hover::after { content: attr(data-says); position: absolute; z-index: 9; top: 105%;
   left: 0; width: max-content; max-width: 260px; padding: 4px 8px; border-radius: 3px; background: #111; color: #fff;
   font: 13px/1.35 sans-serif; white-space: normal; pointer-events: none; }
 .attention-explorer .explorer-right .explorer-cell:hover::after { left: auto; right: 0; }
 .attention-explorer .explorer-explanation p { margin: 4px 0; line-height: 1.4; font-size: 14px; }
+.attention-explorer .jupyter-widgets-disconnected::before { content: none; }
+.attention-explorer.jupyter-widgets-disconnected::before { padding: 8px 12px; margin-bottom: 8px; color: inherit;
+  border-left: 4px solid #d62728; font: 14px/1.4 sans-serif; content: "The kernel was restarted, and these controls \
+no longer work. To bring them back, run all cells again."; }
 </style>"""
+
+# A click chooses a cell as the two lists below the picture do
+_CHOOSE = """
+const cell = event.target.closest('.explorer-cell[data-query]');
+if (cell) for (const name of ['query', 'key']) {
+  const list = this.closest('.attention-explorer').querySelector(`.explorer-${name} select`);
+  list.selectedIndex = Number(cell.dataset[name]);
+  list.dispatchEvent(new Event('change', { bubbles: true }));
+}"""
 
 
 def explore(state: ExplorerState | None = None) -> Explorer:
@@ -85,6 +104,8 @@ class Explorer(widgets.VBox):
             ("padding", "temperature", "head"),
             ("query", "key"),
         )
+        for name in ("query", "key"):
+            self.controls[name].add_class(f"explorer-{name}")
         boxes = [_row([widget for name in row for widget in self._widgets(name)]) for row in rows]
         super().__init__([*boxes[:4], self.picture, boxes[4], self.explanation])
         self.add_class("attention-explorer")
@@ -103,7 +124,7 @@ class Explorer(widgets.VBox):
         self._writing = True
         try:
             _write(self.controls, self.state)
-            self.picture.value = _picture(draw(self.state))
+            self.picture.value = _picture(self.state, draw(self.state))
             self.explanation.value = _explanation(self.state)
         finally:
             self._writing = False
@@ -217,27 +238,40 @@ def _offer(control: widgets.Dropdown, labels: Sequence[str], place: int) -> None
 # ---- what is shown ---------------------------------------------------------------------------------------------------
 
 
-def _picture(drawing: Drawing) -> str:
+def _picture(state: ExplorerState, drawing: Drawing) -> str:
     png = base64.b64encode(drawing.figure._repr_png_()).decode()
     picture = f'<img src="data:image/png;base64,{png}" alt="{escape(drawing.figure.caption)}">'
-    panels = "".join(_panel(panel) for panel in drawing.panels)
-    return f'{_STYLE}<div class="explorer-picture">{picture}{panels}</div>'
+    places = places_of(state, drawing.panels)
+    panels = "".join(_panel(*both) for both in zip(drawing.panels, places, strict=True))
+    width = round(drawing.figure.get_figwidth() * DPI)
+    size = f"width:{width}px;max-width:100%;min-width:{round(_SMALLEST * width)}px"
+    layers = f'<div class="explorer-picture" style="{size}" onclick="{escape(_CHOOSE)}">{picture}{panels}</div>'
+    return f'{_STYLE}<div class="explorer-scroller">{layers}</div>'
 
 
-def _panel(panel: Panel) -> str:
-    """The cells of one panel, laid over the picture; the controls below do the same for a keyboard."""
+def _panel(panel: Panel, places: Sequence[int | None]) -> str:
+    """The cells of one panel, laid over the picture; the controls below do the same for a keyboard.
+
+    Args:
+        panel: The panel.
+        places: At which place of the lists each of its tokens is; ``None`` where it is in none.
+    """
     place, tokens = panel.axes.get_position(), range(len(panel.table.tokens))
     side = "explorer-panel explorer-right" if place.x0 > 0.5 else "explorer-panel"
     style = (
         f"left:{place.x0:.2%};top:{1 - place.y1:.2%};width:{place.width:.2%};height:{place.height:.2%};"
         f"grid-template-columns:repeat({len(tokens)},1fr);grid-auto-rows:1fr"
     )
-    cells = "".join(
-        f'<span class="explorer-cell" data-says="{escape(explain(panel.table, query, key, _quoted))}"></span>'
-        for query in tokens
-        for key in tokens
-    )
+    cells = "".join(_cell(panel, places, query, key) for query in tokens for key in tokens)
     return f'<div class="{side}" style="{style}" aria-hidden="true">{cells}</div>'
+
+
+def _cell(panel: Panel, places: Sequence[int | None], query: int, key: int) -> str:
+    known = None not in (places[query], places[key])
+    chosen = f' data-query="{places[query]}" data-key="{places[key]}"' if known else ""
+    return (
+        f'<span class="explorer-cell"{chosen} data-says="{escape(explain(panel.table, query, key, _quoted))}"></span>'
+    )
 
 
 def _explanation(state: ExplorerState) -> str:
@@ -250,6 +284,8 @@ def _explanation(state: ExplorerState) -> str:
         lines.append("Without padding an empty sentence has no row: it is left out.")
     elif state.padding == "none" and len(set(state.lengths)) > 1:
         lines.append(f"Without padding both sentences have the same length: {len(state.words[0])}.")
+    if any(len(words) == MOST_WORDS for words in state.sentences):
+        lines.append(f"Of a longer sentence the first {MOST_WORDS} words are used.")
     # a live region that is put in anew is read out as an alert, not as a status
     spoken = "".join(f"<p>{line}</p>" for line in lines if line)
     return f'<div class="explorer-explanation" role="alert" aria-live="polite" aria-atomic="true">{spoken}</div>'

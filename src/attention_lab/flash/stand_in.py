@@ -8,12 +8,17 @@ unsupported. Source of the signature: flash-attention's repository, ``flash_attn
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 MAX_HEAD_DIM = 256
+# Queries whose scores are held at once: all of a sequence's would fill memory with the square of its length
+BLOCK = 128
 
 
 def flash_attn_varlen_stand_in(
@@ -75,10 +80,10 @@ def flash_attn_varlen_stand_in(
         output = torch.empty_like(q)
         lse = torch.empty(q.shape[1], q.shape[0], device="meta")
     else:
-        starts_q, starts_k = require_borders(q, k, cu_seqlens_q, cu_seqlens_k, max_seqlen_q, max_seqlen_k)
-        visible = visible_keys(starts_q, starts_k, causal, window_size).to(q.device)
+        starts = require_borders(q, k, cu_seqlens_q, cu_seqlens_k, max_seqlen_q, max_seqlen_k)
         scale = q.shape[-1] ** -0.5 if softmax_scale is None else softmax_scale
-        output, lse = _attend(q, *expanded_heads(q, k, v), visible, scale, softcap, dropout_p, asked)
+        how = How(scale, causal, window_size, softcap, dropout_p, return_attn_probs)
+        output, lse = _attend(q, *expanded_heads(q, k, v), *starts, how, asked)
     return (output, lse, torch.empty(0, dtype=q.dtype, device=q.device)) if return_attn_probs else output
 
 
@@ -99,57 +104,101 @@ def shown(output: Tensor, asked: dict[str, Any]) -> Tensor:
     return output
 
 
+@dataclass(frozen=True)
+class How:
+    """What a call asks for besides its tensors; see ``flash_attn_varlen_stand_in``."""
+
+    scale: float
+    causal: bool = False
+    window_size: tuple[int, int] = (-1, -1)
+    softcap: float = 0.0
+    dropout_p: float = 0.0
+    with_lse: bool = False
+
+    @property
+    def reach(self) -> tuple[int | None, int | None]:
+        """How many keys a query sees to the left and to the right of its own place; ``None``: all."""
+        left, right = self.window_size
+        return None if left < 0 else left, 0 if self.causal else None if right < 0 else right
+
+    def keys_of(self, queries: range, total: int) -> range:
+        """Where the keys lie that any of these queries sees, of so many; places are counted along the keys."""
+        left, right = self.reach
+        first = 0 if left is None else queries.start - left
+        last = total if right is None else queries.stop + right
+        return range(*(min(max(place, 0), total) for place in (first, last)))
+
+    def hidden(self, queries: range, keys: range, device: torch.device) -> Tensor | None:
+        """Which of the keys each query does not see, bool ``[queries, keys]``; ``None``: it sees them all."""
+        (left, right), away = self.reach, queries.start - keys.start
+        if left is None and right is None:
+            return None
+        everything = torch.ones(len(queries), len(keys), dtype=torch.bool, device=device)
+        too_late = None if right is None else everything.triu(away + right + 1)
+        if left is None:
+            return too_late
+        too_early = everything.tril(away - left - 1)
+        return too_early if too_late is None else too_early | too_late
+
+    def blind(self, queries: range, total: int) -> int:
+        """How many of these queries, the first ones, see no key although there are so many."""
+        right = self.reach[1]
+        return 0 if right is None or not total else min(max(-right - queries.start, 0), len(queries))
+
+
 def _attend(
     q: Tensor,
     k: Tensor,
     v: Tensor,
-    visible: Tensor,
-    scale: float,
-    softcap: float,
-    dropout_p: float,
+    starts_q: Sequence[int],
+    starts_k: Sequence[int],
+    how: How,
     asked: dict[str, Any] | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Output and log-sum-exp; in float32 inside, as the real kernel. ``visible``: ``[total_q, total_k]``."""
-    # [total, num_heads, head_dim] -> [num_heads, total, head_dim]
-    queries, keys, values = (x.float().transpose(0, 1) for x in (q, k, v))
-    scores = torch.matmul(queries * scale, keys.transpose(1, 2))
-    if softcap > 0.0:
-        scores = softcap * torch.tanh(scores / softcap)
-    empty = ~visible.any(dim=1)  # [total_q]: such a query gets zeros, and no NaN on the way back
-    scores = scores.masked_fill(~(visible | empty[:, None]), float("-inf"))
-    lse = scores.detach().logsumexp(dim=-1).masked_fill(empty, float("inf"))
-    weights = scores.softmax(dim=-1).masked_fill(empty[:, None], 0.0)
-    if dropout_p > 0.0:
-        weights = torch.dropout(weights, dropout_p, True)
-    output = torch.matmul(weights, values).transpose(0, 1).to(q.dtype).contiguous() if k.shape[0] else q * 0
-    return shown(output, asked or {}), lse
+    """Output and, if asked for, log-sum-exp; in float32 inside, as the real kernel.
 
-
-def visible_keys(starts_q: list[int], starts_k: list[int], causal: bool, window_size: tuple[int, int]) -> Tensor:
-    """Which key each query sees, bool ``[total_q, total_k]``: those of its own sequence, within the window.
-
-    The places of queries and keys are counted from the end of their sequences, as flash-attn does since 2.1.
+    No table of all scores is ever held: it goes through the sequences one by one, a block of queries at a time.
     """
-    left, right = window_size
-    if causal:
-        right = 0
-    sequence_q, place_q = _places(starts_q)
-    sequence_k, place_k = _places(starts_k)
-    visible = sequence_q[:, None] == sequence_k[None, :]
-    distance = place_k[None, :] - place_q[:, None]
-    if left >= 0:
-        visible &= distance >= -left
-    if right >= 0:
-        visible &= distance <= right
-    return visible
+    # [total, num_heads, head_dim] -> for each sequence [num_heads, length, head_dim]
+    queries = (q.float() * how.scale).transpose(0, 1).split(lengths_of(starts_q), dim=1)
+    keys, values = (x.float().transpose(0, 1).split(lengths_of(starts_k), dim=1) for x in (k, v))
+    blocks = []
+    for all_queries, own_keys, own_values in zip(queries, keys, values, strict=True):
+        # the last query sits at the last key, as in flash-attn since 2.1
+        first = own_keys.shape[1] - all_queries.shape[1]
+        for block in all_queries.split(BLOCK, dim=1):
+            blocks.append(_attend_block(block, own_keys, own_values, first, how))
+            first += block.shape[1]
+    output, lse = (torch.cat(parts, dim=1) for parts in zip(*blocks, strict=True))
+    return shown(output.transpose(0, 1).to(q.dtype).contiguous(), asked or {}), lse
 
 
-def _places(starts: list[int]) -> tuple[Tensor, Tensor]:
-    """For each token the number of its sequence, and its place counted from that sequence's end."""
-    ends = torch.tensor(starts[1:], dtype=torch.long)
-    lengths = ends - torch.tensor(starts[:-1], dtype=torch.long)
-    sequence = torch.repeat_interleave(torch.arange(len(lengths)), lengths)
-    return sequence, torch.arange(starts[-1]) - ends[sequence]
+def _attend_block(queries: Tensor, keys: Tensor, values: Tensor, first: int, how: How) -> tuple[Tensor, Tensor]:
+    """Output and log-sum-exp of a sequence's queries, the first of them at this place along its keys."""
+    places = range(first, first + queries.shape[1])
+    blind = how.blind(places, keys.shape[1])  # they get zeros; a softmax of nothing would be NaN, on the way back too
+    places, queries = places[blind:], queries[:, blind:]
+    near = how.keys_of(places, keys.shape[1])
+    keys, values = (x[:, near.start : near.stop] for x in (keys, values))
+    scores = torch.matmul(queries, keys.transpose(1, 2))
+    if how.softcap > 0.0:
+        scores = how.softcap * torch.tanh(scores / how.softcap)
+    hidden = how.hidden(places, near, queries.device)
+    if hidden is not None:
+        scores = scores.masked_fill(hidden, float("-inf"))
+    weights = scores.softmax(dim=-1)
+    if how.dropout_p > 0.0:
+        weights = torch.dropout(weights, how.dropout_p, True)
+    output = torch.matmul(weights, values)
+    lse = scores.detach().logsumexp(dim=-1) if how.with_lse and near else scores.new_full(scores.shape[:2], torch.inf)
+    if blind:
+        output, lse = F.pad(output, (0, 0, blind, 0)), F.pad(lse, (blind, 0), value=torch.inf)
+    return output, lse
+
+
+def lengths_of(starts: Sequence[int]) -> list[int]:
+    """The lengths of the sequences between their borders."""
+    return [end - start for start, end in itertools.pairwise(starts)]
 
 
 def expanded_heads(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
@@ -241,7 +290,7 @@ def require_borders(
     """Reject borders that do not fit the tensors; returns both ``cu_seqlens`` as lists.
 
     Raises:
-        ValueError: The real kernel would read past the tensors, or leave tokens out, without a word.
+        ValueError: The real kernel would silently read past the tensors, or leave tokens out.
     """
     starts_q = _require_fit("q", q, cu_seqlens_q, max_seqlen_q)
     if cu_seqlens_k is cu_seqlens_q and k.shape[0] == q.shape[0] and int(max_seqlen_k) >= int(max_seqlen_q):
@@ -251,7 +300,7 @@ def require_borders(
 
 def _require_fit(name: str, x: Tensor, cu_seqlens: Tensor, max_seqlen: Any) -> list[int]:
     starts = cu_seqlens.tolist()
-    lengths = [end - start for start, end in itertools.pairwise(starts)]
+    lengths = lengths_of(starts)
     if starts[0] != 0 or min(lengths) < 0:
         raise ValueError(f"cu_seqlens_{name} must start at 0 and never fall, got {starts[:8]}")
     if starts[-1] != x.shape[0]:

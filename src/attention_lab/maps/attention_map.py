@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import io
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from attention_lab.inputs import PackedBatch, PaddedBatch
+from attention_lab.tracebacks import shows_learners_lines
+
+# Of what a function prints; more would bury the map
+PRINTED_LINES = 8
+LINE_WIDTH = 200  # characters
 
 
+class NoMap(ValueError):
+    """A function's output that no map can be read from; two lines say so and what to do."""
+
+    def _render_traceback_(self) -> list[str]:
+        # IPython shows these lines instead of a traceback
+        return str(self).split("\n")
+
+
+@shows_learners_lines
 def attention_map(function: Callable[..., Tensor], batch: PaddedBatch | PackedBatch) -> Tensor:
     """Recover the weights that a function gives to each key, by calling it with one-hot values.
 
     Attention is a weighted sum of values. Where the value of key j is a vector with a single 1,
     that 1 comes out scaled by the weight on key j. One call reads ``head_dim`` keys of every head at once,
     so the function is called ``ceil(keys / head_dim)`` times. It need not give its weights away, and a fused
-    kernel never has them in memory.
+    kernel never has them in memory. Of what it prints, the first lines are shown.
 
     Args:
         function: An attention function; it is called with the batch's arguments by name.
@@ -28,29 +44,60 @@ def attention_map(function: Callable[..., Tensor], batch: PaddedBatch | PackedBa
         ``[num_heads, total_tokens, total_tokens]`` for a packed one. Rows are queries, columns keys.
 
     Raises:
-        ValueError: The function's output does not have the shape of ``q``.
+        NoMap: The function's output does not have the shape of ``q``.
     """
-    __tracebackhide__ = True  # IPython then shows the learner's lines and leaves these out
     heads, head_dim, keys = batch.num_heads, batch.head_dim, batch.k.shape[-2]
     value_heads = batch.v.shape[-1] // head_dim
     columns = []
-    for start in range(0, keys, head_dim):
-        # one_hot: [keys, head_dim], key start + j carries its 1 at place j of every head
-        one_hot = torch.eye(keys, dtype=batch.v.dtype, device=batch.v.device)[:, start : start + head_dim]
-        one_hot = torch.nn.functional.pad(one_hot, (0, head_dim - one_hot.shape[1]))
-        values = one_hot.repeat(1, value_heads).expand_as(batch.v).contiguous()
-        with torch.no_grad():
+    with _prints_shortened(), torch.no_grad():
+        for start in range(0, keys, head_dim):
+            # one_hot: [keys, head_dim], key start + j carries its 1 at place j of every head
+            one_hot = torch.eye(keys, dtype=batch.v.dtype, device=batch.v.device)[:, start : start + head_dim]
+            one_hot = torch.nn.functional.pad(one_hot, (0, head_dim - one_hot.shape[1]))
+            values = one_hot.repeat(1, value_heads).expand_as(batch.v).contiguous()
             output = function(**replace(batch, v=values).arguments())
-        _check_shape(output, batch.q)
-        columns.append(output.float().cpu().unflatten(-1, (heads, head_dim)))
+            _check_shape(output, batch.q)
+            columns.append(output.float().cpu().unflatten(-1, (heads, head_dim)))
     weights = torch.cat(columns, dim=-1)[..., :keys]  # [..., queries, num_heads, keys]
     return weights.movedim(-2, -3)
 
 
 def _check_shape(output: object, expected: Tensor) -> None:
     if not isinstance(output, Tensor) or output.shape != expected.shape:
-        got = f"a tensor {list(output.shape)}" if isinstance(output, Tensor) else f"{type(output).__name__}"
-        raise ValueError(
-            f"the attention map needs an output of shape {list(expected.shape)}, but your function returned {got}; "
-            "run the contract check first, it says more"
+        got = f"a tensor of shape {list(output.shape)}" if isinstance(output, Tensor) else f"a {type(output).__name__}"
+        raise NoMap(
+            f"There is no map to draw: your function returned {got}, not one tensor of shape {list(expected.shape)}.\n"
+            "Look at what the check contract says."
         )
+
+
+@contextlib.contextmanager
+def _prints_shortened() -> Iterator[None]:
+    """Show the first lines of what is printed, at the end, and count the others."""
+    kept = _FirstLines()
+    try:
+        with contextlib.redirect_stdout(kept):
+            yield
+    finally:
+        kept.show()
+
+
+class _FirstLines(io.TextIOBase):
+    """Keeps the beginning of a text and counts its lines, of which a loop may print any number."""
+
+    def __init__(self) -> None:
+        self.text, self.ends = "", 0
+
+    def write(self, text: str, /) -> int:
+        room = PRINTED_LINES * LINE_WIDTH - len(self.text)
+        if self.ends < PRINTED_LINES and room > 0:
+            self.text += text[:room]
+        self.ends += text.count("\n")
+        return len(text)
+
+    def show(self) -> None:
+        shown = self.text.splitlines()[:PRINTED_LINES]
+        for line in shown:
+            print(line if len(line) <= LINE_WIDTH else f"{line[:LINE_WIDTH]} …")
+        if self.ends > len(shown):
+            print(f"… and {self.ends - len(shown)} more lines that your function printed; call it yourself to see all.")

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from attention_lab.inputs import PackedBatch, PaddedBatch
+from attention_lab.maps.head_patterns import habits
 from attention_lab.maps.masks import borders, masked_cells
 from attention_lab.rules import BY_REASON, Reason, real_tokens
 from attention_lab.variants import Variant
@@ -100,7 +101,8 @@ def weights_caption(map_: WeightMap, leaks: Sequence[Leak]) -> list[str]:
         return problems
     masked = bool((map_.cells[map_.read] != Reason.VISIBLE).any())
     clean = "No weight falls on a masked key." if masked else "Nothing is masked."
-    return [words for words in (_look_words(map_), clean) if words]
+    looks = _habit_words(map_) or [_look_words(map_)]
+    return [words for words in (*looks, clean) if words]
 
 
 def _nan_words(map_: WeightMap) -> str:
@@ -150,6 +152,19 @@ def _look_words(map_: WeightMap) -> str:
     weight = float(map_.weights[head, query, key])
     names = f"Query {_name(map_.queries, query)} looks most at {_name(map_.tokens, key)}"
     return f"{names} ({weight:.2f}, head {head})."
+
+
+def _habit_words(map_: WeightMap) -> list[str]:
+    queries, keys = map_.cells.shape
+    if queries != keys:
+        return []  # the first tokens do not ask
+    sequence = [
+        sum(border <= place for border in map_.borders) if real else -1 for place, real in enumerate(map_.read.tolist())
+    ]
+    return [
+        f"Head {habit.head} puts {habit.share:.2f} of its weight on {habit.target}, on average."
+        for habit in habits(map_.weights, map_.tokens, sequence)
+    ]
 
 
 def _name(tokens: Sequence[str], place: int) -> str:

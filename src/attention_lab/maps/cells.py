@@ -9,7 +9,7 @@ import matplotlib
 import torch
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
-from matplotlib.colors import Colormap, ListedColormap
+from matplotlib.colors import Colormap, LinearSegmentedColormap, ListedColormap
 from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, PathPatch
@@ -23,8 +23,11 @@ from attention_lab.rules import RULES, Reason, Rule
 if TYPE_CHECKING:
     from matplotlib.typing import RcKeyType
 
-GREY, HATCH, VISIBLE, LEAK, INK, PALE_INK = "#d9d9d9", "#808080", "#d3e5f5", "#d62728", "#262626", "#757575"
-WEIGHT_COLOURS = matplotlib.colormaps["cividis"]
+GREY, HATCH, LEAK, INK, PALE_INK = "#d9d9d9", "#808080", "#d62728", "#262626", "#757575"
+# From nearly white to blue: a key that may be seen and gets no weight looks in a map as it does in a mask, and no
+# weight looks like the grey of a mask
+VISIBLE = "#deebf7"
+WEIGHT_COLOURS = LinearSegmentedColormap.from_list("weights", [VISIBLE, "#9ecae1", "#4292c6", "#08519c", "#08306b"])
 SCORE_COLOURS = matplotlib.colormaps["RdBu_r"]
 # What a learner's matplotlib style could turn unreadable
 LOOK: dict[RcKeyType, Any] = {
@@ -97,7 +100,7 @@ def draw_weights(
     broken = ~torch.isfinite(weights)
     axes.add_patch(_squares(broken, fc="white", lw=0, zorder=2))
     _draw_lines(axes, cells, borders)
-    # red between two white lines: seen on dark blue and on yellow, and without red too
+    # red between two white lines: seen on dark blue, and without red too
     axes.add_patch(_squares(leaking, inset=0.045, fc="none", ec="white", lw=2.2, zorder=4))
     axes.add_patch(_squares(leaking, inset=0.045, fc="none", ec=LEAK, lw=1.3, zorder=5))
     shown = ((cells == Reason.VISIBLE) | leaking) & read[:, None] & ~broken
@@ -244,7 +247,12 @@ def hatch_handles(cells: Tensor) -> list[Patch]:
 def pale_handle() -> Patch:
     """Legend entry of the rows of padding queries."""
     red, green, blue = (_PALENESS + (1 - _PALENESS) * c for c in WEIGHT_COLOURS(0.1)[:3])
-    return Patch(facecolor=(red, green, blue), linewidth=0, label="pale: a padding query, nobody reads its row")
+    return Patch(
+        facecolor=(red, green, blue),
+        edgecolor=HATCH,
+        linewidth=0.4,
+        label="pale: a padding query, nobody reads its row",
+    )
 
 
 def leak_handle() -> Patch:

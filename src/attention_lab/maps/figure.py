@@ -15,6 +15,13 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 DPI = 100
+# In a dark theme (JupyterLab, VS Code, Colab) dark and light change places and hues stay: the ground then is the page's
+# own, or nearly. Where a page drops styles, a picture keeps its white ground, on which everything can be read
+THEMED = (
+    "<style>:is(body[data-jp-theme-light=false],body.vscode-dark,html[theme=dark]) "
+    ":is(.attention-figure,.explorer-picture) img{filter:invert(.93) hue-rotate(180deg)}</style>"
+)
+MOST_WIDTH = 10.0  # inches of a notebook's page
 
 
 class NotebookFigure(Figure):
@@ -40,7 +47,15 @@ class NotebookFigure(Figure):
         picture = base64.b64encode(self._repr_png_()).decode()
         # JupyterLab gives a bare PNG no alternative text; of the two it shows the HTML
         image = f'<img src="data:image/png;base64,{picture}" alt="{html.escape(self.caption)}">'
-        data = {"image/png": picture, "text/html": image, "text/plain": self.caption}
+        style = ""
+        if self.get_figwidth() > MOST_WIDTH:  # it would be made smaller to fit, and its words with it
+            image = image.replace("<img", '<img style="max-width: none"', 1)
+            style = ' style="overflow-x: auto"'
+        data = {
+            "image/png": picture,
+            "text/html": f'{THEMED}<div class="attention-figure"{style}>{image}</div>',
+            "text/plain": self.caption,
+        }
         return data, {"image/png": {"alt": self.caption}}
 
 

@@ -1,7 +1,7 @@
 """Heatmaps: where the masks act, and what a function's attention weights do about it.
 
 Rows are queries, columns are keys. A masked cell is grey with a hatch that gives the reason; a red frame marks weight
-that leaks into a masked cell. Figures are opaque white, so that they read the same in a dark theme.
+that leaks into a masked cell.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ from attention_lab.maps.cells import (
     pale_handle,
 )
 from attention_lab.maps.figure import NotebookFigure, blank_figure, text_width
-from attention_lab.maps.layout import MOST_WIDTH, TOP, foot, write_around
+from attention_lab.maps.layout import NARROW, TOP, foot, write_around
 from attention_lab.maps.masks import borders, masked_cells
 from attention_lab.variants import Variant, get_variant
 
 # inches
 _LEAST_WIDTH = 5.4
-_SMALLEST_CELL, _LARGEST_NUMBERED_CELL, _LARGEST_CELL = 0.195, 0.32, 0.23
+_SMALLEST_NUMBERED_CELL, _SMALLEST_CELL, _LARGEST_NUMBERED_CELL, _LARGEST_CELL = 0.2, 0.135, 0.32, 0.23
 _LEFT, _RIGHT, _BAR, _GAP, _PANEL_TITLE = 0.37, 0.15, 0.75, 0.16, 0.28
 
 
@@ -217,7 +217,7 @@ def _figure(
     below = beside * (0.72 if slanted else 1) + 0.33
     step_right = side + _GAP + (0 if grid.shared else beside)
     block = _LEFT + beside + (columns - 1) * step_right + side + (_BAR if colour_bar else _RIGHT)
-    width = min(MOST_WIDTH, max(block, _LEAST_WIDTH, text_width(title, 10) * 1.15 + 0.3))
+    width = min(NARROW, max(block, _LEAST_WIDTH, text_width(title, 10) * 1.15 + 0.3))
     bottom = foot(sentences, handles, width)
     height = TOP + rows * (_PANEL_TITLE + tall + below) + bottom.height
     figure = blank_figure(width, height, f"{title}. {' '.join(sentences)}")
@@ -246,23 +246,22 @@ def _figure(
 
 
 def _grid(tokens: Sequence[Sequence[str]], colour_bar: bool) -> _Grid:
-    """As few rows as leave the cells readable; numbered maps of the same tokens share their labels in one row."""
+    """As few rows as leave the cells readable; maps of the same tokens share the names of their queries."""
     panels, keys = len(tokens), len(tokens[0]) if tokens else 0
     if keys == 0:
         raise ValueError("there is nothing to draw: the batch has no tokens")
-    room = MOST_WIDTH - _LEFT - (_BAR if colour_bar else _RIGHT)
-    beside = _beside(tokens)
+    room = NARROW - _LEFT - (_BAR if colour_bar else _RIGHT)
+    shared, beside = len(set(map(tuple, tokens))) == 1, _beside(tokens)
     numbered = keys <= NUMBERS_UP_TO
     largest = max(1.3 / (keys + 1), _LARGEST_NUMBERED_CELL if numbered else _LARGEST_CELL)
-    cell = min(largest, (room - beside - (panels - 1) * _GAP) / panels / keys)
-    if numbered and panels > 2 and len(set(map(tuple, tokens))) == 1 and cell >= _SMALLEST_CELL:
-        return _Grid(panels, cell, shared=True)
+    smallest = _SMALLEST_NUMBERED_CELL if numbered else _SMALLEST_CELL
     for rows in range(1, panels + 1):
         columns = -(-panels // rows)
-        cell = min(largest, (room / columns - beside - _GAP) / keys)
-        if cell >= _SMALLEST_CELL or columns <= 2:
+        taken = beside * (1 if shared else columns) + (columns - 1) * _GAP
+        cell = min(largest, (room - taken) / columns / keys)
+        if cell >= smallest or columns <= 2:
             break
-    return _Grid(columns, cell, shared=False)
+    return _Grid(columns, cell, shared)
 
 
 def _beside(tokens: Sequence[Sequence[str]]) -> float:

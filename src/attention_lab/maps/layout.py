@@ -14,7 +14,9 @@ from matplotlib.patches import Patch
 
 from attention_lab.maps.figure import NotebookFigure, blank_figure, text_width
 
-MOST_WIDTH = 10.0  # a notebook's width
+# A figure knows no window's width. In JupyterLab a window of 700 pixels leaves 564 to a picture; a wider one would be
+# made smaller there, and its words too small to read
+NARROW = 5.64
 TOP = 0.34  # what the title takes
 
 _LEGEND_ROW, _LINE = 0.21, 0.18

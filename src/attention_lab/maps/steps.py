@@ -23,15 +23,16 @@ from attention_lab.maps.cells import (
     label_width,
     pale_handle,
 )
-from attention_lab.maps.figure import NotebookFigure, text_width
-from attention_lab.maps.layout import MOST_WIDTH, TOP, foot, framed
+from attention_lab.maps.figure import MOST_WIDTH, NotebookFigure, text_width
+from attention_lab.maps.layout import TOP, foot, framed
 from attention_lab.rules import Reason
 
-STRONGEST_SCORE = 4.0  # the ends of the scores' scale; it stays, so that a move shows as another colour
+# Where the scores' scale may end: it stays at the first while that holds, so that a move shows as another colour
+SCALE_ENDS = (4.0, 8.0, 20.0, 40.0, 80.0)
 
 # inches
 LEFT, GAP, BAR, BAR_ROOM, PANEL_TITLE = 0.37, 0.16, 0.13, 0.72, 0.28
-_LARGEST_CELL = 0.34
+_LARGEST_CELL, _SMALLEST_CELL = 0.34, 0.26  # many tokens make the picture wider than a page, not their cells smaller
 
 
 class Panel(NamedTuple):
@@ -91,7 +92,9 @@ def draw_steps(table: Table, title: str, said: str, divided: str, chosen: tuple[
     cell = min(_LARGEST_CELL, (MOST_WIDTH - LEFT - beside - GAP - 2 * BAR_ROOM) / 3 / tokens)
     titles = [f"scores: {divided}", "masked scores: hatched is −∞", "weights: softmax of each row"]
     first, second, _ = (text_width(text, 9) for text in titles)
-    cell = max(cell, 1.75 / tokens, ((first + second) / 2 + 0.1 - GAP) / tokens)  # room for the panels' titles
+    cell = max(
+        cell, _SMALLEST_CELL, 1.75 / tokens, ((first + second) / 2 + 0.1 - GAP) / tokens
+    )  # room for the panels' titles
     side = tokens * cell
     block = LEFT + beside + 3 * side + GAP + 2 * BAR_ROOM
     width = max(6.5, block)
@@ -109,17 +112,24 @@ def draw_steps(table: Table, title: str, said: str, divided: str, chosen: tuple[
         asking = table.tokens if panel is axes[0] else ()
         label_tokens(panel, table.tokens, asking, step=1, slanted=cell >= SLANTED_FROM)
     name_axes(figure, axes, beside, beside)
-    draw_scores(axes[0], table.scores, None, STRONGEST_SCORE, cell)
-    scores = draw_scores(axes[1], table.scores, table.cells, STRONGEST_SCORE, cell)
+    end = _scale_end(table.scores)
+    draw_scores(axes[0], table.scores, None, end, cell)
+    scores = draw_scores(axes[1], table.scores, table.cells, end, cell)
     weights = draw_weights(axes[2], table.weights, table.cells, table.read, cell)
     if chosen is not None:
         for panel in axes:
             draw_choice(panel, *chosen)
     bars = [places[1] + side + 0.1, places[2] + side + 0.1]
-    ticks = [-STRONGEST_SCORE, -STRONGEST_SCORE / 2, 0, STRONGEST_SCORE / 2, STRONGEST_SCORE]
+    ticks = [-end, -end / 2, 0, end / 2, end]
     colour_bar(figure, scores, axes_at(figure, bars[0], y, BAR, side), ticks, "score")
     colour_bar(figure, weights, axes_at(figure, bars[1], y, BAR, side), [0, 0.2, 0.4, 0.6, 0.8, 1], "weight")
     return Drawing(figure, [Panel(panel, table) for panel in axes])
+
+
+def _scale_end(scores: Tensor) -> float:
+    """Where no score is off the scale, so that different scores never share its last colour."""
+    largest = float(scores.abs().max())
+    return next((end for end in SCALE_ENDS if largest <= end), largest)
 
 
 # ---- pieces of a figure ----------------------------------------------------------------------------------------------

@@ -6,15 +6,17 @@ import importlib.metadata
 from collections.abc import Callable
 from typing import Any
 
+from attention_lab.tracebacks import shows_learners_lines
 from attention_lab.variants import Variant, get_variant
 
 JUDGES = "attention_lab.judges"  # entry points: "default" judges files, "here" a function in this process
 NOT_HERE = """The hidden checks are not installed here. They are judged when your notebook is graded.
-To judge them yourself, install the course's grader: its README says how."""
+To judge them yourself, install the course's grader, attention-grading: the course's README says how."""
 
 
+@shows_learners_lines
 def judge_all(variant: str | Variant, function: Callable[..., Any], *, explain: bool = False) -> None:
-    """Judge all six checks of your function, and print what comes first to mend.
+    """Judge all six checks of your function, and print what to fix first.
 
     Args:
         variant: Which notebook's, such as ``"eager_causal"``.

@@ -24,20 +24,21 @@ HAND_IN_ID = "hand-in"
 JUDGE_ALL_ID = "judge-all"
 SETUP_ID = "setup"
 
-# Cells that only some notebooks of part two have
-OWN_IDS = ("bytes", "memory-plot")
-
-# The instructor's cells, by grade_id: the same in all other notebooks (a test holds this against source/)
+# The instructor's cells, by grade_id; a test compares them with source/
 INSTRUCTOR_IDS = frozenset(
     (
         SETUP_ID,
+        "why-picture",
         "idea-example",
         "toy-inputs",
         "mask-picture",
         "attention-map",
-        *OWN_IDS,
         *GRADED_IDS,
         JUDGE_ALL_ID,
+        "decoding-picture",
+        "decoding-check",
+        "bytes",
+        "memory-plot",
         HAND_IN_ID,
     )
 )
@@ -194,13 +195,16 @@ def notebook_submission(notebook: dict[str, Any], variant: Variant, master: dict
     # the solution is no copy, even where it is the instructor's own to the letter
     instructors = [cell for cell in (master or {}).get("cells", ()) if grade_id_of(cell) != SOLUTION_ID]
     known = {source_of(cell).strip() for cell in instructors}
-    cells, notes = [], []
+    cells, notes, elsewhere = [], [], []
     for number, cell in enumerate(notebook["cells"], start=1):
         grade_id, source = grade_id_of(cell), source_of(cell)
         is_code = cell.get("cell_type") == "code"
         if grade_id == SOLUTION_ID and not is_code and defines(source, variant.function_name):
             notes.append("the solution's cell had another type than code; it is judged as code")
             is_code = True
+        is_replaced = grade_id in INSTRUCTOR_IDS and grade_id != SETUP_ID
+        if (is_replaced or not is_code) and is_written(source, variant.function_name):
+            elsewhere.append(grade_id or f"{number}")
         if not is_code or not source.strip():
             continue
         if grade_id == SETUP_ID and master is not None and not _as_released(source, master):
@@ -212,7 +216,7 @@ def notebook_submission(notebook: dict[str, Any], variant: Variant, master: dict
         is_courses = grade_id == SOLUTION_ID or grade_id in INSTRUCTOR_IDS
         cells.append({"id": grade_id if is_courses else f"{number}", "source": source})
     _require_readable(sum(len(cell["source"]) for cell in cells))
-    chosen = _choose(cells, variant, notes)
+    chosen = _choose(cells, variant, notes, elsewhere)
     return Submission((*_prelude(master or notebook), *chosen), tuple(notes))
 
 
@@ -259,13 +263,40 @@ def defines(source: str, function_name: str) -> bool:
     return re.search(pattern, source, re.M) is not None
 
 
-def _choose(cells: list[dict[str, str]], variant: Variant, notes: list[str]) -> list[dict[str, str]]:
-    """Leave out untouched stubs where another cell defines the function."""
+def functions_in(sources: Sequence[str]) -> list[str]:
+    """Names of the functions that cells define."""
+    return sorted({name for source in sources for name in re.findall(r"^def\s+(\w+)", source, re.M)})
+
+
+def is_written(source: str, function_name: str) -> bool:
+    """Whether the text defines the function, and is more than the untouched stub."""
+    return defines(source, function_name) and STUB_MARK not in source
+
+
+def _choose(
+    cells: list[dict[str, str]], variant: Variant, notes: list[str], elsewhere: Sequence[str]
+) -> list[dict[str, str]]:
+    """Leave out untouched stubs where another cell defines the function.
+
+    Args:
+        cells: The learner's.
+        variant: What it is to be judged as.
+        notes: What is to be said is added to them.
+        elsewhere: Cells that define the function and are not the learner's.
+    """
     defining = [cell for cell in cells if defines(cell["source"], variant.function_name)]
     written = [cell for cell in defining if STUB_MARK not in cell["source"]]
+    if elsewhere and not written:
+        lost = (
+            f"{variant.function_name} is written in cell {', '.join(elsewhere)}, where grading does not look for it: "
+            "only the solution cell and code cells that you add are judged. Move it into the solution cell"
+        )
+        if not defining:
+            raise NotJudgeable(lost)
+        notes.append(lost)
     if not defining:
-        others = sorted({name for cell in cells for name in re.findall(r"^def\s+(\w+)", cell["source"], re.M)})
-        seen = f"; it defines {', '.join(others[:5])}" if others else ""
+        others = functions_in([cell["source"] for cell in cells])
+        seen = f"; the notebook defines {', '.join(others[:5])}" if others else ""
         raise NotJudgeable(f"no cell defines the function {variant.function_name}{seen}")
     if len(written) > 1:
         notes.append(f"{len(written)} cells define {variant.function_name}; the last one counts")

@@ -38,12 +38,17 @@ def find_own_notebook(variant: Variant) -> OwnNotebook | None:
     Raises:
         NotJudgeable: The file is there and is broken; the message says how.
     """
-    if "google.colab" in sys.modules:
+    if in_colab():
         return _in_colab(variant)
     for place, path in _named_paths(variant):
         if path.suffix == ".ipynb" and path.is_file():
             return OwnNotebook(place, path.name, parse_notebook(read_text(path)), path.resolve())
     return _renamed(variant)
+
+
+def in_colab() -> bool:
+    """Whether this kernel is one of Colab's."""
+    return "google.colab" in sys.modules
 
 
 def cells_that_ran() -> list[str]:

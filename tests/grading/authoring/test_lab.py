@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import socket
+import sysconfig
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
+from tornado.websocket import websocket_connect
 
 from attention_grading.authoring.course_root import prepare
-from attention_grading.authoring.lab import INSTRUCTORS_PLUGINS, NEWS, VALIDATE_CAVEAT
+from attention_lab.environment.start import INSTRUCTORS_PLUGINS, NEWS, VALIDATE_CAVEAT
 from support.lab.server import LabServer, lab_server
 from support.places import ROOT
 
@@ -20,12 +23,15 @@ from support.places import ROOT
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     prepare(ROOT, tmp_path / "course")
+    (tmp_path / "course" / "release").mkdir()
+    (tmp_path / "course" / "release" / "START.md").write_text("# Start\n")
     return tmp_path / "course"
 
 
-def fetch(server: LabServer, path: str) -> tuple[str, str]:
+def fetch(server: LabServer, path: str, method: str = "GET") -> tuple[str, str]:
     """Follow an address; returns where it ends and what is there."""
-    request = Request(f"{server.address}{path}", headers={"Authorization": f"token {server.token}"})
+    headers = {"Authorization": f"token {server.token}"}
+    request = Request(f"{server.address}{path}", headers=headers, method=method)
     with urlopen(request) as answer:
         return answer.url.removeprefix(server.address), answer.read().decode()
 
@@ -38,7 +44,7 @@ def left_out(page: str) -> set[str]:
 @pytest.mark.process
 @pytest.mark.parametrize(
     ("mode", "start", "hidden"),
-    [("student", "lab/tree/release", {NEWS, *INSTRUCTORS_PLUGINS}), ("instructor", "lab", {NEWS})],
+    [("student", "lab/tree/START.md", {NEWS, *INSTRUCTORS_PLUGINS}), ("instructor", "lab", {NEWS})],
 )
 def test_lab_starts_without_git_and_beside_another_server_where_its_user_works(
     root, tmp_path, monkeypatch, mode, start, hidden
@@ -58,6 +64,30 @@ def test_lab_starts_without_git_and_beside_another_server_where_its_user_works(
             if mode == "instructor":
                 assert fetch(server, "formgrader")[0] == "formgrader/manage_assignments"
                 assert (root / "exchange").is_dir()  # nbgrader_config.py was read
+            else:
+                names = [entry["name"] for entry in json.loads(fetch(server, "api/contents")[1])["content"]]
+                assert names == ["START.md"]  # nothing beside what students get
+
+
+@pytest.mark.process
+def test_terminals_find_what_is_installed_here_and_open_where_students_work(root, tmp_path):
+    with lab_server(root, "student", tmp_path / "home") as server:
+        name = json.loads(fetch(server, "api/terminals", method="POST")[1])["name"]
+        address = f"{server.address}terminals/websocket/{name}?token={server.token}".replace("http", "ws", 1)
+        said = asyncio.run(tell(address, "command -v attention-lab; pwd; echo th''is is the end\r"))
+    lines = said.replace("\r", "").split("\n")
+    assert str(Path(sysconfig.get_path("scripts")) / "attention-lab") in lines
+    assert str(root / "release") in lines
+
+
+async def tell(address: str, text: str) -> str:
+    """Type a line into a terminal of JupyterLab, and read until its end."""
+    terminal, said = await websocket_connect(address), ""
+    await terminal.write_message(json.dumps(["stdin", text]))
+    while "this is the end" not in said:
+        kind, *words = json.loads(await asyncio.wait_for(terminal.read_message(), 30))
+        said += "".join(words) if kind == "stdout" else ""
+    return said
 
 
 @pytest.mark.process
@@ -68,21 +98,3 @@ def test_broken_course_configuration_leaves_no_formgrader_that_would_grade_by_ot
         assert fetch(server, "")[0] == "lab"
         with pytest.raises(HTTPError, match="404"):
             fetch(server, "formgrader")
-
-
-def test_own_jupyter_configuration_stays_in_force_behind_the_courses(monkeypatch, tmp_path):
-    from attention_grading.authoring import lab
-
-    seen = {}
-
-    def note(program: str, command: list[str], environment: dict[str, str]) -> None:
-        seen.update(environment, command=command)
-
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("JUPYTER_CONFIG_PATH", "/own")
-    monkeypatch.setattr(
-        lab.os, "execve", lambda program, command, environment: seen.update(environment, command=command)
-    )
-    lab.main(["student", "--no-browser"])
-    assert seen["JUPYTER_CONFIG_PATH"] == f"{tmp_path}/build/lab-student:/own"
-    assert seen["command"][1:] == ["-m", "jupyter", "lab", "--no-browser"]

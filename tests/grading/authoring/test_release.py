@@ -8,18 +8,118 @@ import sys
 
 import pytest
 
-from attention_grading.authoring.release import main, pin_addresses
+from attention_grading.authoring.address import next_steps, require_fitting
+from attention_grading.authoring.release import main
+from attention_grading.course_file import Published, read_course
 from support.places import ROOT, STEMS
+from support.releases import published
+
+GIT = ("git", "-c", "user.name=test", "-c", "user.email=test@example.invalid")
 
 
-def test_forks_address_goes_into_the_readme(tmp_path):
-    (tmp_path / "course.toml").write_text('[course]\nname = "x"\nrepository = "fork/attention"\ntag = "v9"\n')
-    (tmp_path / "README.md").write_text((ROOT / "README.md").read_text())
-    assert pin_addresses(tmp_path) == [tmp_path / "README.md"]
-    text = (tmp_path / "README.md").read_text()
-    assert text.count("https://colab.research.google.com/github/fork/attention/blob/v9/release/0") == len(STEMS)
-    assert text.count("https://colab") == len(STEMS)
-    assert pin_addresses(tmp_path) == []
+def git(folder, *arguments):
+    subprocess.run([*GIT, *arguments], cwd=folder, check=True, capture_output=True)
+
+
+@pytest.fixture
+def fork(tmp_path, monkeypatch):
+    """A fork in a repository of its own, published."""
+    course = published(tmp_path / "course")
+    git(course, "init", "-q")
+    monkeypatch.chdir(course)
+    return course
+
+
+FITTING = [
+    "https://github.com/a-fork/attention",
+    "git@github.com:a-fork/attention.git",
+    "ssh://git@h/A-Fork/attention/",
+]
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("remote", FITTING)
+def test_release_fits_a_remote_that_is_the_courses_repository(fork, remote):
+    git(fork, "remote", "add", "origin", remote)
+    require_fitting(fork, read_course(fork).published)
+    assert "git tag v9 and git push REMOTE HEAD v9" in next_steps(fork, read_course(fork).published)
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    ("remote", "says"),
+    [
+        (None, "git knows no remote here"),
+        ("https://github.com/somebody/attention", "remotes are https://github.com/somebody/attention"),
+        ("https://github.com/not-a-fork/attention", "remotes are https://github.com/not-a-fork/attention"),
+    ],
+)
+def test_release_refuses_an_address_that_no_remote_has(fork, capsys, remote, says):
+    if remote:
+        git(fork, "remote", "add", "origin", remote)
+    assert main(["--force"]) == 1
+    said = capsys.readouterr().err
+    assert "published as a-fork/attention" in said
+    assert says in said
+    assert "make release ANY_ADDRESS=1" in said
+    assert not (fork / "release").exists()
+
+
+@pytest.mark.process
+def test_release_refuses_a_tag_that_was_set_before_the_address(fork):
+    git(fork, "remote", "add", "origin", FITTING[0])
+    with_address = (fork / "course.toml").read_text()
+    for text, tag in ((with_address.partition("[published]")[0], "v9"), (with_address.replace("v9", "v10"), "v10")):
+        (fork / "course.toml").write_text(text)
+        git(fork, "add", "course.toml")
+        git(fork, "commit", "-qm", "release")
+        git(fork, "tag", tag)
+    known = read_course(fork).published
+    require_fitting(fork, known)
+    assert next_steps(fork, known) == ""
+    with pytest.raises(ValueError, match="tag v9 is set already, on a release that does not name this address"):
+        require_fitting(fork, Published(known.repository, "v9"))
+
+
+@pytest.mark.nbgrader
+def test_published_release_holds_notebooks_lessons_start_and_prompt(fork, capsys):
+    assert main(["--force", "--any-address"]) == 0
+    said = capsys.readouterr().out
+    assert "wrote README.md's paragraph on Colab" in said
+    assert "git tag v9" in said
+    assert {path.name for path in (fork / "release").iterdir()} == {
+        *STEMS, "lessons", "START.md", "socratic_prompt.md"
+    }  # fmt: skip
+    assert "github/a-fork/attention/blob/v9/release/01" in (fork / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('[course]\nname = "x"\nrepository = "a/b"\ntag = "v1"\n', "unknown: repository, tag"),
+        ('[course]\nname = "x"\n[published]\nrepository = "https://github.com/a/b"\ntag = "v1"\n', "is no OWNER/NAME"),
+        ('[course]\nname = "x"\n[published]\nrepository = "a/b"\ntag = "v 1"\n', "'v 1' is no tag"),
+        ('[course]\nname = "x"\n[published]\nrepository = "a/b"\n', "tag"),
+        ('[published]\nrepository = "a/b"\ntag = "v1"\n', "course"),
+        ("[course", "problem: "),
+    ],
+)
+def test_course_file_that_is_not_right_is_refused_in_words(tmp_path, text, says):
+    (tmp_path / "course.toml").write_text(text)
+    with pytest.raises(ValueError, match="wants a table") as refused:
+        read_course(tmp_path)
+    assert says in str(refused.value).partition("problem: ")[1] + str(refused.value).partition("problem: ")[2]
+
+
+@pytest.mark.nbgrader
+def test_link_out_of_what_students_get_is_refused_while_the_course_is_not_published(tmp_path, monkeypatch, capsys):
+    course = published(tmp_path / "course")
+    (course / "course.toml").write_text('[course]\nname = "x"\n')
+    master = course / "source" / STEMS[0] / f"{STEMS[0]}.ipynb"
+    master.write_text(master.read_text().replace("{{link:socratic_prompt.md}}", "{{link:source/answer.py}}"))
+    monkeypatch.chdir(course)
+    assert main(["--force"]) == 1
+    assert "leads to source/answer.py, which students do not get" in capsys.readouterr().err
 
 
 @pytest.mark.process
@@ -28,9 +128,8 @@ def test_release_refuses_to_overwrite_work(tmp_path):
     (repository / "release" / "a").mkdir(parents=True)
     notebook = repository / "release" / "a" / "a.ipynb"
     notebook.write_text("{}\n")
-    git = ["git", "-c", "user.name=test", "-c", "user.email=test@example.invalid"]
     for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "release"]):
-        subprocess.run([*git, *command], cwd=repository, check=True)
+        git(repository, *command)
     notebook.write_text('{"work": "of hours"}\n')
     done = subprocess.run(
         [sys.executable, "-m", "attention_grading.authoring.release"],
@@ -52,7 +151,8 @@ def test_dropped_notebook_is_left_out_and_its_old_release_is_named(tmp_path, mon
     for name in ("source", "release"):
         for stem in STEMS[:2]:
             shutil.copytree(ROOT / name / stem, course / name / stem)
-    for name in ("course.toml", "nbgrader_config.py", "README.md"):
+    shutil.copytree(ROOT / "notebooks", course / "notebooks")
+    for name in ("course.toml", "nbgrader_config.py", "README.md", "socratic_prompt.md"):
         shutil.copy(ROOT / name, course / name)
     shutil.rmtree(course / "source" / STEMS[1])
     monkeypatch.chdir(course)
@@ -72,6 +172,6 @@ def test_what_keeps_a_release_from_being_made_is_said_in_words(tmp_path, monkeyp
     assert "there is no notebook in source/" in capsys.readouterr().err
     shutil.copytree(ROOT / "source" / STEMS[0], tmp_path / "source" / STEMS[0])
     master = tmp_path / "source" / STEMS[0] / f"{STEMS[0]}.ipynb"
-    master.write_text(master.read_text().replace("{{badge}}", "{{bagde}}"))
+    master.write_text(master.read_text().replace("{{course}}", "{{cuorse}}"))
     assert main(["--force"]) == 1
-    assert "unknown placeholder {{bagde}}" in capsys.readouterr().err
+    assert "unknown placeholder {{cuorse}}" in capsys.readouterr().err

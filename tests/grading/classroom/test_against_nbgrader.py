@@ -85,7 +85,7 @@ def test_problems_are_said_one_line_each(both):
     for start in (
         f"broken-file, {STEM}: cannot be judged: the notebook is broken",
         f"renamed, {STEM}: Copy of {STEM} (1).ipynb is graded as {STEM}.ipynb",
-        f"late, {STEM}: handed in 1 day, 0:00:00 late, penalty 4",
+        f"late, {STEM}: handed in 1 day, 0:00:00 late, 4 points taken off",
         f"in-time, {STEM}: link is a link to /etc/passwd; it was set aside",
         f"syntax-error, {STEM}: cell solution does not parse",
     ):

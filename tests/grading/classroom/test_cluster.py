@@ -17,11 +17,9 @@ import pytest
 
 from attention_grading.classroom.dask_cluster import Cluster
 from attention_grading.course_file import CourseProblem
-from attention_grading.execution.notebook_runner import OutputLimits
 from attention_grading.judging.seed import PUBLIC_SEED
-from attention_grading.judging.session import Terms
-from attention_grading.notebooks.grade import GradingTerms, NotebookTask
-from attention_grading.sandbox.limits import Limits
+from attention_grading.notebooks.grade import GradingTerms, NotebookTask, Terms
+from attention_grading.sandbox.limits import Limits, OutputLimits
 from support.classes import database, grade, grade_command, graded_files, hand_in, make_course, rows, wide
 
 pytestmark = [pytest.mark.nbgrader, pytest.mark.process]

@@ -7,11 +7,9 @@ from dataclasses import replace
 import pytest
 
 from attention_grading.classroom.fingerprint import STAMP, fingerprint, stamp_of
-from attention_grading.execution.notebook_runner import OutputLimits
 from attention_grading.judging.seed import PUBLIC_SEED
-from attention_grading.judging.session import Terms
-from attention_grading.notebooks.grade import GradingTerms
-from attention_grading.sandbox.limits import Limits
+from attention_grading.notebooks.grade import GradingTerms, Terms
+from attention_grading.sandbox.limits import Limits, OutputLimits
 
 
 def test_seed_shows_in_no_text_and_changes_the_fingerprint(tmp_path):

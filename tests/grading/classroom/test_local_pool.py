@@ -8,11 +8,9 @@ import pytest
 
 from attention_grading.classroom import local_pool, task
 from attention_grading.classroom.task import grade_submission
-from attention_grading.execution.notebook_runner import OutputLimits
 from attention_grading.judging.seed import PUBLIC_SEED
-from attention_grading.judging.session import Terms
-from attention_grading.notebooks.grade import GradingTerms
-from attention_grading.sandbox.limits import Limits
+from attention_grading.notebooks.grade import GradingTerms, Terms
+from attention_grading.sandbox.limits import Limits, OutputLimits
 
 
 @pytest.mark.parametrize(

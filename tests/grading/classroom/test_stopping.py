@@ -79,8 +79,8 @@ def test_stopped_run_leaves_a_consistent_gradebook_and_the_next_goes_on(big, num
 
 def test_killed_process_of_the_pool_costs_a_retry_and_nothing_else(big):
     process, children = started(big, "--workers", "2", "--report", "report.json")
-    working = [child for child in children if "spawn_main" in " ".join(child.cmdline()) and child.children()]
-    working[0].kill()
+    pool = next(child for child in children if "forkserver" in " ".join(child.cmdline()))
+    pool.children()[0].kill()
     out, _ = process.communicate(timeout=120)
     assert process.returncode == 0, out
     assert json.loads((big / "report.json").read_text())["retries"] == 1

@@ -8,11 +8,11 @@ import time
 import pytest
 
 from attention_grading.classroom.local_pool import patience
-from attention_grading.execution.notebook_runner import OutputLimits
-from attention_grading.judging.session import Session, Terms
-from attention_grading.notebooks.grade import GradingTerms, NotebookTask
-from attention_grading.sandbox.limits import Limits
+from attention_grading.judging.session import Session
+from attention_grading.notebooks.grade import GradingTerms, NotebookTask, Terms
+from attention_grading.sandbox.limits import Limits, OutputLimits
 from support.answers import RIGHT
+from support.notebooks import notebook
 
 pytestmark = [pytest.mark.process, pytest.mark.needs("confinement")]
 
@@ -32,14 +32,6 @@ def send(**header): frames.send(channel(), header)
 def impatient():
     with Session(limits=Limits(seconds=4, cell_seconds=1)) as session:
         yield session
-
-
-def notebook(*sources: str) -> str:
-    cells = [
-        {"cell_type": "code", "id": f"cell-{number}", "metadata": {}, "outputs": [], "source": source}
-        for number, source in enumerate(sources)
-    ]
-    return json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
 
 
 HEADERS = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import signal
 import subprocess
 import sys
 
@@ -47,3 +48,14 @@ def test_escape_sequences_in_a_files_name_do_not_reach_the_judges_terminal():
     assert "a.ipynb" in file.getvalue()
     assert "\x1b" not in file.getvalue()
     assert "\x07" not in file.getvalue()
+
+
+def test_ctrl_c_ends_it_in_one_line(write):
+    files = [str(write("right.py", RIGHT)), str(write("endless.py", "while True:\n    pass"))]
+    command = [sys.executable, "-m", "attention_grading.cli", "judge", "eager_causal", "--json", *files]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as judging:
+        assert json.loads(judging.stdout.readline())["score"] == 10
+        judging.send_signal(signal.SIGINT)
+        _, said = judging.communicate(timeout=20)
+    assert said == "attention-grading: stopped by Ctrl-C\n"
+    assert judging.returncode == 130

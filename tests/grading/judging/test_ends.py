@@ -20,12 +20,11 @@ import torch
 from nbformat.v4 import new_code_cell, new_notebook
 
 from attention_grading import cli
-from attention_grading.judging import session
-from attention_grading.judging import verdict as judging_verdict
 from attention_grading.judging.kernel_factors import MarkedKernels
 from attention_grading.judging.session import Session
+from attention_grading.judging.verdict import Verdict
 from attention_grading.sandbox.limits import Limits
-from attention_grading.sandbox.processes import Interrupted
+from attention_grading.sandbox.processes import Interrupted, once_more
 from support.answers import RIGHT
 
 pytestmark = [pytest.mark.process, pytest.mark.needs("confinement")]
@@ -39,10 +38,10 @@ def quick() -> Session:
 
 
 @pytest.fixture
-def judge(quick: Session, tmp_path: Path) -> Callable[..., judging_verdict.Verdict]:
+def judge(quick: Session, tmp_path: Path) -> Callable[..., Verdict]:
     """Judge a notebook with these cells."""
 
-    def judge(*cells: str) -> judging_verdict.Verdict:
+    def judge(*cells: str) -> Verdict:
         path = tmp_path / "submission.ipynb"
         nbformat.write(new_notebook(cells=[new_code_cell(textwrap.dedent(cell)) for cell in cells]), path)
         return quick.judge_file("eager_causal", path)
@@ -62,7 +61,7 @@ def judging_child() -> psutil.Process:
             for each in psutil.Process().children()
             if "attention_grading.execution.judge_worker" in " ".join(each.cmdline())
         ]
-        now = {child for each in warm for child in each.children()}
+        now = {child for each in warm for server in each.children() for child in server.children()}
         if before & now:  # the self-test's child is gone by then
             return (before & now).pop()
         before = now
@@ -94,7 +93,7 @@ def test_submission_whose_process_is_killed_from_outside_gets_no_points_taken(qu
         quick.judge_file("eager_causal", path)
     killer.join()
     killer = kill_children(1)
-    assert session.once_more(lambda: quick.judge_file("eager_causal", path)).score == 10
+    assert once_more(lambda: quick.judge_file("eager_causal", path)).score == 10
     killer.join()
 
 

@@ -10,8 +10,8 @@ import torch
 
 from attention_grading.judging.cases import flat_calls, plan
 from attention_grading.judging.in_kernel import perform_here
+from attention_grading.judging.outcomes import judge_outcomes
 from attention_grading.judging.seed import PUBLIC_SEED
-from attention_grading.judging.verdict import judge_outcomes
 from attention_lab import flash
 from attention_lab.flash import varlen_attn as flash_varlen_attn
 from attention_lab.flash.stand_in import flash_attn_varlen_stand_in

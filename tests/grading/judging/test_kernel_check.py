@@ -82,11 +82,11 @@ def one(a, b, c):
         return pool.submit(flash_attn_varlen_func, a, b, c, *{BORDERS}, len(a), len(b)).result()
 {ITEM_BY_ITEM}""",
     "inside-of-the-stand-in": f"""
-from attention_lab.flash.stand_in import _attend
+from attention_lab.flash.stand_in import How, _attend
 
 def one(a, b, c):
-    seen = torch.ones(len(a), len(b), dtype=torch.bool)
-    return _attend(a, b, c, seen, a.shape[-1] ** -0.5, 0.0, 0.0)[0]
+    how = How(a.shape[-1] ** -0.5)
+    return _attend(a, b, c, [0, len(a)], [0, len(b)], how)[0]
 {ITEM_BY_ITEM}""",
     "padded-form-of-flash": f"""
 from flash_attn import flash_attn_func

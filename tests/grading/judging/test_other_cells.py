@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
+from functools import partial
 
 import pytest
 
 from attention_grading.judging.session import Session
 from attention_grading.sandbox.limits import Limits
+from support.notebooks import notebook as plain_notebook
 
 pytestmark = pytest.mark.process
 
@@ -37,19 +38,7 @@ def impatient():
         yield session
 
 
-def notebook(*sources: str) -> str:
-    """A notebook with a cell for each source; the solution's is marked as such."""
-    cells = [
-        {
-            "cell_type": "code",
-            "id": "solution" if source is SOLUTION else f"cell-{number}",
-            "metadata": {},
-            "outputs": [],
-            "source": source,
-        }
-        for number, source in enumerate(sources, start=1)
-    ]
-    return json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
+notebook = partial(plain_notebook, solution=SOLUTION)
 
 
 @pytest.mark.parametrize("source", WASTE.values(), ids=WASTE)

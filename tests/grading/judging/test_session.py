@@ -8,9 +8,11 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+from attention_grading.judging.diagnosis.models import bank
+from attention_grading.judging.diagnosis.names import hint_for
 from attention_grading.judging.session import Session
 from attention_grading.sandbox.limits import Limits
-from attention_lab.variants import POINTS
+from attention_lab.variants import POINTS, VARIANTS
 from support.answers import RIGHT
 
 pytestmark = pytest.mark.process
@@ -129,7 +131,7 @@ def test_unjudgeable_file_gets_zero_with_the_reason_and_the_next_is_judged(sessi
         ("raise SystemExit(1)", "ends Python"),
         ("raise KeyboardInterrupt", "KeyboardInterrupt"),
         ("return None", "returned None"),
-        ("return q, k", "returned tuple of 2"),
+        ("return q, k", "returned a tuple of 2"),
         ("return q[0]", "wrong shape"),
         ("return q.double()", "wrong dtype"),
     ],
@@ -186,3 +188,26 @@ def test_edited_checks_are_not_run(session, tmp_path):
     verdict = session.judge_file("eager_causal", notebook(tmp_path / "a.ipynb", solution(RIGHT), edited))
     assert verdict.score == 10
     assert verdict.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "mistake", "hint"),
+    [
+        ("masked_fill(~allowed", "masked_fill(allowed & ~allowed", "nothing-masked", "look at the masking"),
+        (".tril()", "", "causal-missing", "look at the triangle"),
+        (" / math.sqrt(head_dim)", "", "missing-scale", "look at what scales the scores"),
+        ("softmax(dim=-1)", "softmax(dim=-2)", "softmax-over-queries", "look at the softmax"),
+    ],
+)
+def test_hint_is_about_the_mistake_that_is_named_in_whatever_check_it_shows(session, write, old, new, mistake, hint):
+    assert old in RIGHT
+    verdict = session.judge_file("eager_causal", write("wrong.py", RIGHT.replace(old, new)))
+    named = [check for check in verdict.checks if check.mistake == mistake]
+    assert {"invariants", "robustness"} & {check.name for check in named}
+    for check in named:
+        assert check.message.split("\n")[2].startswith(hint), check
+
+
+def test_every_mistake_that_numbers_tell_has_a_hint_of_its_own():
+    names = {model.name for variant in VARIANTS.values() for model in bank(variant)} | {"constant-output"}
+    assert {name for name in names if hint_for(name) is None} == set()

@@ -8,7 +8,7 @@ import pytest
 
 from attention_grading.judging.case_kinds import MEMORY
 from attention_grading.judging.cases import flat_calls, plan
-from attention_grading.judging.verdict import judge_outcomes
+from attention_grading.judging.outcomes import judge_outcomes
 from attention_grading.reference import attend
 from attention_lab.checks.calls import Call, Outcome, perform
 from attention_lab.variants import VARIANTS

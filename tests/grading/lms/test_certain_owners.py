@@ -399,7 +399,7 @@ def test_what_the_table_leaves_out_is_no_more_rejected(intake, tmp_path):
 def test_a_hint_says_what_each_answer_would_make_of_a_path(intake, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     intake({f"lab1/ada/{NOTEBOOK}": notebook()})
-    assert "--student-folder 1 takes 'lab1', 2 takes 'ada' for the student" in capsys.readouterr().out
+    assert "--student-folder 1 takes 'lab1', 2 takes 'ada' as the student" in capsys.readouterr().out
 
 
 # ---- groups ----------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from itertools import product
 
 import pytest
 
+from attention_grading.files import decode
 from attention_grading.lms import sheets, zip_reader
 from attention_grading.lms.candidates import Reading
 from attention_grading.lms.intake import intake
@@ -22,7 +23,7 @@ from attention_grading.lms.owners.lookalikes import look_alikes, oddities
 from attention_grading.lms.owners.platforms import Download, blackboard_key, blackboard_user, owner_by_platform
 from attention_grading.lms.owners.roster import Roster, Unknown, folder_name, read_roster, same_folder
 from attention_grading.lms.owners.rule import Known
-from attention_grading.lms.recognise import decode, looks_like_notebook, recognise, variant_in_name
+from attention_grading.lms.recognise import looks_like_notebook, recognise, variant_in_name
 from attention_grading.lms.return_command import _MOODLE_FOLDER
 from attention_grading.text import harmless, id_problem, plain
 from attention_lab.notebook.learner_cells import NotJudgeable, defines, notebook_submission, parse_notebook

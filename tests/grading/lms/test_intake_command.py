@@ -32,27 +32,29 @@ def test_command_exits_with_0_1_or_2(root, capsys):
     assert "1 taken, 2 repaired, 1 earlier attempt, 1 ignored" in capsys.readouterr().out
     (root / "bad.zip").write_bytes(with_entry("/x.ipynb"))
     assert main(["intake", "bad.zip", "--replace", "--student-folder", "1"]) == 1
-    usages = (
+    for wrong in (["good.zip", "--student-folder", "-1"], ["good.zip", "--lms", "none at all"], []):
+        with pytest.raises(SystemExit) as stopped:
+            main(["intake", *wrong])
+        assert stopped.value.code == 2
+        assert "usage:" in capsys.readouterr().err
+    problems = (
         ["missing.zip"],
         ["good.zip", "--timezone", "Nowhere/At all"],
         ["good.zip", "--due", "some day"],
         ["good.zip", "--roster", "missing.csv"],
         ["good.zip", "--into", "good.zip"],
-        ["good.zip", "--student-folder", "-1"],
         ["good.zip", "--report", "missing/report.csv"],
         ["good.zip", "--pattern", "*.ipynb"],
         ["good.zip", "--owners", "missing.csv"],
         ["good.zip", "--groups"],
-        [],
     )
-    for wrong in usages:
-        with pytest.raises(SystemExit) as stopped:
-            main(["intake", *wrong])
-        assert stopped.value.code == 2
+    for wrong in problems:
+        assert main(["intake", *wrong]) == 2
+        said = capsys.readouterr().err
+        assert said.startswith("attention-grading: nothing was taken. ")
+        assert "usage:" not in said
     (root / "nbgrader_config.py").unlink()
-    with pytest.raises(SystemExit) as stopped:
-        main(["intake", "good.zip"])
-    assert stopped.value.code == 2
+    assert main(["intake", "good.zip"]) == 2
 
 
 def test_terminal_shows_what_was_done_and_no_control_characters(root, capsys, monkeypatch):
@@ -92,7 +94,7 @@ def test_hints_are_said_once(root, capsys):
     assert main(["intake", "canvas.zip"]) == 0
     out = capsys.readouterr().out
     assert out.count("hint") == 2
-    assert "--due makes times of them" in " ".join(out.split())
+    assert "Or say --due" in " ".join(out.split())
     assert main(["intake", "canvas.zip", "--due", "2026-10-01"]) == 0
     assert "hint" not in capsys.readouterr().out
 
@@ -139,3 +141,12 @@ def test_late_submission_is_taken_in_graded_and_penalised(tmp_path, monkeypatch)
         one, two = (gradebook.find_submission(STEM, student) for student in ("101", "102"))
         assert (one.score, one.total_seconds_late, one.late_submission_penalty) == (10, 0, 0)
         assert (two.score, two.total_seconds_late, two.late_submission_penalty) == (10, 60, 10)
+
+
+def test_a_name_that_the_roster_knows_stands_before_the_id(root, capsys):
+    (root / "roster.csv").write_text("id,name\n101,Ada Able\n")
+    (root / "canvas.zip").write_bytes(zipped({"able_101_9001_essay.pdf": b"%PDF", "x_102_9002_essay.pdf": b"%PDF"}))
+    assert main(["intake", "canvas.zip", "--roster", "roster.csv", "--into", "elsewhere"]) == 1
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Ada Able (101): canvas.zip/able_101_9001_essay.pdf" in said
+    assert " 102: canvas.zip/x_102_9002_essay.pdf" in said

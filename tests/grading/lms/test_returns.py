@@ -198,17 +198,20 @@ def test_nobody_who_handed_in_something_gets_0_for_nothing(course, capsys):
         ("105", "106", "107", "108"), ""
     )
     said = " ".join(capsys.readouterr().out.split())
-    assert "105 has no points: second.zip/five_105_9005_essay.pdf is no notebook" in said
-    assert "106 has no points: second.zip/six_106_9006_answer.py is a script" in said
-    assert "107 has no points: second.zip/seven_107_9007_other.ipynb neither its content nor its name" in said
-    assert "108 has no points: handed in, and not graded yet" in said
+    assert "=2+5 (105) has no points: second.zip/five_105_9005_essay.pdf is no notebook" in said
+    assert "F Six (106) has no points: second.zip/six_106_9006_answer.py is a script" in said
+    assert "F Six (107) has no points: second.zip/seven_107_9007_other.ipynb neither its content nor its name" in said
+    assert "F Six (108) has no points: handed in, and not graded yet" in said
 
 
 def test_who_gets_0_is_listed_with_the_reason(course, capsys):
     main(["return", "--lms", "canvas", "--gradebook", "canvas.csv", "--download", "canvas.zip", "--missing-zero"])
     said = " ".join(capsys.readouterr().out.split())
-    assert f"{STEM}, 1 with 0: handed in nothing: =2+5 (105)" in said
-    assert "2 with 0: graded, no point earned or all of them taken off: Two, B (102), Three, C (103)" in said
+    assert f"{STEM}: 1 gets 0 (nothing handed in): =2+5 (105)" in said
+    assert (
+        f"{STEM}: 2 get 0 (graded; no point earned, or all taken off for lateness): Two, B (102), Three, C (103)"
+        in said
+    )
 
 
 def test_a_notebook_that_came_later_takes_its_student_off_the_list(course):
@@ -272,10 +275,12 @@ def test_partners_get_their_points_and_one_page_each(course):
 
 def test_without_an_export_canvas_joins_by_id_and_name(course, capsys):
     assert main(["return", "--lms", "canvas", "--download", "canvas.zip"]) == 0
-    assert "2 with nothing: handed in nothing: 104, 105" in " ".join(capsys.readouterr().out.split())
+    assert f"{STEM}: 2 get no points (nothing handed in): =2+5 (105), D Four (104)" in " ".join(
+        capsys.readouterr().out.split()
+    )
     header, _, first, *_ = rows(course / "returned" / STEM / "grades.csv")
     assert header == ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", STEM]
-    assert first == ["101", "101", "101", "101", "", "10"]
+    assert first == ["A One", "101", "", "", "", "10"]  # whose SIS ids nobody knows
 
 
 def test_what_is_left_to_look_at_is_said(course, capsys):
@@ -283,14 +288,18 @@ def test_what_is_left_to_look_at_is_said(course, capsys):
     (course / "moodle.csv").write_text(MOODLE_SHEET.replace(",101,", ",999,").replace("4711", "4799"))
     assert main(["return", STEM, "--lms", "moodle", "--gradebook", "moodle.csv"]) == 1
     said = " ".join(capsys.readouterr().out.split())
-    assert "not in the platform's export, and so without points there: 101" in said
-    assert "103: no feedback page, and none could be written: nbgrader generate_feedback" in said
-    assert "101: no feedback: neither --download nor --gradebook" in said
+    assert "not in the platform's export, and so without points there: A One (101)" in said
+    assert "C Three (103): no feedback page, and none could be written: nbgrader generate_feedback" in said
+    assert "A One (101): no feedback: neither --download nor --gradebook" in said
 
 
-def test_older_files_are_kept(course):
+def test_older_files_are_kept_and_paths_are_said(course, capsys):
     for _ in range(2):
+        capsys.readouterr()
         main(["return", "--lms", "canvas", "--download", "canvas.zip"])
+    said = " ".join(capsys.readouterr().out.split())
+    for name in ("grades.csv", "feedback.zip"):
+        assert f"returned/{STEM}/{name}; the older one is kept as {name}.1" in said
     kept = {path.name for path in (course / "returned" / STEM).iterdir()}
     assert kept == {"grades.csv", "grades.csv.1", "feedback.zip", "feedback.zip.1"}
 
@@ -300,10 +309,23 @@ def test_wrong_usage_is_told_with_2(course, capsys):
     assert "the gradebook has no 07_none" in capsys.readouterr().err
     assert main(["return", STEM, "--lms", "canvas", "--gradebook", "moodle.csv"]) == 2
     assert "is no export of Canvas's gradebook" in capsys.readouterr().err
-    for arguments in (["--lms", "moodle", "--gradebook", "moodle.csv"], ["--lms", "canvas", "--download", "none.zip"]):
-        with pytest.raises(SystemExit) as ended:
-            main(["return", *arguments])
-        assert ended.value.code == 2
+    assert main(["return", "--lms", "canvas", "--download", "none.zip"]) == 2
+    assert capsys.readouterr().err == "attention-grading: nothing was written. There is no none.zip\n"
+    with pytest.raises(SystemExit) as ended:
+        main(["return", "--lms", "moodle", "--gradebook", "moodle.csv"])
+    assert ended.value.code == 2
+
+
+def test_without_an_export_an_id_that_canvas_did_not_give_is_no_number_of_canvas(course, capsys):
+    """The columns of SIS ids once held the gradebook's ids, by which Canvas might find somebody else."""
+    with Gradebook("sqlite:///gradebook.db") as gradebook:
+        gradebook.add_student("bbaker", first_name="Bob", last_name="Baker")
+        gradebook.add_submission(STEM, "bbaker")
+    assert main(["return", STEM, "--lms", "canvas", "--download", "canvas.zip"]) == 1
+    said = " ".join(capsys.readouterr().out.split())
+    assert "without --gradebook, Canvas finds a student by its own number alone" in said
+    assert "Bob Baker (bbaker)" in said
+    assert "bbaker" not in (course / "returned" / STEM / "grades.csv").read_text()
 
 
 def test_nothing_graded_is_told(tmp_path, monkeypatch, capsys):

@@ -34,12 +34,12 @@ def test_other_points_on_the_platform_are_refused_or_scaled(write):
 
 def test_assignment_is_found_by_name_or_said(write):
     renamed = write("canvas.csv", CANVAS_EXPORT.replace(STEM, "Homework 2"))
-    with pytest.raises(SheetProblem, match=r"0 times .* --column with one of: Homework 2 \(4567\), Other \(99\)"):
+    with pytest.raises(SheetProblem, match=r"no column .* --column: Homework 2 \(4567\), Other \(99\)"):
         canvas_sheet(renamed, STEM, None)
     for column in ("4567", "Homework 2 (4567)"):
         assert canvas_sheet(renamed, STEM, column).rows[0][-1] == "Homework 2 (4567)"
     twice = write("twice.csv", CANVAS_EXPORT.replace("Other", "Eager causal again"))
-    with pytest.raises(SheetProblem, match="2 times"):
+    with pytest.raises(SheetProblem, match="2 columns"):
         canvas_sheet(twice, STEM, None)
 
 
@@ -74,7 +74,7 @@ def test_rows_that_go_by_the_same_id_get_nothing(write):
 def test_moodle_in_another_language_needs_only_the_column(write):
     header = "ID,Vollständiger Name,Status,Bewertung,Bestwertung,Zuletzt geändert (Bewertung)\n"
     path = write("moodle.csv", header + "Teilnehmer/in4711,One A,Zur Bewertung abgegeben,,10,-\n")
-    with pytest.raises(SheetProblem, match="--column"):
+    with pytest.raises(SheetProblem, match=r"in another language than English: .* such as --column Bewertung"):
         moodle_sheet(path, None)
     sheet = moodle_sheet(path, "Bewertung")
     sheet.fill({"4711": 7.5}, Roster(), max_score=10, scale=False, missing=False)
@@ -87,7 +87,7 @@ def test_no_cell_of_a_sheet_is_a_formula(write):
         text = CANVAS_EXPORT.replace("=2+5", dangerous)
         cells = list(csv.reader(io.StringIO(canvas_sheet(write("c.csv", text), STEM, None).text())))
         assert f"'{dangerous}" in [row[0] for row in cells]
-    assert new_canvas_sheet(["=1"], STEM, 10).text().count("'=1") == 3
+    assert new_canvas_sheet({"101": "=1"}, STEM, 10).text().count("'=1") == 1
 
 
 @pytest.mark.parametrize("words", ["EX", "N/A", "excused"])
@@ -96,7 +96,7 @@ def test_words_in_a_cell_are_left_there_and_said(write, words):
     sheet = canvas_sheet(path, STEM, None)
     got = fill(sheet, {"101": 3.0, "102": 4.0}, missing=True)
     assert (got["101"], got["102"], got["105"]) == ("3", words, "0")
-    assert sheet.problems == [f"102: {words!r} stands in the sheet and was left there, not 4 points"]
+    assert sheet.problems == [f"102: {words!r} stands in the sheet and was left there instead of 4 points"]
 
 
 def test_a_number_that_stands_there_is_overwritten_and_moodles_hyphen_is_empty(write):
@@ -123,3 +123,34 @@ def test_a_spreadsheet_programs_own_file_is_told(tmp_path):
     path.write_bytes(b"PK\x03\x04 and more")
     with pytest.raises(SheetProblem, match="save it as CSV"):
         canvas_sheet(path, STEM, None)
+
+
+@pytest.mark.parametrize("words", ["#NV", "#WERT!", "#BEZUG!", "#DIV/0!", "#N/A", "#VALUE!", "#¡REF!"])
+def test_what_a_spreadsheet_program_made_of_a_cell_is_told_in_plain_words(write, words):
+    """German Excel's error words, say: no points, no ids."""
+    sheet = canvas_sheet(write("canvas.csv", CANVAS_EXPORT.replace("Group 1,,4", f'Group 1,"{words}",4')), STEM, None)
+    assert fill(sheet, {"101": 3.0, "102": 4.0})["102"] == words
+    (problem,) = sheet.problems
+    assert "a spreadsheet program wrote" in problem
+    assert "export it anew" in problem
+    with pytest.raises(ValueError, match=r"row 3: a spreadsheet program wrote .* export it anew"):
+        read_roster([write("roster.csv", f'id,name\n101,A One\n"{words}",B Two\n')])
+
+
+def test_an_id_that_a_spreadsheet_program_rounded_is_no_id(write):
+    with pytest.raises(ValueError, match=r"row 2: .*'1,01E\+02'.* export it anew"):
+        read_roster([write("roster.csv", "id;name\n1,01E+02;A One\n")])
+
+
+def test_excels_line_about_the_delimiter_is_no_row(write):
+    assert set(read_roster([write("roster.csv", "sep=;\nid;name\n101;A One\n")]).people) == {"101"}
+
+
+def test_a_column_that_cannot_be_told_is_said_in_plain_words(write):
+    with pytest.raises(
+        SheetProblem, match=r"no column of .* is named after 03_sdpa_bidirectional; choose one with --column"
+    ):
+        canvas_sheet(write("canvas.csv", CANVAS_EXPORT), "03_sdpa_bidirectional", None)
+    twice = CANVAS_EXPORT.replace("Other (99)", f"{STEM} (99)")
+    with pytest.raises(SheetProblem, match=f"2 columns of .* are named after {STEM}; choose one with --column"):
+        canvas_sheet(write("twice.csv", twice), STEM, None)

@@ -61,7 +61,7 @@ HOSTILE = {
         lambda: with_entry(f"student-b/{STEM}.ipynb", b"/etc/passwd", external_attr=0o120777 << 16, create_system=3),
         "is a link",
     ),
-    "device": (lambda: with_entry(f"student-b/{STEM}.ipynb", external_attr=0o020666 << 16), "no plain file"),
+    "device": (lambda: with_entry(f"student-b/{STEM}.ipynb", external_attr=0o020666 << 16), "not a regular file"),
     "encrypted": (encrypted, "^is encrypted$"),
     "damaged": (damaged, "damaged"),
     "doubled": (doubled, "more than once"),
@@ -151,7 +151,7 @@ def test_links_pipes_and_unreadable_things_in_a_folder_are_refused(take, tmp_pat
     assert placed(tmp_path) == {where("student-a"): notebook()}
     assert lines[f"student-b/{STEM}.ipynb"].details == ("is a link",)
     assert lines["student-c"].details == ("is a link",)
-    assert lines["student-b/pipe.ipynb"].details == ("is no plain file",)
+    assert lines["student-b/pipe.ipynb"].details == ("is not a regular file",)
 
 
 def test_folder_that_is_written_to_is_not_read(tmp_path):

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attention_grading.judging.session import Session
+from attention_grading.notebooks.grade import judge_notebook
 from attention_grading.notebooks.transplant import broken_notebook, notebook_of, rebuild, transplant
 from attention_lab.notebook.learner_cells import (
     GRADED_IDS,
@@ -60,6 +61,15 @@ def submitted() -> dict[str, Any]:
     notebook = json.loads(json.dumps(RELEASED))
     next(cell for cell in notebook["cells"] if cell["id"] == SOLUTION_ID)["source"] = LEARNERS
     return notebook
+
+
+def test_the_map_that_a_learner_changed_is_graded_as_it_came():
+    notebook = submitted()
+    next(cell for cell in notebook["cells"] if cell["id"] == "attention-map")["source"] = "shown = my_own_batch"
+    rebuilt = take(json.dumps(notebook))
+    (ours,) = [cell.source for cell in MASTER.cells if cell.id == "attention-map"]
+    assert [cell.source for cell in rebuilt.cells if grade_id_of(cell) == "attention-map"] == [ours]
+    assert "my_own_batch" not in json.dumps(rebuilt)
 
 
 def places(value: Any) -> Iterator[tuple[Any, Any]]:
@@ -161,3 +171,54 @@ def test_mutated_notebooks_are_judged_right_or_rejected(session: Session):
         scores.append(session.judge(VARIANT, notebook_submission(rebuilt, VARIANT, MASTER)).score)
     assert set(scores) <= {0, 10}
     assert 10 in scores
+
+
+# ---- an answer where none is looked for ------------------------------------------------------------------------------
+
+
+def written_into(name: str, solution: str | None) -> nbformat.NotebookNode:
+    """A notebook whose answer stands in a cell that grading replaces; the solution cell holds a text, or is gone."""
+    notebook = submitted()
+    next(cell for cell in notebook["cells"] if cell["id"] == name)["source"] += f"\n{LEARNERS}"
+    cells = [cell for cell in notebook["cells"] if cell["id"] != SOLUTION_ID or solution is not None]
+    for cell in cells:
+        if cell["id"] == SOLUTION_ID:
+            cell["source"] = solution
+    return notebook_of(json.dumps(notebook | {"cells": cells}))
+
+
+STUB = next(source_of(cell) for cell in RELEASED["cells"] if cell["id"] == SOLUTION_ID)
+
+
+@pytest.fixture(scope="module")
+def session():
+    with Session() as session:
+        yield session
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("solution", [STUB, "x = 1", None], ids=["stub", "something else", "no solution cell"])
+@pytest.mark.parametrize("name", ["test-masking", "attention-map", "hand-in", "task"])
+def test_an_answer_in_a_cell_that_is_replaced_is_told_wherever_reasons_are_read(name, solution, session):
+    rebuilt, said = transplant(written_into(name, solution), VARIANT, MASTER)
+    assert any(f"cell {name}" in line and "solution cell" in line for line in said)
+    verdict = judge_notebook(rebuilt, VARIANT, MASTER, session)
+    assert verdict.score == 0
+    read_in_page_and_report = [*verdict.notes, verdict.checks[0].message]
+    assert any(f"cell {name}" in line and "solution cell" in line for line in read_in_page_and_report)
+
+
+def test_nothing_is_said_of_other_cells_where_the_solution_cell_has_the_answer():
+    _, said = transplant(written_into("test-masking", LEARNERS), VARIANT, MASTER)
+    assert said == []
+
+
+@pytest.mark.process
+def test_what_was_repaired_on_the_way_reaches_page_and_report_once(session):
+    notebook = submitted()
+    next(cell for cell in notebook["cells"] if cell["id"] == "setup")["source"] = "x = 1"
+    notebook["cells"].append({"cell_type": "code", "source": LEARNERS})
+    rebuilt, said = transplant(notebook_of(json.dumps(notebook)), VARIANT, MASTER)
+    notes = judge_notebook(rebuilt, VARIANT, MASTER, session).notes
+    assert sorted(notes) == sorted(said)
+    assert len(notes) == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from attention_grading.nbgrader_plugin.gradebook_reader import ClassMarks, Mark
+from attention_grading.nbgrader_plugin.left_aside import Aside
 from attention_grading.notebooks.verdict_cells import Finding
 from attention_grading.report.figures import AssignmentFigures, assignment_figures, mistake_figures, nameless_figures
 
@@ -27,17 +28,23 @@ def test_late_missing_and_fractions_are_counted():
         Mark("s2", "a", 9.5, 10, penalty=0.5, seconds_late=60, checks={"test-values": (2, 2)}),
         Mark("s3", "a", 0, 10, checks={"test-values": (0, 2)}),
     ]
-    everybody = ClassMarks({"a": {mark.student: mark for mark in marks}}, {"a": 10.0}, ("s1", "s2", "s3", "s4"))
-    figures = assignment_figures("a", marks, everybody, [Finding("s3", "a", blank=True)])
+    names = {f"s{number}": "" for number in range(1, 8)} | {"s4": "Dot Day", "s5": "Eve East"}
+    everybody = ClassMarks({"a": {mark.student: mark for mark in marks}}, {"a": 10.0}, tuple(names), names)
+    aside = [Aside("s5", "a", "x.zip/essay.pdf", "is no notebook"), Aside("s1", "a", "b.pdf", "is no notebook")]
+    aside += [Aside("s6", "", "all.7z", "is an archive"), Aside("s7", "b", "c.pdf", "is no notebook")]
+    found = [Finding("s3", "a", blank=True), Finding("s7", "a", problems=("was handed in and has not been graded",))]
+    figures = assignment_figures("a", marks, everybody, found, aside)
     assert figures == AssignmentFigures(
-        "a", 3, 1, 1, 1, 6.5, 9.5, 1, 10.0, (1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1), {"values": (2, 3)}
+        *("a", 3, 1, 1, ("Dot Day (s4)",)),
+        (("Eve East (s5)", "x.zip/essay.pdf: is no notebook"), ("s6", "all.7z: is an archive")),
+        *(6.5, 9.5, 1, 10.0, (1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1), {"values": (2, 3)}),
     )
 
 
 def test_a_check_that_is_worth_nothing_is_passed_by_nobody():
     marks = [Mark("s1", "a", 0, 2, checks={"test-values": (0, 2), "test-kernel": (0, 0)})]
     everybody = ClassMarks({"a": {"s1": marks[0]}}, {"a": 2.0}, ("s1",))
-    assert assignment_figures("a", marks, everybody, []).passed == {"values": (0, 1)}
+    assert assignment_figures("a", marks, everybody, [], []).passed == {"values": (0, 1)}
 
 
 def test_failures_without_a_name_are_counted_by_what_they_say():

@@ -9,6 +9,7 @@ from datetime import date
 
 import pytest
 
+from attention_grading.judging.diagnosis.names import SENTENCES
 from attention_grading.notebooks.verdict_cells import Finding
 from attention_grading.report.figures import AssignmentFigures, ClassReport, Problem, mistake_figures, nameless_figures
 from attention_grading.report.page import page
@@ -16,7 +17,7 @@ from attention_grading.report.same_answers import SameAnswers
 
 
 def small_report(**changes: object) -> ClassReport:
-    one = AssignmentFigures("a", 2, 0, 0, 0, 5.0, 5.0, 1, 10.0, (1, *[0] * 9, 1), {"values": (1, 2)})
+    one = AssignmentFigures("a", 2, 0, 0, (), (), 5.0, 5.0, 1, 10.0, (1, *[0] * 9, 1), {"values": (1, 2)})
     fields = {
         "title": "C",
         "day": date(2026, 10, 1),
@@ -45,9 +46,35 @@ def test_names_stand_only_with_what_to_look_at_and_text_is_escaped():
 def test_empty_parts_say_so():
     text = page(small_report(mistakes=(), problems=()))
     assert "No mistake was recognised." in text
+    assert "Nothing handed in" not in text
     assert "Failures without a name" not in text
     assert "Students by mistake" not in text
     assert text.rstrip().endswith("<p>None.</p>\n</body>\n</html>")
+
+
+def test_what_one_student_did_is_not_taught_to_the_class_again():
+    found = [Finding("ada", "a", ("missing-scale", "mask-ignored")), Finding("bob", "a", ("mask-ignored",))]
+    taught = page(small_report(mistakes=mistake_figures(found))).split("What to teach again")[1].split("Assignments")[0]
+    assert SENTENCES["mask-ignored"][1:] in taught
+    assert SENTENCES["missing-scale"][1:] not in taught
+    alone = page(small_report(mistakes=mistake_figures(found[:1])))
+    assert "No mistake was made by more than one student." in alone
+
+
+def test_who_is_missing_is_named_and_who_handed_in_something_else_stands_apart():
+    one = small_report().assignments[0]
+    few = replace(one, missing=("Ada <A> (s1)",), aside=(("Bob Baker (s2)", "x.zip/<essay>.pdf: is no notebook"),))
+    many = replace(one, name="b", missing=tuple(f"N{number}" for number in range(30)))
+    text = page(small_report(assignments=(few, many)))
+    part = text.split("<h2>Nothing handed in")[1]
+    assert "Ada &lt;A&gt; (s1)" in part
+    assert re.search(r"<details>\s*<summary>30 students</summary>.*N0, N1,.*N29", part, re.DOTALL)
+    assert part.count("<details>") == 1
+    other = part.split("Something else handed in")[1]
+    assert re.search(r"Bob Baker \(s2\).*x.zip/&lt;essay&gt;.pdf: is no notebook", other, re.DOTALL)
+    nobody = page(small_report(assignments=(few, many), anonymous=True))
+    for name in ("Ada", "Bob", "N0", "essay"):
+        assert name not in nobody
 
 
 def test_a_mistake_leads_to_its_students():

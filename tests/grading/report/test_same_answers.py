@@ -68,4 +68,31 @@ def test_students_with_the_same_answer_are_listed_together_and_the_stub_is_no_an
     answers = {"ada": RIGHT, "bob": RENAMED, "cem": RIGHT.replace("tril", "triu"), "dot": stub, "eve": stub}
     pairs = [write(tmp_path, student, answer) for student, answer in answers.items()]
     pairs.append(("gone", tmp_path / "gone.ipynb"))
-    assert students_alike("a", pairs, blank={"dot", "eve"}) == [SameAnswers("a", ("ada", "bob"), 8)]
+    assert students_alike("02_eager_causal", pairs, blank={"dot", "eve"}) == [
+        SameAnswers("02_eager_causal", ("ada", "bob"), 8)
+    ]
+
+
+def test_the_answer_is_compared_wherever_it_stood(tmp_path):
+    """In the cell for trying, below a stub that is left, or above a solution cell that holds something else."""
+
+    def graded(student: str, before: str, solution: str, after: str) -> tuple[str, Path]:
+        cells = [
+            {"cell_type": "code", "id": "own-0", "source": before, "metadata": {}},
+            {"cell_type": "code", "id": "solution", "source": solution, "metadata": {}},
+            {"cell_type": "code", "id": "more-1", "source": after, "metadata": {}},
+        ]
+        path = tmp_path / f"{student}.ipynb"
+        path.write_text(json.dumps({"cells": cells}))
+        return student, path
+
+    by_name = f"{RIGHT.replace('eager_causal_attention', 'mine')}\neager_causal_attention = mine"
+    notebooks = [
+        graded("ada", "print(1)", RIGHT, "print(2)"),
+        graded("bob", "x = 1", "", RENAMED),
+        graded("cem", RENAMED, "y = 2", ""),
+        graded("dot", "", by_name.rpartition("\n")[0], by_name.rpartition("\n")[2]),
+        graded("eve", "", by_name.rpartition("\n")[0].replace("tril", "triu"), by_name.rpartition("\n")[2]),
+    ]
+    (same,) = students_alike("02_eager_causal", notebooks)
+    assert same.students == ("ada", "bob", "cem")

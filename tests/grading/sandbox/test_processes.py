@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import socket
 import subprocess
 import sys
@@ -12,9 +13,11 @@ import time
 import psutil
 import pytest
 
-from attention_grading.execution.workers import JUDGE_WORKER
+from attention_grading.execution.workers import JUDGE_WORKER, NOTEBOOK_WORKER
+from attention_grading.sandbox import warm_server
 from attention_grading.sandbox.limits import Limits
-from attention_grading.sandbox.processes import Process, WarmServer, worker_environment
+from attention_grading.sandbox.processes import Process, worker_environment
+from attention_grading.sandbox.warm_server import WarmProcess, WarmServer
 
 
 @pytest.mark.process
@@ -68,15 +71,15 @@ def test_children_end_with_the_warm_process_and_the_warm_process_with_the_judge(
 import os, sys, time
 from attention_grading.execution.workers import JUDGE_WORKER
 from attention_grading.sandbox.limits import Limits
-from attention_grading.sandbox.processes import WarmServer
-server = WarmServer("attention_grading.execution.judge_worker", Limits(seconds=100))
+from attention_grading.sandbox.warm_server import WarmServer
+server = WarmServer(JUDGE_WORKER, Limits(seconds=100))
 with server.child() as process:
-    print(server._popen.pid, process.pid, flush=True)
+    print(server._own.popen.pid, server._pid, process.pid, flush=True)
     os.kill(os.getpid(), 9)
 """
     done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=False)
     pids = [int(pid) for pid in done.stdout.split()]
-    assert len(pids) == 2
+    assert len(pids) == 3
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline and any(map(_runs, pids)):
         time.sleep(0.1)
@@ -96,29 +99,60 @@ def test_worker_on_the_cpu_sees_no_gpu(monkeypatch):
     assert worker_environment("cuda")["CUDA_VISIBLE_DEVICES"] == "0"
 
 
-@pytest.mark.needs("confinement")
-def test_process_that_was_started_ahead_is_the_one_that_serves(monkeypatch):
-    from attention_grading.execution.workers import JUDGE_WORKER
-    from attention_grading.sandbox import processes
-
+@pytest.fixture
+def launched(monkeypatch):
+    """The warm processes that a test starts: their workers."""
     launched = []
-    launch = processes.WarmServer._launch
-    monkeypatch.setattr(processes.WarmServer, "_launch", lambda server: (launched.append(server), launch(server)))
-    processes.start_ahead(Limits(), JUDGE_WORKER)
-    other, server = processes.WarmServer(JUDGE_WORKER, Limits(seconds=1)), processes.WarmServer(JUDGE_WORKER, Limits())
+    launch = WarmProcess.launch
+    monkeypatch.setattr(warm_server, "_AHEAD", {})
+    monkeypatch.setattr(
+        WarmProcess, "launch", lambda confined, *modules: (launched.append(modules), launch(confined, *modules))[1]
+    )
+    return launched
+
+
+@pytest.mark.process
+@pytest.mark.needs("confinement")
+def test_one_warm_process_serves_judges_of_every_limit_and_kind(launched):
+    warm = WarmProcess.launch(True, JUDGE_WORKER, NOTEBOOK_WORKER)
+    warm_server.share(warm.controls)
+    asked = [(JUDGE_WORKER, Limits()), (JUDGE_WORKER, Limits(seconds=1)), (NOTEBOOK_WORKER, Limits())]
+    servers = [WarmServer(*each) for each in asked]
+    with servers[0].child() as one, servers[1].child() as two, servers[2].child() as three:
+        sessions = {os.getsid(each.pid) for each in (one, two, three)}
+    assert sessions == {server._pid for server in servers}  # each judge's own, and no other's is made nice
     assert len(launched) == 1
-    for each, number in ((server, 1), (other, 2)):
-        with each.child() as process:
+    for server in servers:
+        server.close()
+    for control in warm.controls.values():
+        control.close()
+    assert warm.popen.wait(20) == 0
+
+
+@pytest.mark.process
+@pytest.mark.needs("confinement")
+def test_judge_whose_server_or_warm_process_went_down_gets_another(launched):
+    warm_server.start_ahead(True, JUDGE_WORKER)
+    server = WarmServer(JUDGE_WORKER, Limits())
+    server.start()
+    for victim, processes in ((server._pid, 1), (psutil.Process(server._pid).ppid(), 2)):
+        for pid in {victim, server._pid}:
+            psutil.Process(pid).kill()
+        while not warm_server._is_over(server._control):
+            time.sleep(0.01)
+        with server.child() as process:
             assert process.pid > 0
-        assert len(launched) == number  # limits are the process's own: another's do not do
-        each.close()
+        assert len(launched) == processes
+    server.close()
 
 
 @pytest.mark.process
 def test_warm_process_whose_judge_went_meanwhile_ends_without_a_word(capfd):
     """As after Ctrl-C: it leads a session of its own, and would speak up when the prompt is back."""
-    server = WarmServer(JUDGE_WORKER, None)
-    server._launch()
-    server._control.close()
-    assert server._popen.wait(60) == 0
+    warm = WarmProcess.launch(False, JUDGE_WORKER)
+    ours, theirs = socket.socketpair()
+    socket.send_fds(warm.controls[JUDGE_WORKER, False], [b"null"], [theirs.fileno()])
+    for end in (ours, theirs, *warm.controls.values()):
+        end.close()
+    assert warm.popen.wait(60) == 0
     assert capfd.readouterr() == ("", "")

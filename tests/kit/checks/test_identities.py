@@ -92,7 +92,7 @@ FILL = "scores.masked_fill(~allowed, torch.finfo(scores.dtype).min)"
 ZERO_FILL = "scores.masked_fill(scores == 0, torch.finfo(scores.dtype).min)"
 # By case: the right answer, spoiled in a way that the corpus has not
 SPOILED = {
-    "a key that stands there twice": (("math.sqrt(head_dim)", "(1.1 * math.sqrt(head_dim))"),),
+    "a key that is there twice": (("math.sqrt(head_dim)", "(1.1 * math.sqrt(head_dim))"),),
     "low scores, causal": (
         (TRIANGLE, f"{TRIANGLE}    scores = scores.masked_fill(~allowed, -200.0)\n    allowed[:] = 1\n"),
     ),

@@ -60,7 +60,7 @@ def broken(change):
     ("which", "change", "words"),
     [
         ("contract", lambda out, q, mask: None, "returned None"),
-        ("contract", lambda out, q, mask: (out, out), "returned tuple of 2"),
+        ("contract", lambda out, q, mask: (out, out), "returned a tuple of 2"),
         ("contract", lambda out, q, mask: out.flatten(1), "wrong shape"),
         ("contract", lambda out, q, mask: out.float(), "wrong dtype"),
         ("contract", lambda out, q, mask: out + torch.zeros(1, 1, 1, device="cpu") if q.is_meta else out, "device"),
@@ -90,7 +90,7 @@ def test_heads_cut_across_tokens_are_found_under_their_own_name(name):
         )
         return function(q, k, v, num_heads, head_dim, mask)
 
-    with pytest.raises(CheckFailed, match=r"\[queries keep to themselves\] .* changed when q of token 1 changed"):
+    with pytest.raises(CheckFailed, match=r"\[one query at a time\] .* changed when q of token 1 changed"):
         check(name, "invariants", wrong)
 
 
@@ -121,7 +121,7 @@ def flash_causal_attention(q, k, v, num_heads, head_dim, cu_seqlens, max_seqlen)
 @pytest.mark.parametrize(
     ("name", "source", "words"),
     [
-        ("eager_causal", RIGHT.replace("q.device", '"cpu"'), "got a tensor that is on another one (line "),
+        ("eager_causal", RIGHT.replace("q.device", '"cpu"'), "got a tensor on another device (line "),
         (
             "eager_causal",
             RIGHT.replace("return", "return torch.zeros(len(q), 6, 24, dtype=q.dtype) #"),
@@ -153,7 +153,7 @@ def test_mask_that_became_numbers_is_not_sent_to_the_dtype_of_q(line):
         f"    {SPLIT}\n    s = q @ k.mT\n    if mask is not None:\n        s = {line}\n    return (s.softmax(-1) @ v)"
     )
     exec(f"def f(q, k, v, num_heads, head_dim, mask=None):\n{source}", namespace)
-    with pytest.raises(CheckFailed, match="a mask is not a bool any more") as failed:
+    with pytest.raises(CheckFailed, match="the mask is no longer bool") as failed:
         check("eager_bidirectional", "contract", namespace["f"])
     assert "q's dtype" not in str(failed.value)
 
@@ -167,7 +167,9 @@ def test_missing_argument_of_a_flash_function_is_its_own_fault():
 @pytest.mark.parametrize("device", ["cuda", "mps"])
 def test_missing_gpu_is_said(device):
     function = right("eager_causal")
-    with pytest.raises(CheckFailed, match=r"asks for a GPU that is not here\n.*\n.*q\.device fits anywhere"):
+    with pytest.raises(
+        CheckFailed, match=r"asks for a GPU that is not here\n.*\n.*device=q\.device works on any machine"
+    ):
         check("eager_causal", "contract", lambda q, *rest, **named: function(q.to(device), *rest, **named))
 
 
@@ -186,7 +188,7 @@ VISIBLY_WRONG = {
     "heads never split": (
         "eager_bidirectional",
         "return (q @ k.mT / math.sqrt(head_dim)).softmax(-1) @ v",
-        r"\[queries keep to themselves\]",
+        r"\[one query at a time\]",
     ),
     "softmax over the queries": (
         "eager_bidirectional",

@@ -8,6 +8,7 @@ import torch
 from attention_lab.compare import functions as compare_functions
 from attention_lab.compare import measure
 from attention_lab.compare.measure import Cost, cost_figure, cost_of
+from attention_lab.compare.waste import ragged_lengths
 from support.releases import RIGHT
 
 
@@ -30,6 +31,26 @@ def test_memory_of_eager_attention_grows_with_the_square_of_the_length(releases)
     assert costs[256].peak_mb > 2 * scores
     assert costs[256].peak_mb / costs[64].peak_mb > 10
     assert costs[256].ms_low <= costs[256].ms <= costs[256].ms_high
+
+
+def test_a_cpu_is_timed_on_one_core_and_gets_its_threads_back():
+    before, seen = torch.get_num_threads(), set()
+    torch.set_num_threads(2)
+    try:
+        cost_of(lambda: seen.add(torch.get_num_threads()))
+        with pytest.raises(ZeroDivisionError):
+            cost_of(lambda: 1 / 0)
+        assert (seen, torch.get_num_threads()) == ({1}, 2)
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_packing_wins_where_most_of_a_batch_is_padding(releases):
+    functions = compare_functions.load_functions(releases(**RIGHT)).functions
+    both = {name: functions[name] for name in ("sdpa_causal", "flash_causal")}
+    costs = measure._costs_of_batch(both, ragged_lengths(16, 256), "cpu")
+    assert costs["flash_causal"].ms_low < costs["sdpa_causal"].ms_low
+    assert costs["flash_causal"].peak_mb < costs["sdpa_causal"].peak_mb
 
 
 def test_costs_are_drawn_and_said():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+import attention_lab
 from attention_lab.environment import packages
 from attention_lab.environment.welcome import welcome
 from attention_lab.variants import VARIANTS
@@ -19,10 +20,31 @@ def test_welcome_gives_the_device_and_the_flash_route_where_it_matters(name, cap
     assert printed.endswith("All that this notebook needs is here.\n")
 
 
-def test_welcome_says_what_to_do_about_an_old_package(monkeypatch, capsys):
-    monkeypatch.setattr(packages, "version_of", lambda name: "3.5.1" if name == "matplotlib" else "99.0")
+@pytest.mark.parametrize(
+    ("package", "old", "oldest"), [("torch", "2.9.1+cpu", "2.10"), ("matplotlib", "3.5.1", "3.10")]
+)
+def test_old_package_is_refused_with_what_to_do(package, old, oldest, monkeypatch, capsys):
+    monkeypatch.setattr(packages, "version_of", lambda name: old if name == package else "99.0")
+    packages.require.cache_clear()
+    with pytest.raises(packages.MissingPackage) as refused:
+        welcome("eager_causal")
+    problem, remedy = refused.value._render_traceback_()
+    assert problem.startswith(f"{package} {old} is older than {oldest}")
+    assert f'--upgrade "{package}>={oldest}"' in remedy
+    assert remedy.endswith("Then restart the kernel and run the cell again.")
+    assert capsys.readouterr().out == ""
+
+
+def test_old_torch_is_refused_where_no_welcome_is_said(monkeypatch):
+    monkeypatch.setattr(packages, "version_of", lambda name: "2.9.1" if name == "torch" else "99.0")
+    packages.require.cache_clear()
+    with pytest.raises(packages.MissingPackage, match=r"torch 2\.9\.1 is older than 2\.10"):
+        attention_lab.check  # noqa: B018
+
+
+@pytest.mark.parametrize("version", ["2.10.0", "2.10.0+cu128", "2.15.0a0+git1234", "3.0"])
+def test_newer_torch_is_allowed_without_a_word(version, monkeypatch, capsys):
+    monkeypatch.setattr(packages, "version_of", lambda name: version if name == "torch" else "99.0")
+    packages.require.cache_clear()
     welcome("eager_causal")
-    printed = capsys.readouterr().out
-    assert "matplotlib 3.5.1 is older than 3.10" in printed
-    assert "--upgrade" in printed
-    assert "All that this notebook needs is here." not in printed
+    assert "torch" not in capsys.readouterr().out.partition("\n")[2]

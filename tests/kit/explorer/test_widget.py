@@ -111,7 +111,33 @@ def test_an_emptied_sentence_keeps_its_words_and_a_long_one_is_cut() -> None:
     assert explorer.state.sentences == START.sentences
     assert explorer.controls["first"].value == "The cat sat on the mat"
     explorer.controls["first"].value = "one two three four five six seven eight nine"
-    assert explorer.state.lengths == (7, 4)
+    assert explorer.state.lengths == (9, 4)
+    assert "longer sentence" not in explorer.explanation.value
+    explorer.controls["first"].value = "a b c d e f g h i j k l m n"
+    assert explorer.controls["first"].value == "a b c d e f g h i j k l"
+    assert "Of a longer sentence the first 12 words are used." in explorer.explanation.value
+
+
+CELL = re.compile(r'<span class="explorer-cell"(?: data-query="(\d+)" data-key="(\d+)")? data-says="([^"]*)"')
+
+
+@pytest.mark.parametrize("padding", ["left", "holes", "none"])
+@pytest.mark.parametrize("view", ["steps", "packing"])
+def test_a_clicked_cell_is_the_one_that_its_lists_then_explain(view: str, padding: str) -> None:
+    explorer = explore(replace(START, view=view, padding=padding))
+    assert {"explorer-query", "explorer-key"} <= {
+        name for x in ("query", "key") for name in explorer.controls[x]._dom_classes
+    }
+    cells = CELL.findall(explorer.picture.value)
+    panels = draw(explorer.state).panels
+    assert len(cells) == sum(len(panel.table.tokens) ** 2 for panel in panels)
+    clickable = [cell for cell in cells if cell[0]]
+    assert len(clickable) >= len(explained_table(explorer.state).tokens) ** 2
+    for query, key, says in clickable[::7]:
+        explorer.controls["query"].value, explorer.controls["key"].value = int(query), int(key)
+        said = unescape(re.sub("</?em>", "", explorer.explanation.value)).replace("Query", "query")
+        bare = re.sub(r" at place \d+", "", unescape(says).translate({ord(mark): None for mark in "“”"}))
+        assert bare.split(":")[0].split(", but")[0] in re.sub(r" at place \d+", "", said)
 
 
 def test_no_change_is_lost_while_another_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,7 +55,7 @@ def test_notebook_that_is_ready_is_said_to_be_and_where_it_is(kernel, folder, ca
     said = looked_at(notebook(), folder / f"{STEM}.ipynb", capsys)
     assert said.count("ok    ") == 5
     assert "2 of 2 visible checks pass; the hidden ones, 7 points, are judged later" in said
-    assert "mend" not in said
+    assert "fix " not in said
     assert f"Ready to hand in: {folder / STEM}.ipynb" in said
 
 
@@ -92,21 +92,27 @@ def in_the_try_it_cell(content):
     cell(content, SOLUTION_ID)["source"] = "x = 1"
 
 
+def in_a_check_cell(content):
+    cell(content, "test-masking")["source"] = RIGHT
+    cell(content, SOLUTION_ID)["source"] = "x = 1"
+
+
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
         (lambda c: content_without(c, "test-masking"), "cells are missing: test-masking"),
         (lambda c: content_without(c, SOLUTION_ID), "cells are missing: solution"),
         (lambda c: c["cells"].append(cell(c, "test-values")), "more than once: test-values. Delete the copies"),
-        (lambda c: cell(c, "test-kernel").update(cell_type="markdown"), "no code cells any more: test-kernel"),
+        (lambda c: cell(c, "test-kernel").update(cell_type="markdown"), "no longer code cells: test-kernel"),
         (lambda c: cell(c, SOLUTION_ID).update(source="x = 1"), "no cell defines eager_causal_attention"),
         (
             lambda c: cell(c, SOLUTION_ID).update(source=f"{RIGHT}\n    raise E('Write your solution here')"),
-            "still the untouched stub",
+            "still has the untouched stub: save",
         ),
-        (lambda c: cell(c, SOLUTION_ID).update(source=f"{RIGHT}\n   )"), "does not parse: line 9"),
+        (lambda c: cell(c, SOLUTION_ID).update(source=f"{RIGHT}\n   )"), "has a syntax error: line 9"),
         (second_definition, "2 cells define eager_causal_attention"),
-        (in_the_try_it_cell, "stands in a cell of its own"),
+        (in_the_try_it_cell, "is not in the solution cell. Move it there"),
+        (in_a_check_cell, "is in the cell test-masking, which grading replaces. Move it to the solution cell"),
         (moved, "cells are missing: solution"),
         (lambda c: cell(c, SOLUTION_ID).update(source=RIGHT + " + 1"), "is not the one that you ran last"),
     ],
@@ -115,9 +121,9 @@ def test_what_is_wrong_is_said_with_what_to_do(kernel, folder, capsys, spoil, wo
     content = notebook()
     spoil(content)
     said = looked_at(content, folder / f"{STEM}.ipynb", capsys)
-    assert any(words in line for line in said.splitlines() if line.startswith("mend  ")), said
+    assert any(words in line for line in said.splitlines() if line.startswith("fix   ")), said
     assert "Ready to hand in" not in said
-    assert said.endswith("Mend what is marked, save, and run this cell again.\n")
+    assert said.endswith("Fix what is marked, save, and run this cell again.\n")
 
 
 def content_without(content: dict, name: str) -> None:
@@ -130,6 +136,13 @@ def test_magic_in_the_solution_cell_is_no_syntax_error(kernel, folder, capsys):
     assert "Ready to hand in" in said
 
 
+def test_stub_that_nobody_touched_is_not_to_be_saved_but_written(kernel, folder, capsys):
+    kernel.history_manager.input_hist_raw.clear()
+    content = notebook(f"{RIGHT}\n    raise E('Write your solution here')")
+    said = looked_at(content, folder / f"{STEM}.ipynb", capsys)
+    assert "is still the untouched stub. Write it in the solution cell" in said
+
+
 def test_function_that_never_ran_is_said(kernel, folder, capsys):
     kernel.history_manager.input_hist_raw.clear()
     said = looked_at(notebook(), folder / f"{STEM}.ipynb", capsys)
@@ -140,7 +153,7 @@ def test_function_that_never_ran_is_said(kernel, folder, capsys):
 def test_renamed_file_is_found_and_its_name_is_to_be_mended(kernel, folder, capsys, name):
     (folder / "other.ipynb").write_text("{}")
     said = looked_at(notebook(), folder / name, capsys)
-    assert f"mend  the file is called {name}: rename it, and call it {STEM}.ipynb" in said
+    assert f"fix   the file is called {name}: rename it to {STEM}.ipynb" in said
 
 
 def test_jupyterlabs_own_word_for_the_file_goes_before_the_folder(kernel, folder, capsys, monkeypatch):
@@ -197,20 +210,20 @@ def test_colab_that_gives_no_notebook_leads_to_advice(kernel, folder, capsys, mo
     colab(monkeypatch, answer)
     check_hand_in(STEM)
     said = capsys.readouterr().out
-    assert "cannot be seen from here, so nothing was checked" in said
+    assert "Colab did not show this notebook's file. Nothing was checked" in said
     assert f"{STEM}.ipynb" in said
 
 
 def test_notebook_that_is_nowhere_leads_to_advice(kernel, folder, capsys):
     check_hand_in(STEM)
-    assert "nothing was checked" in capsys.readouterr().out
+    assert "Nothing was checked" in capsys.readouterr().out
 
 
 def test_broken_file_is_said_to_be_broken(kernel, folder, capsys):
     (folder / f"{STEM}.ipynb").write_text('{"cells": [')
     check_hand_in(STEM)
     said = capsys.readouterr().out
-    assert said.startswith("mend  the notebook is broken")
+    assert said.startswith("fix   the notebook is broken")
     assert "Traceback" not in said
 
 

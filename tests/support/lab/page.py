@@ -29,6 +29,7 @@ OPEN = """async path => {
 EXECUTE = """async ([command, options]) => {
   await (IN_TIME)(window.jupyterapp.commands.execute(command, options), command);
 }""".replace("IN_TIME", IN_TIME)
+RESTART = "async () => { await window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart() }"
 # What is wider than its place, by cell: prose with its tables, outputs, code. The setup cell holds an address that is
 # longer than any window, and is there to be run.
 TOO_WIDE = """() => {
@@ -119,6 +120,14 @@ class LabPage:
         self.page.evaluate(OPEN, path)
         self.wait_for_idle()
 
+    def follow(self, link: Locator, stem: str) -> None:
+        """Click on a link to a notebook, and wait until it has a kernel."""
+        link.first.click()
+        self.page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Cell").first.wait_for()
+        path = self.page.evaluate("window.jupyterapp.shell.currentWidget.context.path")
+        assert Path(path).stem == stem
+        self.open(path)
+
     def run_all(self) -> None:
         """Run all cells and wait for the last."""
         self.execute("notebook:run-all-cells")
@@ -128,6 +137,11 @@ class LabPage:
         """Run one cell and wait for it."""
         self.cell(cell_id).locator(".cm-content").click()
         self.page.keyboard.press("Control+Enter")
+        self.wait_for_idle()
+
+    def restart(self) -> None:
+        """Restart the notebook's kernel, and wait until the new one is there."""
+        self.page.evaluate(RESTART)
         self.wait_for_idle()
 
     def wait_for_idle(self) -> None:
@@ -183,11 +197,11 @@ class LabPage:
 
     def shoot_notebook(self, name: str) -> None:
         """Keep a picture of the whole notebook, in a window as high as it."""
-        height = self.page.evaluate(WHOLE_HEIGHT)
-        self.page.set_viewport_size({"width": WIDTH, "height": height})
+        before = self.page.viewport_size or {"width": WIDTH, "height": HEIGHT}
+        self.page.set_viewport_size(before | {"height": self.page.evaluate(WHOLE_HEIGHT)})
         self.page.evaluate(TO_THE_TOP)
         self.shoot(name)
-        self.page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
+        self.page.set_viewport_size(before)
 
     def show(self, path: str, name: str) -> str:
         """Open a file of the course root outside JupyterLab, keep a picture of it all, and return its visible text."""

@@ -52,7 +52,8 @@ def lab_server(root: Path, mode: str, home: Path, port: int | None = None) -> It
     (config / "labconfig").mkdir(parents=True)
     (config / "labconfig" / "default_setting_overrides.json").write_text(json.dumps(SETTINGS))
     token = secrets.token_hex(16)
-    command = [sys.executable, "-m", "attention_grading.authoring.lab", mode, "--no-browser", "--allow-root"]
+    module = {"student": ("attention_lab.cli", "start"), "instructor": ("attention_grading.authoring.lab",)}[mode]
+    command = [sys.executable, "-m", *module, "--no-browser", "--allow-root"]
     command += [
         "--ServerApp.ip=127.0.0.1",
         f"--ServerApp.port={port or free_port()}",

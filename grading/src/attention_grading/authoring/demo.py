@@ -22,8 +22,7 @@ from rich.table import Table
 from attention_grading.authoring.course_root import nbgrader, prepare, run_logged, stems_in
 from attention_grading.authoring.demo_class import HONEST, STUDENTS, make_class
 from attention_grading.course_file import read_course
-from attention_grading.judging.session import UNCONFINED
-from attention_grading.sandbox.confinement import ConfinementUnavailable, require_available
+from attention_grading.sandbox.confinement import UNCONFINED, ConfinementUnavailable, require_available
 from attention_lab.variants import VARIANTS
 
 

@@ -1,21 +1,21 @@
-"""``make release``: generate the releases of the notebooks in ``source/`` into ``release/``.
+"""``make release``: write ``release/``, all that students get, from ``source/`` and ``notebooks/``.
 
-The only command that writes ``release/``. Where a notebook there differs from git's, somebody has worked in it: the
-command refuses and names it, unless forced.
+The only command that writes there. Where a notebook differs from git's, somebody has worked in it: the command refuses
+and names it, unless forced. It refuses an address that does not fit git's remotes, too.
 """
 
 from __future__ import annotations
 
 import argparse
-import re
-import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+from attention_grading.authoring import address
 from attention_grading.authoring.course_root import nbgrader, prepare, stems_in
-from attention_grading.course_file import read_course
+from attention_grading.authoring.for_students import pages, readme_with_address
+from attention_grading.course_file import Published, read_course
 from attention_lab.variants import VARIANTS
 
 
@@ -23,6 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Write the releases; returns 0, or 1 where a changed notebook stood in the way or none could be made."""
     parser = argparse.ArgumentParser(prog="python -m attention_grading.authoring.release", description=__doc__)
     parser.add_argument("--force", action="store_true", help="overwrite notebooks that differ from git's")
+    parser.add_argument("--any-address", action="store_true", help="release for an address that git does not know")
     options = parser.parse_args(arguments)
     course = Path.cwd()
     changed = changed_notebooks(course)
@@ -33,17 +34,24 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     with tempfile.TemporaryDirectory() as temporary:
         try:
+            published = read_course(course).published
+            if published and not options.any_address:
+                address.require_fitting(course, published)
             generated = generate(course, Path(temporary) / "course")
-        except (OSError, RuntimeError) as reason:
+            texts = {f"release/{path.stem}/{path.name}": path.read_text(encoding="utf-8") for path in generated}
+            texts |= pages(course)
+        except (OSError, RuntimeError, ValueError) as reason:
             print(f"Nothing was released: {reason}", file=sys.stderr)
             return 1
-        for path in generated:
-            target = course / "release" / path.parent.name / path.name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(path, target)
-            print(f"wrote {target.relative_to(course)}")
-    for path in pin_addresses(course):
-        print(f"wrote the course's address into {path.relative_to(course)}")
+    for name, text in texts.items():
+        target = course / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+        print(f"wrote {name}")
+    if pin_address(course, published):
+        print("wrote README.md's paragraph on Colab")
+    if published:
+        print(address.next_steps(course, published))
     kept = {path.parent.name for path in generated}
     for variant in VARIANTS.values():
         if variant.stem not in kept and (course / "release" / variant.stem).exists():
@@ -69,31 +77,13 @@ def generate(course: Path, folder: Path) -> list[Path]:
     return [folder / "release" / stem / f"{stem}.ipynb" for stem in stems]
 
 
-# owner, name, blob, tag
-_COLAB = re.compile(r"https://colab\.research\.google\.com/github(?:/[^/\s)]+){4}/")
-_KIT = re.compile(r"attention-lab @ git\+https://[^\\\"\s]+")
-
-
-def pin_addresses(course: Path) -> list[Path]:
-    """Write the address of ``course.toml`` into the lessons and into the README's links to Colab.
-
-    Returns:
-        The files that held another address.
-    """
-    known = read_course(course)
-    addresses = dict.fromkeys(sorted((course / "notebooks").glob("*.ipynb")), (_KIT, known.kit))
-    changed = []
-    for path, (pattern, address) in (addresses | {course / "README.md": (_COLAB, known.colab)}).items():
-        before = path.read_text(encoding="utf-8")
-        after = _replaced(before, pattern, address)
-        if after != before:
-            path.write_text(after, encoding="utf-8")
-            changed.append(path)
-    return changed
-
-
-def _replaced(text: str, pattern: re.Pattern[str], address: str) -> str:
-    return pattern.sub(lambda _: address, text)  # as it is: a backslash in it means nothing
+def pin_address(course: Path, published: Published | None) -> bool:
+    """Write into the README what is true of Colab; returns whether it said something else."""
+    path = course / "README.md"
+    before = path.read_text(encoding="utf-8")
+    after = readme_with_address(before, published, stems_in(course / "source"))
+    path.write_text(after, encoding="utf-8")
+    return after != before
 
 
 def changed_notebooks(course: Path) -> list[str]:

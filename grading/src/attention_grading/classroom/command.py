@@ -20,9 +20,8 @@ from attention_grading.classroom.run import Crew, grade_class, stopping
 from attention_grading.classroom.todo import handed_in_assignments, require_gradable, to_grade
 from attention_grading.course_file import CourseProblem
 from attention_grading.judging.seed import SeedMissing
-from attention_grading.judging.session import UNCONFINED
 from attention_grading.nbgrader_plugin.course import NbgraderCourse, load_course
-from attention_grading.sandbox.confinement import ConfinementUnavailable, require_available
+from attention_grading.sandbox.confinement import UNCONFINED, ConfinementUnavailable, require_available
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
@@ -87,8 +86,10 @@ def _run(course: NbgraderCourse, recorder: GradebookWriter, options: argparse.Na
     for name in names:
         require_gradable(course, recorder, name)
     report = RunSummary()
-    todo = list(to_grade(course, recorder, names, set(options.student), options.force, report))
+    todo = list(to_grade(course, recorder, names, set(options.student), options.force, report, not options.dry_run))
     report.seconds_planning = time.perf_counter() - begun
+    for line in report.lines:
+        console.print(escape(line))
     if options.dry_run:
         console.print(plan_table(report, todo))
         return 0

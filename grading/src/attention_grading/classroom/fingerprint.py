@@ -45,7 +45,7 @@ def _contents(folder: Path) -> Iterator[tuple[str, str]]:
         for name in sorted(files):
             path = Path(place, name)
             plain = stat.S_ISREG(path.lstat().st_mode) and os.access(path, os.R_OK)
-            yield os.fsencode(path.relative_to(folder)).hex(), _hash_file(path) if plain else "no plain file"
+            yield os.fsencode(path.relative_to(folder)).hex(), _hash_file(path) if plain else "not a regular file"
 
 
 def _hash(data: bytes) -> str:

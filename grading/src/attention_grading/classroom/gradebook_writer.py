@@ -10,9 +10,10 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,17 @@ from nbgrader.api import Assignment, Comment, Grade, Gradebook, Student, Submitt
 from nbgrader.preprocessors import AssignLatePenalties
 from nbgrader.utils import find_all_files
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
 
 from attention_grading.classroom.fingerprint import write_stamp
 from attention_grading.classroom.handed_in import HandedIn
 from attention_grading.classroom.task import Graded
 from attention_grading.course_file import CourseProblem
 from attention_grading.nbgrader_plugin.course import NbgraderCourse
+from attention_grading.nbgrader_plugin.gradebook_reader import full_name, kept_by_hand
+from attention_grading.nbgrader_plugin.times import lateness_in_words
 from attention_grading.notebooks.grade import GradedNotebook
+from attention_grading.text import with_name
 
 
 @dataclass(frozen=True)
@@ -117,6 +122,17 @@ class GradebookWriter:
             rows = rows.filter(SubmittedAssignment.student_id.in_(students)) if students else rows
             return {student: Known(timestamp, extension) for student, timestamp, extension in rows}
 
+    def called(self, student: str) -> str:
+        """A student as people read it: with the name, where the gradebook had one when it was first asked."""
+        return with_name(self._names.get(student, ""), student)
+
+    @cached_property
+    def _names(self) -> dict[str, str]:
+        with suppress(SQLAlchemyError), self._transaction() as db:  # locked, say: the id alone tells who it is
+            people = db.query(Student.id, Student.first_name, Student.last_name)
+            return {student: full_name(first, last) for student, first, last in people}
+        return {}
+
     def marks(self, assignment: str) -> list[tuple[float, float]]:
         """Score after penalties, and best possible score, of each submission."""
         row = SubmittedAssignment
@@ -165,7 +181,7 @@ class GradebookWriter:
             for submitted in submission.notebooks:
                 name, columns = names[submitted.notebook_id]
                 if name in graded:
-                    _write_grades(submitted, columns, graded[name])
+                    lines += _write_grades(submitted, columns, graded[name])
                 elif not (handed_in.folder / f"{name}.ipynb").exists():
                     lines.append(f"{name}.ipynb was not handed in")
                     for grade in submitted.grades:
@@ -176,7 +192,28 @@ class GradebookWriter:
             if AssignLatePenalties in self._course.converter.autograde_preprocessors:
                 for submitted in submission.notebooks:
                     if names[submitted.notebook_id][0] in graded:
-                        lines += self._penalise(submission, submitted, handed_in.student)
+                        lines += self._penalise(submission, submitted, handed_in)
+        return lines
+
+    def renew_penalty(self, handed_in: HandedIn, write: bool) -> list[str]:
+        """Work the late penalty out again, for a score that was changed by hand since.
+
+        Args:
+            handed_in: A submission that is graded as it is.
+            write: Whether the gradebook gets it; without, it is only said.
+        """
+        if AssignLatePenalties not in self._course.converter.autograde_preprocessors:
+            return []
+        rows, lines = self.assignment(handed_in.assignment), []
+        with self._transaction() as db:
+            found = db.query(SubmittedAssignment).filter_by(assignment_id=rows.id, student_id=handed_in.student).one()
+            for submitted in found.notebooks:
+                before = submitted.late_submission_penalty or 0.0
+                said = self._penalise(found, submitted, handed_in)
+                if (submitted.late_submission_penalty or 0.0) != before:
+                    lines += [f"{line} ({before:g} before its score was changed by hand)" for line in said]
+            if not write:
+                db.rollback()
         return lines
 
     def _submission(self, db: Any, rows: AssignmentRows, student: str) -> SubmittedAssignment:
@@ -196,17 +233,20 @@ class GradebookWriter:
         db.add(submission)
         return submission
 
-    def _penalise(self, submission: SubmittedAssignment, submitted: SubmittedNotebook, student: str) -> list[str]:
+    def _penalise(
+        self, submission: SubmittedAssignment, submitted: SubmittedNotebook, handed_in: HandedIn
+    ) -> list[str]:
         """As nbgrader's ``AssignLatePenalties`` has it."""
         submitted.late_submission_penalty = None
         late = submission.total_seconds_late
         if late <= 0:
             return []
-        penalty = self._penalties.plugin_inst.late_submission_penalty(student, submitted.score, late)
+        penalty = self._penalties.plugin_inst.late_submission_penalty(handed_in.student, submitted.score, late)
         if penalty is None:
             return []
-        submitted.late_submission_penalty = self._penalties._check_late_penalty(submitted, penalty)
-        return [f"handed in {timedelta(seconds=round(late))} late, penalty {submitted.late_submission_penalty:g}"]
+        taken = submitted.late_submission_penalty = self._penalties._check_late_penalty(submitted, penalty)
+        points = f"{taken:g} point{'' if taken == 1 else 's'} taken off"
+        return [f"{lateness_in_words(late, handed_in.folder)}, {points}"]
 
     def _stage(self, staged: Path, handed_in: HandedIn, graded: Graded, fingerprint: str) -> None:
         """Make the new folder: what came with the submission, the instructor's files over it, the notebooks."""
@@ -281,8 +321,13 @@ def _rows(notebook: Any) -> NotebookRows:
     )
 
 
-def _write_grades(submitted: SubmittedNotebook, columns: NotebookRows, graded: GradedNotebook) -> None:
-    """As nbgrader's ``SaveAutoGrades`` has it: a manual score stays, and asks to be looked at again."""
+def _write_grades(submitted: SubmittedNotebook, columns: NotebookRows, graded: GradedNotebook) -> list[str]:
+    """As nbgrader's ``SaveAutoGrades`` has it: a manual score stays, and asks to be looked at again.
+
+    Returns:
+        What is to be said about manual scores.
+    """
+    lines = []
     grades = {grade.cell_id: grade for grade in submitted.grades}
     for name, score in graded.scores.items():
         if name not in columns.graded_cells:
@@ -290,9 +335,12 @@ def _write_grades(submitted: SubmittedNotebook, columns: NotebookRows, graded: G
         grade = grades[columns.graded_cells[name]]
         grade.auto_score = score
         grade.needs_manual_grade = grade.manual_score is not None or score is None
+        if words := kept_by_hand(grade):
+            lines.append(f"{words}; the judge gives {score or 0:g}. Look at it again in Formgrader")
     comments = {comment.cell_id: comment for comment in submitted.comments}
     for name, text in graded.comments.items():
         comments[columns.commented_cells[name]].auto_comment = text
+    return lines
 
 
 def _copy(files: Sequence[str], origin: Path, target: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -11,7 +12,9 @@ from attention_grading.nbgrader_plugin.course import NbgraderCourse
 from attention_grading.nbgrader_plugin.folders import ANYBODY, student_folders
 from attention_grading.notebooks.grade import NotebookTask
 from attention_grading.notebooks.master import filled_master, read_master
-from attention_lab.notebook.learner_cells import NotJudgeable, read_text
+from attention_lab.notebook.learner_cells import NotJudgeable, grade_id_of, parse_notebook, read_text, source_of
+
+_LIGHT = 200_000  # characters; a notebook with its pictures has more, and one without has some tens of thousands
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,22 @@ def read_tasks(course: NbgraderCourse, handed_in: HandedIn, notebooks: Iterable[
         (text,) = read_masters(course, handed_in.assignment, [path.stem])
         master = filled_master(text, path.stem, Path(course.coursedir.root))
         try:
-            tasks.append(NotebookTask(path.stem, master, read_text(path)))
+            tasks.append(NotebookTask(path.stem, master, _light(read_text(path))))
         except NotJudgeable as reason:
             tasks.append(NotebookTask(path.stem, master, None, str(reason)))
     return tasks
+
+
+def _light(text: str) -> str:
+    """A notebook's text without outputs and attachments, which grading never reads: it travels to another process.
+
+    Raises:
+        NotJudgeable: A long text is no notebook.
+    """
+    if len(text) <= _LIGHT:
+        return text
+    cells = [
+        {"cell_type": cell.get("cell_type"), "id": grade_id_of(cell), "metadata": {}, "source": source_of(cell)}
+        for cell in parse_notebook(text, code_cells=None)["cells"]
+    ]
+    return json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": cells})

@@ -9,31 +9,47 @@ from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 from pebble import ProcessExpired, ProcessPool
 
 from attention_grading.classroom.task import Graded, grade_submission
 from attention_grading.execution.workers import JUDGE_WORKER, NOTEBOOK_WORKER
 from attention_grading.notebooks.grade import GradingTerms, NotebookTask
-from attention_grading.sandbox.processes import start_ahead
+from attention_grading.sandbox.warm_server import WarmProcess, share
+
+_PRELOADED = (
+    "attention_grading.without_grammar",
+    "attention_grading.classroom.task",
+    "attention_grading.judging.session",
+)
 
 
 class LocalPool:
     """A pool of processes, each with its own warm session. One that dies takes only its own submission with it.
 
+    What they import is imported once: they are forked from a process that has the judge, and what runs learners' code
+    for them from another one, which has never heard of it. Both start at once.
+
     Args:
         workers: Number of processes.
-        terms: What they will grade by: what runs learners' code starts with them, and not after them.
+        terms: What they will grade by.
     """
 
     def __init__(self, workers: int, terms: GradingTerms):
         self._workers = workers
         needed = (JUDGE_WORKER,) if terms.verdict_only else (JUDGE_WORKER, NOTEBOOK_WORKER)
+        self._warm: WarmProcess | None = None
+        context: Any = get_context("spawn")
+        if hasattr(os, "fork"):
+            self._warm = WarmProcess.launch(True, *needed)
+            context = get_context("forkserver")  # never forked from this process, which has threads
+            context.set_forkserver_preload(list(_PRELOADED))
         self._pool = ProcessPool(
             max_workers=workers,
-            initializer=start_ahead,
-            initargs=(terms.judging.limits, *needed),
-            context=get_context("spawn"),  # not forked: the parent has threads and torch in it
+            initializer=share,
+            initargs=({} if self._warm is None else self._warm.controls,),
+            context=context,
         )
 
     def room(self) -> int:
@@ -51,6 +67,8 @@ class LocalPool:
     def close(self) -> None:
         self._pool.stop()
         self._pool.join()
+        if self._warm is not None:
+            self._warm.close()
 
 
 def patience(tasks: Sequence[NotebookTask], terms: GradingTerms) -> float:

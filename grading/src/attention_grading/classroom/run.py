@@ -135,7 +135,8 @@ def grade_class(
         report.problems[name] += bool(lines)
         for line in lines:
             # a hook names the submission by itself
-            text = plain(line if line.startswith(f"{handed_in}:") else f"{handed_in}: {line}", 600)
+            words = line.removeprefix(f"{handed_in}: ")
+            text = plain(f"{recorder.called(handed_in.student)}, {name}: {words}", 600)
             report.lines.append(text)
             screen.say(text)
         screen.advance()

@@ -12,12 +12,13 @@ import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-import torch
+from typing import TYPE_CHECKING
 
 from attention_grading import __version__
-from attention_grading.judging.session import Session, Terms
-from attention_grading.notebooks.grade import GradedNotebook, GradingTerms, NotebookTask, grade_notebook
+from attention_grading.notebooks.grade import GradedNotebook, GradingTerms, NotebookTask, Terms, grade_notebook
+
+if TYPE_CHECKING:
+    from attention_grading.judging.session import Session
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,6 @@ def _warm_session(terms: Terms) -> Session:
     """This process's session; another one where the terms are others than before."""
     if terms not in _WARM:
         close_session()
-        torch.set_num_threads(1)  # the tensors are tiny, and there is a process a core
         session = terms.session()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that nothing is confined is said once, by the run

@@ -40,8 +40,19 @@ def to_grade(
     students: set[str],
     force: bool,
     report: RunSummary,
+    write: bool = True,
 ) -> Iterator[HandedIn]:
-    """The submissions that are new or changed."""
+    """The submissions that are new or changed; of others that are late, the penalty follows a score by hand.
+
+    Args:
+        course: The course.
+        recorder: Knows what is graded.
+        names: The assignments.
+        students: These alone, where some are named.
+        force: Whether what has not changed is graded, too.
+        report: What has not changed, and what is to be said of it, is added to it.
+        write: Whether penalties are written.
+    """
     missing = set(students)
     for name in names:
         known = recorder.known(name)
@@ -52,6 +63,10 @@ def to_grade(
             missing.discard(handed_in.student)
             if not force and _is_unchanged(course, recorder, handed_in, masters, known.get(handed_in.student)):
                 report.unchanged[name] += 1
+                late = seconds_late(course, recorder.assignment(name), handed_in.folder, known[handed_in.student])
+                said = recorder.renew_penalty(handed_in, write) if late > 0 else []
+                report.problems[name] += bool(said)
+                report.lines += [f"{recorder.called(handed_in.student)}, {name}: {line}" for line in said]
                 continue
             yield handed_in
     if missing:

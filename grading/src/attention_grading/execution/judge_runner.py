@@ -20,12 +20,12 @@ from attention_grading.sandbox.limits import Limits, memory_ceiling
 from attention_grading.sandbox.processes import (
     Interrupted,
     Process,
-    WarmServer,
     Watch,
     WorkerFailed,
     fresh_process,
     watched,
 )
+from attention_grading.sandbox.warm_server import WarmServer
 from attention_grading.text import plain
 from attention_lab.checks.calls import Call, Outcome, missing_outcome
 from attention_lab.notebook.learner_cells import defines

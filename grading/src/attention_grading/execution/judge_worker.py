@@ -1,8 +1,8 @@
-"""The process that runs learners' code. It imports neither the reference nor the judge.
+"""What runs learners' code. It imports neither the reference nor the judge.
 
-Started by its name with ``--serve FD`` it is warm: it has torch imported and forks a child for each submission.
-``--once`` judges a single submission over its own standard streams, for platforms without fork and for CUDA.
-Either way the learner's code gets its inputs as raw bytes and answers with raw bytes (see ``codec``).
+``serve`` is what a warm process does with it: torch is imported, and each submission gets a forked child. Started by
+its name it judges a single submission over its own standard streams, for platforms without fork and for CUDA. Either
+way the learner's code gets its inputs as raw bytes and answers with raw bytes (see ``codec``).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import argparse
 import contextlib
 import logging
 import os
+import socket
 import sys
 from dataclasses import dataclass, field
 from functools import partial
@@ -30,32 +31,39 @@ from attention_lab.notebook.run_cells import load, names_in_scope, summed_up
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Serve submissions until the judge goes away."""
+    """Judge one submission, over standard input and output."""
     parser = argparse.ArgumentParser(prog="python -m attention_grading.execution.judge_worker", description=__doc__)
-    mode = parser.add_mutually_exclusive_group(required=True)
-    mode.add_argument("--serve", type=int, metavar="FD", help="fork a child for each request on this socket")
-    mode.add_argument("--once", action="store_true", help="one submission, over standard input and output")
-    parser.add_argument("--limits", help="confine each child, within these limits (JSON, see limits.Limits)")
     parser.add_argument("--device", default="cpu", help="where the learner's function runs (default: cpu)")
     options = parser.parse_args(arguments)
+    _prepare()
+    reader, writer = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    silence()
+    torch.zeros(1, device=options.device)  # starting CUDA takes seconds
+    writer.write(b"ready\n")
+    writer.flush()
+    serve_submission(reader, writer, options.device, confined=False)
+
+
+def serve(control: socket.socket, confined: bool) -> None:
+    """Serve judges from a warm process until the last of them is gone.
+
+    Args:
+        control: The socket that they ask on.
+        confined: Whether submissions will run confined.
+    """
+    from attention_grading.execution import warm  # needs a platform with fork
+
+    _prepare()
+    warm_up()
+    if confined:
+        _import_packages()
+    warm.lend(control, partial(serve_submission, device="cpu", confined=confined))
+
+
+def _prepare() -> None:
     torch.set_num_threads(1)
     logging.disable(logging.CRITICAL)  # once, and not for each call
     provide_flash_attn()
-    if options.once:
-        reader, writer = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-        silence()
-        torch.zeros(1, device=options.device)  # starting CUDA takes seconds
-        writer.write(b"ready\n")
-        writer.flush()
-        serve_submission(reader, writer, options.device, confined=False)
-        return
-    from attention_grading.execution import warm  # needs a platform with fork
-
-    warm_up()
-    if options.limits is not None:
-        _import_packages()
-    serve = partial(serve_submission, device="cpu", confined=options.limits is not None)
-    warm.serve(options.serve, serve, options.limits)
 
 
 # ---- the warm process ------------------------------------------------------------------------------------------------

@@ -15,24 +15,10 @@ from torch import Tensor
 
 from attention_grading.execution import frames
 from attention_grading.execution.workers import NOTEBOOK_WORKER
-from attention_grading.sandbox.limits import Limits, memory_ceiling
-from attention_grading.sandbox.processes import WarmServer, Watch, WorkerFailed, watched
+from attention_grading.sandbox.limits import Limits, OutputLimits, memory_ceiling
+from attention_grading.sandbox.processes import Watch, WorkerFailed, watched
+from attention_grading.sandbox.warm_server import WarmServer
 from attention_grading.text import plain
-
-
-@dataclass(frozen=True)
-class OutputLimits:
-    """How much of a notebook's outputs is kept.
-
-    Attributes:
-        characters: Of text, all cells together.
-        pictures: Number of PNGs.
-        picture_bytes: Size of one PNG.
-    """
-
-    characters: int = 40_000
-    pictures: int = 30
-    picture_bytes: int = 2_000_000
 
 
 @dataclass

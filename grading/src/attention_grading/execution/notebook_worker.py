@@ -1,17 +1,17 @@
-"""The process that runs a notebook's cells for their outputs. What comes out is shown, and never graded.
+"""What runs a notebook's cells for their outputs. What comes out is shown, and never graded.
 
-Started by its name with ``--serve FD`` it is warm: it has torch, matplotlib and IPython imported and forks a child for
-each notebook. A child runs the cells in an IPython shell, as a kernel would, and sends each cell's
-outputs as one JSON frame as soon as the cell is done. It needs no socket, no port and no folder of its own.
+``serve`` is what a warm process does with it: torch, matplotlib and IPython are imported, and each notebook gets a
+forked child. It runs the cells in an IPython shell, as a kernel would, and sends each cell's outputs as one JSON frame
+as soon as the cell is done. It needs no socket, no port and no folder of its own.
 """
 
 from __future__ import annotations
 
-import argparse
 import base64
 import importlib.util
 import io
 import os
+import socket
 import sys
 import tempfile
 from functools import partial
@@ -39,17 +39,18 @@ MAX_PICTURES = 40
 MAX_ERRORS = 200
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Serve notebooks until the judge goes away."""
-    parser = argparse.ArgumentParser(prog="python -m attention_grading.execution.notebook_worker", description=__doc__)
-    parser.add_argument("--serve", type=int, required=True, metavar="FD", help="the socket that requests come from")
-    parser.add_argument("--limits", help="confine each child, within these limits (JSON, see limits.Limits)")
-    options = parser.parse_args(arguments)
+def serve(control: socket.socket, confined: bool) -> None:
+    """Serve judges from a warm process until the last of them is gone.
+
+    Args:
+        control: The socket that they ask on.
+        confined: Whether notebooks will run confined; it makes no difference here.
+    """
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory(prefix="attention-display-") as folder:
         shell = make_shell(folder)
         warm_up(shell)
-        warm.serve(options.serve, partial(serve_notebook, shell), options.limits)
+        warm.lend(control, partial(serve_notebook, shell))
 
 
 def warm_up(shell: RecordingShell) -> None:
@@ -228,7 +229,3 @@ def _flush_figures(shell: RecordingShell) -> None:
 
 
 assert importlib.util.find_spec("matplotlib_inline") is not None, "matplotlib-inline comes with ipykernel"
-
-
-if __name__ == "__main__":
-    main()

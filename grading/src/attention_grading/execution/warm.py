@@ -1,30 +1,22 @@
-"""A warm process that learners' code is run from: what its children need, handed to the sandbox."""
+"""What the children of a warm process need of the kit and of PyTorch, handed to the sandbox."""
 
 from __future__ import annotations
 
-import json
 import socket
 from pathlib import Path
 
 import torch
 
 import attention_lab
-from attention_grading.sandbox import fork_server
-from attention_grading.sandbox.limits import Limits
+from attention_grading.sandbox import fork_server, warm_process
 
 
-def serve(descriptor: int, handler: fork_server.Handler, limits: str | None) -> None:
-    """Serve requests in children of this process until the judge goes away.
+def lend(control: socket.socket, handler: fork_server.Handler) -> None:
+    """Serve judges from this process until the last of them is gone.
 
     Args:
-        descriptor: File descriptor of the socket to the judge.
+        control: The socket that they ask on.
         handler: What a child does with its channel.
-        limits: What a confined child may use, as JSON; ``None`` runs children unconfined.
     """
-    fork_server.serve(
-        socket.socket(fileno=descriptor),
-        handler,
-        None if limits is None else Limits(**json.loads(limits)),
-        readable=[Path(attention_lab.__file__).parent],  # an editable install has the kit elsewhere
-        reseed=torch.seed,
-    )
+    # an editable install has the kit elsewhere
+    warm_process.lend(control, handler, readable=[Path(attention_lab.__file__).parent], reseed=torch.seed)

@@ -12,10 +12,10 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from attention_grading.judging.session import Session, once_more
+from attention_grading.judging.session import Session
 from attention_grading.judging.verdict import Verdict, not_judged
 from attention_grading.sandbox.limits import Limits
-from attention_grading.sandbox.processes import Interrupted, WorkerFailed
+from attention_grading.sandbox.processes import Interrupted, WorkerFailed, once_more
 from attention_grading.text import plain
 from attention_lab.variants import VARIANTS, get_variant
 

@@ -13,8 +13,9 @@ from typing import Any
 from attention_grading.execution.kernel_hooks import marked_kernels
 from attention_grading.judging.cases import flat_calls, plan
 from attention_grading.judging.kernel_factors import MARKED_KERNELS, MarkedKernels
+from attention_grading.judging.outcomes import judge_check, judge_outcomes
 from attention_grading.judging.seed import PUBLIC_SEED
-from attention_grading.judging.verdict import Verdict, judge_check, judge_outcomes
+from attention_grading.judging.verdict import Verdict
 from attention_lab.checks.calls import Call, Outcome, perform_on
 from attention_lab.checks.run import checked_on
 from attention_lab.variants import Variant, get_variant

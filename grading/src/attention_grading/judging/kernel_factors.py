@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from attention_grading.reference import masked_softmax
-from attention_lab.flash.stand_in import expanded_heads, require_arguments, require_borders, visible_keys
+from attention_lab.flash.stand_in import How, expanded_heads, lengths_of, require_arguments, require_borders
 
 # A judged call is tiny; whoever asks for more is not computing one. Elements of anything that is computed for a
 # request; kernel calls of a submission, which a loop over sequences, heads and queries stays below; marked numbers of a
@@ -162,14 +162,25 @@ def true_flash(
     """``flash_attn_varlen_func`` in float64, without dropout: which kernel did the work does not depend on it."""
     require_arguments(q, k, v, cu_seqlens_q, cu_seqlens_k, max_seqlen_q, max_seqlen_k)
     starts = require_borders(q, k, cu_seqlens_q, cu_seqlens_k, max_seqlen_q, max_seqlen_k)
+    lengths_q, lengths_k = map(lengths_of, starts)
     left, right = window_size
-    visible = visible_keys(*starts, causal, (left, right)).to(q.device)
-    # [total, num_heads, head_dim] -> [num_heads, total, head_dim]
-    queries, keys, values = (x.double().transpose(0, 1) for x in (q, *expanded_heads(q, k, v)))
-    scores = queries @ keys.transpose(1, 2) * (q.shape[-1] ** -0.5 if softmax_scale is None else softmax_scale)
-    if softcap > 0.0:
-        scores = softcap * torch.tanh(scores / softcap)
-    return (masked_softmax(scores, visible.expand(scores.shape)) @ values).transpose(0, 1).contiguous()
+    how = How(q.shape[-1] ** -0.5 if softmax_scale is None else softmax_scale, causal, (left, right), softcap)
+    k, v = expanded_heads(q, k, v)
+    # [total, num_heads, head_dim] -> for each sequence [num_heads, length, head_dim]
+    queries = q.double().transpose(0, 1).split(lengths_q, dim=1)
+    keys, values = (x.double().transpose(0, 1).split(lengths_k, dim=1) for x in (k, v))
+    outputs = [_one_sequence(*sequence, how) for sequence in zip(queries, keys, values, strict=True)]
+    return torch.cat(outputs, dim=1).transpose(0, 1).contiguous()
+
+
+def _one_sequence(q: Tensor, k: Tensor, v: Tensor, how: How) -> Tensor:
+    scores = q @ k.transpose(1, 2) * how.scale
+    if how.softcap > 0.0:
+        scores = how.softcap * torch.tanh(scores / how.softcap)
+    total, more = k.shape[1], k.shape[1] - q.shape[1]
+    hidden = how.hidden(range(more, total), range(total), q.device)
+    visible = torch.ones_like(scores, dtype=torch.bool) if hidden is None else ~hidden.expand(scores.shape)
+    return masked_softmax(scores, visible) @ v
 
 
 # ---- what a request may ask ------------------------------------------------------------------------------------------

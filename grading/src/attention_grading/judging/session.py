@@ -4,32 +4,29 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import torch
 
 from attention_grading.execution.codec import NO_DATA, encode_calls
 from attention_grading.execution.judge_runner import EncodedCalls, Supervisor
 from attention_grading.judging.cases import flat_calls, plan
 from attention_grading.judging.kernel_factors import MARKED_KERNELS, MarkedKernels
+from attention_grading.judging.outcomes import judge_outcomes
 from attention_grading.judging.seed import PUBLIC_SEED
-from attention_grading.judging.verdict import Verdict, judge_outcomes, not_judged
-from attention_grading.sandbox.limits import Limits
-from attention_grading.sandbox.processes import Interrupted, WorkerFailed
+from attention_grading.judging.verdict import Verdict, not_judged
+from attention_grading.sandbox.confinement import UNCONFINED
+from attention_grading.sandbox.limits import Limits, OutputLimits
+from attention_grading.sandbox.processes import WorkerFailed
 from attention_lab.checks.calls import Call, missing_outcome
-from attention_lab.notebook.learner_cells import MAX_CODE_CELLS, NotJudgeable, Submission, read_submission
+from attention_lab.notebook.learner_cells import NotJudgeable, Submission, read_submission
 from attention_lab.variants import Variant, get_variant
 
 if TYPE_CHECKING:
-    from attention_grading.execution.notebook_runner import Display, OutputLimits, Shown
-
-
-UNCONFINED = (
-    "Learners' code runs WITHOUT CONFINEMENT: it can read, change and send away whatever this account may. "
-    "Its verdicts stay apart from it, but a hostile submission can harm this machine and other students."
-)
+    from attention_grading.execution.notebook_runner import Display, Shown
 
 
 class Session:
@@ -80,6 +77,7 @@ class Session:
         """
         if self._supervisor is not None:
             return
+        torch.set_num_threads(1)  # the tensors are tiny, and where there is a class, there is a process a core
         try:
             supervisor = Supervisor(self._limits, confined=self._confined is not False, device=self._device)
             supervisor.start()
@@ -129,7 +127,7 @@ class Session:
         """Judge a learner's code.
 
         Raises:
-            Interrupted: Something else than the code ended its process; the next try may go well (see ``once_more``).
+            Interrupted: Something else than the code ended its process; the next try may go well (``once_more``).
         """
         self.start()
         assert self._supervisor is not None
@@ -158,18 +156,6 @@ class Session:
         return judge_outcomes(variant, self._seed, outcomes, notes)
 
 
-def once_more(judge: Callable[[], Verdict]) -> Verdict:
-    """Judge, and judge again where something else than the submission ended its process.
-
-    Raises:
-        Interrupted: That happened twice.
-    """
-    try:
-        return judge()
-    except Interrupted:
-        return judge()
-
-
 @lru_cache(maxsize=64)
 def _encoded(variant_name: str, seed: str) -> EncodedCalls:
     return encoded(get_variant(variant_name), flat_calls(plan(variant_name, seed)))
@@ -178,26 +164,3 @@ def _encoded(variant_name: str, seed: str) -> EncodedCalls:
 def encoded(variant: Variant, calls: Sequence[Call]) -> EncodedCalls:
     """Calls for the runner, with the factors of the kernels that count in this variant."""
     return EncodedCalls(tuple(calls), encode_calls(calls), partial(MarkedKernels, MARKED_KERNELS[variant.kernel]))
-
-
-@dataclass(frozen=True)
-class Terms:
-    """What submissions are judged by, wherever that happens.
-
-    Attributes:
-        seed: What the hidden inputs are drawn from; it shows in no text of this object.
-        limits: What running one submission may use.
-        output_limits: How much of a notebook's outputs is kept.
-        confined: As in ``Session``.
-        code_cells: How many code cells a notebook may have.
-    """
-
-    seed: str = field(repr=False)
-    limits: Limits
-    output_limits: OutputLimits
-    confined: bool | None
-    code_cells: int = MAX_CODE_CELLS
-
-    def session(self) -> Session:
-        """A session under these terms."""
-        return Session(seed=self.seed, limits=self.limits, output_limits=self.output_limits, confined=self.confined)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 
@@ -25,6 +25,7 @@ from attention_grading.lms.owners.roster import Roster, Unknown, folder_name
 from attention_grading.lms.owners.rule import ASKED, Known, students_of
 from attention_grading.lms.recognise import Recognised, looks_like_notebook, recognise, variant_in_name
 from attention_grading.lms.zip_reader import Found, Reader, Refused, Slot, to_utc
+from attention_grading.nbgrader_plugin.times import LATE, ON_TIME
 from attention_lab.variants import Variant
 
 _NOTEBOOK = re.compile(r"\.ipynb(?:\.txt|\.json)?$", re.IGNORECASE)
@@ -46,6 +47,7 @@ class Times:
     Attributes:
         zone: The time zone of times that state none; ``None`` is this machine's.
         due: When the submissions were due, for LMSs that say late or not and no time.
+        due_dates: The same by assignment, where ``due`` says nothing.
         late_by: How late a submission is taken to be that is marked late.
         trust_files: Whether the times of Canvas's and Moodle's archives count.
     """
@@ -54,6 +56,7 @@ class Times:
     due: datetime | None = None
     late_by: timedelta = timedelta(minutes=1)
     trust_files: bool = False
+    due_dates: Mapping[str, datetime] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -283,7 +286,7 @@ def _candidates(
     Raises:
         Unknown: The roster gives an id to several.
     """
-    when, when_from = _time(found, owner, how.times)
+    when, when_from = _time(found, owner, variant, how.times)
     students = students_of(owner, how.roster, how.groups)
     handed_in_by = folder_name(students[0][0])
     for number, (student, listed) in enumerate(students):
@@ -317,7 +320,7 @@ def _candidates(
         )
 
 
-def _time(found: Found, owner: Owner, times: Times) -> tuple[datetime | None, str]:
+def _time(found: Found, owner: Owner, variant: Variant, times: Times) -> tuple[datetime | None, str]:
     """When a submission was made, and who says so; without a time, why there is none."""
     if owner.when is not None:
         return (owner.when if owner.when.tzinfo else to_utc(owner.when, times.zone)), "LMS"
@@ -326,11 +329,10 @@ def _time(found: Found, owner: Owner, times: Times) -> tuple[datetime | None, st
         return found.when, found.when_from
     if owner.late is None:
         return None, MOODLE_TIME if owner.kind == "moodle" else QUIZ_TIME
-    if times.due is None:
+    due = times.due or times.due_dates.get(variant.stem)
+    if due is None:
         return None, CANVAS_LATE if owner.late else CANVAS_TIME
-    if owner.late:
-        return times.due + times.late_by, "Canvas's LATE and --due"
-    return min(times.due, found.when or times.due), "Canvas and --due"
+    return (due + times.late_by, LATE) if owner.late else (min(due, found.when or due), ON_TIME)
 
 
 def line_about(status: str, candidate: Candidate, details: Iterable[str], look: Iterable[str] = ()) -> Line:

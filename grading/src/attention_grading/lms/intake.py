@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 
 from attention_grading.files import keep_aside
@@ -25,6 +24,7 @@ from attention_grading.lms.candidates import (
 )
 from attention_grading.lms.intake_table import Line
 from attention_grading.lms.zip_reader import Reader
+from attention_grading.nbgrader_plugin.times import LATE, ON_TIME, SAID_FILE
 
 _TIMESTAMP = "timestamp.txt"
 
@@ -82,9 +82,7 @@ def _placed(candidate: Candidate, reader: Reader, into: Path, replace_others: bo
     details = (*repairs, *candidate.notes, *look)
     folder = into / candidate.student / candidate.variant.stem
     try:
-        status, said = _place(
-            folder, wanted, reader.fetch(candidate.slot), candidate.when, replace_others, write=not dry_run
-        )
+        status, said = _place(folder, wanted, reader, candidate, replace_others, write=not dry_run)
     except NotPlaced as reason:
         return line_about("rejected", candidate, (str(reason), *details))
     except OSError as error:
@@ -95,21 +93,21 @@ def _placed(candidate: Candidate, reader: Reader, into: Path, replace_others: bo
 
 
 def _place(
-    folder: Path, name: str, data: bytes, when: datetime | None, replace_others: bool, write: bool
+    folder: Path, name: str, reader: Reader, candidate: Candidate, replace_others: bool, write: bool
 ) -> tuple[str, tuple[str, ...]]:
     """Put a notebook and its timestamp into a folder; returns what became of it and what to say.
 
     Raises:
-        NotPlaced: Another file is there, or something that is no plain file or folder.
+        NotPlaced: Another file is there, or something that is neither a regular file nor a folder.
     """
-    path, stamp_path = folder / name, folder / _TIMESTAMP
-    for place in (folder.parent, folder, path, stamp_path):
+    path, stamp_path, said_path = folder / name, folder / _TIMESTAMP, folder / SAID_FILE
+    for place in (folder.parent, folder, path, stamp_path, said_path):
         if place.is_symlink():
             raise NotPlaced(f"{place.name} is a link there; nothing is written through links")
-    for place in (path, stamp_path):
+    for place in (path, stamp_path, said_path):
         if place.exists() and not place.is_file():
             raise NotPlaced(f"{place.name} is there and is no file")
-    stamp = timestamp(when) if when else None
+    data, stamp = reader.fetch(candidate.slot), timestamp(candidate.when) if candidate.when else None
     old_stamp = stamp_path.read_text(encoding="utf-8", errors="replace").strip() if stamp_path.exists() else None
     there = path.exists()
     same = there and path.stat().st_size == len(data) and path.read_bytes() == data
@@ -132,6 +130,9 @@ def _place(
             _write(path, data)
         if stamp is not None and stamp != old_stamp:
             _write(stamp_path, f"{stamp}\n".encode())
+            said_path.unlink(missing_ok=True)
+            if candidate.when_from in (ON_TIME, LATE):
+                _write(said_path, f"{candidate.when_from}\n".encode())
     elif there and not same:
         said.append("replaces another file, which is kept")
     return ("already there", ("its time is new",)) if same else ("taken", tuple(said))

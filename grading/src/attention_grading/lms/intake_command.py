@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -24,6 +24,7 @@ from attention_grading.lms.owners.platforms import PLATFORMS
 from attention_grading.lms.owners.roster import Roster, read_roster
 from attention_grading.lms.owners.rule import ASKED
 from attention_grading.lms.zip_reader import to_utc
+from attention_grading.nbgrader_plugin.times import LATE, ON_TIME, course_zone, time_in_words
 from attention_grading.text import plain
 from attention_lab.variants import VARIANTS
 
@@ -32,11 +33,14 @@ STEMS = tuple(variant.stem for variant in VARIANTS.values())
 HINTS = {
     MOODLE_NUMBER: "Moodle numbers a student anew in each assignment; --roster with the grading worksheets joins them.",
     MOODLE_TIME: "Moodle's downloads keep no times; --roster with the grading worksheet gives them.",
-    CANVAS_TIME: "Canvas's downloads keep no times, only LATE marks; --due makes times of them.",
-    CANVAS_LATE: "Without --due what Canvas marks LATE will not be late for nbgrader.",
+    CANVAS_TIME: "Canvas's downloads say late or not, and no times. Give the gradebook the due date, by which intake "
+    "makes times of that: nbgrader db assignment add ASSIGNMENT --duedate '2026-10-01 23:59 Europe/Berlin'. Or say "
+    "--due.",
+    CANVAS_LATE: "Without a due date what Canvas marks LATE is not late for nbgrader.",
 }
 
 TABLE = Path("intake.csv")
+CONFIG = "nbgrader_config.py"
 
 DESCRIPTION = """\
 Bring downloads from a learning platform, or plain folders and zip files, to where nbgrader wants them:
@@ -56,9 +60,10 @@ hands in counts for all: the roster's column group (or team) says who works toge
 
 Times. Blackboard, Brightspace and Gradescope state them; Moodle's are in its grading worksheet (--roster). Canvas and
 Moodle stamp their zips with the time of the download, so those times are not used (--file-times uses them): Canvas says
-only whether a file is late, and --due turns that into times. Otherwise the zip entry's time counts, else the file's;
-whoever made the file can set both. Times without a zone are read in --timezone; timestamp.txt is in UTC, as nbgrader
-reads it.
+only whether a file is late, and the gradebook's due date (or --due) turns that into times. Otherwise the zip entry's
+time counts, else the file's; whoever made the file can set both. Times without a zone are read in --timezone, else in
+c.NbGraderAPI.timezone of nbgrader_config.py, else in this machine's zone; timestamp.txt is in UTC, as nbgrader reads
+it.
 
 Columns of the report: {", ".join(COLUMNS)}.
 """
@@ -83,8 +88,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pattern", metavar="PATH", help="such as '*/{student}_*.ipynb': where the id stands")
     parser.add_argument("--owners", metavar="CSV", type=Path, help="the table of --dry-run, with students filled in")
     parser.add_argument("--groups", action="store_true", help="one hands in for all of the roster's group")
-    parser.add_argument("--timezone", metavar="ZONE", help="such as Europe/Berlin (default: this machine's)")
-    parser.add_argument("--due", metavar="TIME", help='"2026-10-01 23:59": when what is marked late or not was due')
+    parser.add_argument(
+        "--timezone", metavar="ZONE", help="such as Europe/Berlin (default: the course's, else this machine's)"
+    )
+    parser.add_argument(
+        "--due",
+        metavar="TIME",
+        help='"2026-10-01 23:59 Europe/Berlin": by which Canvas says late or not (default: the gradebook\'s due date)',
+    )
     parser.add_argument(
         "--late-by", metavar="MINUTES", type=float, default=1, help="what LATE is worth (default: %(default)g)"
     )
@@ -98,56 +109,94 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     """Run the command; returns its exit code."""
-    try:
-        zone = ZoneInfo(options.timezone) if options.timezone else None
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        parser.error(f"there is no time zone {options.timezone!r}; such as Europe/Berlin")
-    for source in options.sources:
-        if not source.exists():
-            parser.error(f"there is no {source}")
-    if options.into is None and not Path("nbgrader_config.py").is_file():
-        parser.error("run it in the course root, where nbgrader_config.py is, or say --into")
-    report = options.report or (TABLE if options.dry_run else None)
-    if report is not None and not report.parent.is_dir():
-        parser.error(f"there is no folder {report.parent} for the report")
     if options.student_folder is not None and options.student_folder < 0:
         parser.error("--student-folder wants 0, 1, 2, …")
+    report = options.report or (TABLE if options.dry_run else None)
     into = options.into or Path("submitted")
-    if into.exists() and not into.is_dir():
-        parser.error(f"{into} is no folder")
     try:
-        roster = read_roster(options.roster)
-        answers = Answers(
-            options.student_folder,
-            read_pattern(options.pattern) if options.pattern is not None else None,
-            read_table(options.owners) if options.owners is not None else {},
-        )
-        due = _due(options.due, zone)
-        late_by = timedelta(minutes=options.late_by)
-    except (ValueError, OverflowError) as error:
-        parser.error(str(error))
-    if options.groups and not roster.groups:
-        parser.error("--groups wants a roster with a column group or team")
-    times = Times(zone, due, late_by, options.file_times)
+        _require_places(options, report, into)
+        how = _reading(options)
+    except (ValueError, OverflowError, CourseProblem) as reason:
+        print(f"attention-grading: nothing was taken. {reason}", file=sys.stderr)
+        return 2
     lines = intake(
         options.sources,
         into,
-        Reading(roster, times, options.lms, answers, options.groups),
+        how,
         only=options.only,
         replace_others=options.replace,
         dry_run=options.dry_run,
     )
-    problems = _recorded(lines, roster, options) if options.into is None and not options.dry_run else []
+    problems = _recorded(lines, how.roster, options) if options.into is None and not options.dry_run else []
     if report is not None:
         try:
             keep_aside(report)
             write_csv(report, lines)
         except OSError as error:
             problems.append(f"the report cannot be written: {error}")
-    _show(lines, options, report)
+    _show(lines, how, options, report)
     for problem in problems:
         print(f"attention-grading: {problem}", file=sys.stderr)
     return 1 if problems or any(line.status == "rejected" for line in lines) else 0
+
+
+def _require_places(options: argparse.Namespace, report: Path | None, into: Path) -> None:
+    """Refuse what is to be read and is not there, and what cannot be written.
+
+    Raises:
+        ValueError: The message says what, and what to do.
+    """
+    for source in options.sources:
+        if not source.exists():
+            raise ValueError(f"There is no {source}")
+    if options.into is None and not Path(CONFIG).is_file():
+        raise ValueError(f"Run it in the course root, where {CONFIG} is, or say --into")
+    if report is not None and not report.parent.is_dir():
+        raise ValueError(f"There is no folder {report.parent} for the report")
+    if into.exists() and not into.is_dir():
+        raise ValueError(f"{into} is a file, and not a folder")
+
+
+def _reading(options: argparse.Namespace) -> Reading:
+    """How the downloads are to be read.
+
+    Raises:
+        ValueError: An option's value is not right; the message says which.
+        CourseProblem: The course's configuration or gradebook cannot be read.
+    """
+    roster = read_roster(options.roster)
+    if options.groups and not roster.groups:
+        raise ValueError("--groups needs a roster with a column group or team")
+    answers = Answers(
+        options.student_folder,
+        read_pattern(options.pattern) if options.pattern is not None else None,
+        read_table(options.owners) if options.owners is not None else {},
+    )
+    zone, due_dates = _course_times() if Path(CONFIG).is_file() else (None, {})
+    if options.timezone:
+        zone = _zone(options.timezone)
+        if zone is None:
+            raise ValueError(f"There is no time zone {options.timezone!r}; write one such as Europe/Berlin")
+    times = Times(
+        zone, _due(options.due, zone), timedelta(minutes=options.late_by), options.file_times, due_dates=due_dates
+    )
+    return Reading(roster, times, options.lms, answers, options.groups)
+
+
+def _course_times() -> tuple[tzinfo | None, dict[str, datetime]]:
+    """The course's time zone and its due dates."""
+    from attention_grading.nbgrader_plugin.configuration import open_course  # nbgrader takes two seconds
+    from attention_grading.nbgrader_plugin.gradebook_reader import due_dates
+
+    coursedir = open_course(Path.cwd())
+    return course_zone(coursedir.parent.config), due_dates(coursedir)
+
+
+def _zone(name: str) -> tzinfo | None:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return None
 
 
 def _recorded(lines: Sequence[Line], roster: Roster, options: argparse.Namespace) -> list[str]:
@@ -167,22 +216,40 @@ def _recorded(lines: Sequence[Line], roster: Roster, options: argparse.Namespace
     return problems
 
 
-def _show(lines: Sequence[Line], options: argparse.Namespace, report: Path | None) -> None:
-    """How many of each kind, hints, and last what needs attention."""
+def _show(lines: Sequence[Line], how: Reading, options: argparse.Namespace, report: Path | None) -> None:
+    """How many of each kind, due dates, hints, and last what needs attention."""
     console = Console(highlight=False)
-    console.print(f"a dry run, nothing was written: {summary(lines)}" if options.dry_run else summary(lines))
+    console.print(f"dry run, nothing was written: {summary(lines)}" if options.dry_run else summary(lines))
     if report is not None:
-        console.print(f"all lines are in {report}", markup=False)
+        console.print(f"{report} lists every file", markup=False)
     said = {detail for line in lines for detail in line.details}
-    hints = [hint for note, hint in HINTS.items() if note in said]
+    hints = [f"hint: {hint}" for note, hint in HINTS.items() if note in said]
     asked = next((line for line in lines if ASKED in line.details), None)
     if asked is not None:
-        hints.append(_ways(asked.file))
-    for hint in hints:
-        for line in wrapped(f"hint: {hint}", console.width, "  "):
+        hints.append(f"hint: {_ways(asked.file)}")
+    for hint in [*_about_due_dates(lines, how.times), *hints]:
+        for line in wrapped(hint, console.width, "  "):
             console.print(line, markup=False, soft_wrap=True)
-    for text in attention(lines, console.width):
+    for text in attention(lines, console.width, how.roster.called):
         console.print(text, soft_wrap=True)
+
+
+def _about_due_dates(lines: Sequence[Line], times: Times) -> Iterator[str]:
+    """What late or on time went by, and where that is not the gradebook's due date."""
+    for stem in sorted({line.assignment for line in lines if line.time_from in (ON_TIME, LATE)}):
+        known = times.due_dates.get(stem)
+        due = times.due or known
+        if due is not None:
+            yield f"{stem} is due {_in_words(due, times)}, by {'--due' if times.due else 'the gradebook'}"
+        if due is not None and known not in (None, due):
+            yield (
+                f"look at: --due differs from the gradebook's due date of {stem}, {_in_words(known, times)}. Grading "
+                "goes by the gradebook: leave --due out, or change the date there"
+            )
+
+
+def _in_words(when: datetime, times: Times) -> str:
+    return time_in_words(when, times.zone or when.astimezone().tzinfo)
 
 
 def _ways(file: str) -> str:
@@ -190,18 +257,24 @@ def _ways(file: str) -> str:
     _, *folders, name = file.split("/") if "/" in file else ("", file)
     ways = [f"{number} takes {plain(without_extensions(folder), 60)!r}" for number, folder in enumerate(folders, 1)]
     ways += [f"0 takes {plain(left, 60)!r}"] if (left := id_in_name(name)) else []
-    said = f"Of the first such file, --student-folder {', '.join(ways)} for the student. " if ways else ""
-    return f"{said}Or --dry-run writes {TABLE}: fill in its column student, and say --owners {TABLE}."
+    said = f"For the first of these files, --student-folder {', '.join(ways)} as the student. " if ways else ""
+    return (
+        f"{said}Or run it with --dry-run, fill in the column student of {TABLE}, and give it back by --owners {TABLE}."
+    )
 
 
 def _due(text: str | None, zone: tzinfo | None) -> datetime | None:
+    """A due date in UTC; its own zone counts, by hours or by a name at the end, then the one that is given."""
     if text is None:
         return None
+    time, _, last = text.strip().rpartition(" ")
+    if time and (named := _zone(last)) is not None:
+        text, zone = time, named
     try:
         when = dateutil.parser.parse(text)
     except (ValueError, OverflowError) as error:
-        raise ValueError(f"--due wants a time such as '2026-10-01 23:59', not {text!r}") from error
+        raise ValueError(f"--due needs a time such as '2026-10-01 23:59 Europe/Berlin', not {text!r}") from error
     utc = when.astimezone(UTC) if when.tzinfo else to_utc(when, zone)
     if utc is None:
-        raise ValueError(f"there is no such time as {text!r}")
+        raise ValueError(f"There is no such time as {text!r}")
     return utc

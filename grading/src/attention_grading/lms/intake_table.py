@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import textwrap
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,8 +61,14 @@ class Line:
         return (*values, plain("; ".join(self.details), MAX_CHARACTERS))
 
 
-def attention(lines: Sequence[Line], width: int) -> Iterator[Text]:
-    """What an instructor should look at, for a terminal of so many columns; what says the same stands together."""
+def attention(lines: Sequence[Line], width: int, called: Callable[[str], str] = str) -> Iterator[Text]:
+    """What an instructor should look at; what says the same stands together.
+
+    Args:
+        lines: What was found.
+        width: The terminal's columns.
+        called: What a student's folder is shown as: with a name, where one is known.
+    """
     groups: defaultdict[tuple[str, str], list[Line]] = defaultdict(list)
     for line in lines:
         told = line.details if line.status == "rejected" else line.look
@@ -76,14 +82,15 @@ def attention(lines: Sequence[Line], width: int) -> Iterator[Text]:
         for line in found:
             shown[line.student] += 1
             if shown[line.student] <= (FEW_OF_ONE if line.student else FEW):
-                yield from map(Text, _item(line, width))
+                yield from map(Text, _item(line, width, called))
         if left := sum(max(0, number - (FEW_OF_ONE if student else FEW)) for student, number in shown.items()):
-            yield Text(f"    and {left} more: --report FILE lists them", style="dim")
+            yield Text(f"    and {left} more: --report FILE lists them all", style="dim")
 
 
-def _item(line: Line, width: int) -> Iterator[str]:
+def _item(line: Line, width: int, called: Callable[[str], str]) -> Iterator[str]:
     """Who, which assignment, which file; a path that is too long is broken between folders."""
-    _, student, assignment, _, _, file, *_ = line.cells()
+    _, _, assignment, _, _, file, *_ = line.cells()
+    student = plain(called(line.student), MAX_CHARACTERS) if line.student else ""
     who = ", ".join(filter(None, (student, assignment)))
     whole = f"    {who}: {file}" if who else f"    {file}"
     if len(whole) <= width:

@@ -5,33 +5,13 @@ from __future__ import annotations
 import csv
 from collections import defaultdict
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from attention_grading.lms.intake_table import Line
-from attention_grading.lms.owners.roster import read_cells
-from attention_grading.text import harmless, without_apostrophe
+from attention_grading.nbgrader_plugin.left_aside import COLUMNS, FILE, Aside, read_left_aside
+from attention_grading.text import harmless
 
-FILE = "left_aside.csv"
-_COLUMNS = ("student", "assignment", "file", "details")
 _TAKEN = ("taken", "repaired", "already there")
-
-
-@dataclass(frozen=True)
-class Aside:
-    """A file that somebody handed in and that was not taken.
-
-    Attributes:
-        student: The student's folder.
-        assignment: Stem of one of the six; empty where nothing says which.
-        file: Its path in what was given.
-        details: Why it was not taken.
-    """
-
-    student: str
-    assignment: str
-    file: str
-    details: str
 
 
 def keep_left_aside(root: Path, lines: Sequence[Line], only: Collection[str] | None) -> None:
@@ -64,8 +44,8 @@ def keep_left_aside(root: Path, lines: Sequence[Line], only: Collection[str] | N
     part = path.with_name(f".{FILE}.part")
     with part.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(_COLUMNS)
-        writer.writerows([harmless(getattr(one, name)) for name in _COLUMNS] for one in sorted(kept, key=repr))
+        writer.writerow(COLUMNS)
+        writer.writerows([harmless(getattr(one, name)) for name in COLUMNS] for one in sorted(kept, key=repr))
     part.replace(path)
 
 
@@ -75,16 +55,3 @@ def _source(line: Line) -> str:
 
 def _only(stems: Collection[str]) -> str:
     return next(iter(stems)) if len(stems) == 1 else ""
-
-
-def read_left_aside(root: Path) -> list[Aside]:
-    """The course's record; empty where there is none.
-
-    Raises:
-        ValueError: It cannot be read.
-    """
-    path = root / FILE
-    if not path.is_file():
-        return []
-    rows, _ = read_cells(path)
-    return [Aside(*map(without_apostrophe, row)) for row in rows[1:] if len(row) == len(_COLUMNS)]

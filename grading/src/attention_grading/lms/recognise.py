@@ -10,6 +10,7 @@ from typing import Any
 
 import nbformat
 
+from attention_grading.files import decode
 from attention_lab.notebook.learner_cells import (
     MAX_CODE_CELLS,
     SOLUTION_ID,
@@ -96,24 +97,6 @@ def looks_like_notebook(data: bytes) -> bool:
 def variant_in_name(name: str) -> Variant | None:
     """The one of the six that a file or folder is called after; ``None`` where it is none, or more than one."""
     return _only([_BY_LETTERS[re.sub(r"[\W_]+", "", found).casefold()] for found in _IN_NAME.findall(name)])
-
-
-def decode(data: bytes) -> tuple[str | None, tuple[str, ...]]:
-    """A file's text as UTF-8 without a byte order mark, and what had to be repaired for that."""
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        try:
-            return data.decode("utf-16"), ("was UTF-16, is UTF-8",)
-        except UnicodeDecodeError:
-            return None, ()
-    mark = ("byte order mark removed",) if data.startswith(b"\xef\xbb\xbf") else ()
-    try:
-        return data.decode("utf-8-sig"), mark
-    except UnicodeDecodeError:
-        pass
-    try:
-        return data.decode("cp1252"), ("was no UTF-8, read as Windows-1252",)
-    except UnicodeDecodeError:
-        return None, ()
 
 
 def _by_content(notebook: dict[str, Any], named: Variant | None) -> tuple[Variant | None, str, tuple[str, ...]]:

@@ -23,12 +23,20 @@ from attention_grading.files import keep_aside
 from attention_grading.lms.attempts import counted
 from attention_grading.lms.candidates import Candidate, Reading
 from attention_grading.lms.feedback import feedback_notebook, write_pages
-from attention_grading.lms.left_aside import Aside, read_left_aside
 from attention_grading.lms.owners.roster import Roster, read_roster
-from attention_grading.lms.sheets import Sheet, SheetProblem, canvas_sheet, known_as, moodle_sheet, new_canvas_sheet
+from attention_grading.lms.sheets import (
+    NOTHING,
+    Sheet,
+    SheetProblem,
+    canvas_sheet,
+    known_as,
+    moodle_sheet,
+    new_canvas_sheet,
+)
 from attention_grading.nbgrader_plugin.configuration import open_course
 from attention_grading.nbgrader_plugin.folders import ANYBODY, course_folder, student_folders
 from attention_grading.nbgrader_plugin.gradebook_reader import ClassMarks, Mark, read_marks
+from attention_grading.nbgrader_plugin.left_aside import Aside, read_left_aside
 from attention_grading.text import id_problem, plain
 
 DESCRIPTION = """\
@@ -52,7 +60,8 @@ class Returned:
         graded: Submissions with points in the gradebook.
         points: Of them, how many are in the sheet.
         feedback: Of them, how many have their feedback in the archive.
-        without: Who gets 0 or nothing, by the reason.
+        without: Who gets 0 or no points, by that and the reason.
+        written: Paths of what was written, and what became of older files.
         problems: What an instructor has to look at.
     """
 
@@ -61,6 +70,7 @@ class Returned:
     points: int = 0
     feedback: int = 0
     without: dict[str, list[str]] = field(default_factory=dict)
+    written: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
 
@@ -82,11 +92,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=Path,
         action="append",
         default=[],
-        help="what intake took: Canvas takes feedback only under the names that it gave",
+        help="what you gave intake: Canvas takes feedback only under the names in there",
     )
     parser.add_argument("--roster", metavar="CSV", type=Path, action="append", default=[], help="as for intake")
     parser.add_argument("--groups", action="store_true", help="as for intake: one handed in for all of a group")
-    parser.add_argument("--column", metavar="NAME", help="the points' column, where its name does not tell")
+    parser.add_argument("--column", metavar="NAME", help="which column holds the points, where its name does not tell")
     parser.add_argument("--scale", action="store_true", help="bring the points to what the platform gives for it")
     parser.add_argument("--missing-zero", action="store_true", help="0 for who handed in nothing")
     parser.add_argument("--into", metavar="FOLDER", type=Path, default=Path("returned"), help="default: %(default)s")
@@ -96,11 +106,11 @@ def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     """Run the command; returns its exit code."""
     files = [*options.roster, *options.download, *([options.gradebook] if options.gradebook else [])]
     if missing := [path for path in files if not path.exists()]:
-        parser.error(f"there is no {', '.join(map(str, missing))}")
+        return _refuse(f"There is no {', '.join(map(str, missing))}")
     if options.lms == "moodle" and options.gradebook and len(options.assignments) != 1:
-        parser.error("a grading worksheet of Moodle's is of one assignment: name it")
+        parser.error("Moodle's grading worksheet is for one assignment: name it")
     if options.column and len(options.assignments) != 1:
-        parser.error("--column is of one assignment: name it")
+        parser.error("--column is for one assignment: name it")
     try:
         coursedir = open_course(Path.cwd())
         marks = read_marks(coursedir, options.assignments)
@@ -115,19 +125,26 @@ def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
         aside = read_left_aside(Path.cwd())
         done = [_return(assignment, coursedir, marks, roster, names, aside, options) for assignment in marks.marks]
     except (CourseProblem, SheetProblem, ValueError) as reason:
-        print(f"attention-grading: {reason}", file=sys.stderr)
-        return 2
+        return _refuse(str(reason))
     console = Console(highlight=False)
     for one in done:
         for problem in one.problems:
             console.print(f"[yellow]look at[/yellow] {one.assignment}: {escape(plain(problem, 500))}")
     for one in done:
         for why, students in sorted(one.without.items()):
-            said = f"{one.assignment}, {len(students)} with {why}: {', '.join(students)}"
-            console.print(plain(said, 5000), markup=False)
+            said = f"{one.assignment}: {len(students)} {'gets' if len(students) == 1 else 'get'} {why}"
+            console.print(plain(f"{said}: {', '.join(students)}", 5000), markup=False)
     console.print(_table(done))
-    console.print(f"written to {options.into}; docs/lms.md says what to do with it")
+    for one in done:
+        for path in one.written:
+            console.print(f"written: {path}", markup=False, soft_wrap=True)
+    console.print("docs/lms.md says where to upload them")
     return 1 if any(one.problems for one in done) else 0
+
+
+def _refuse(reason: str) -> int:
+    print(f"attention-grading: nothing was written. {reason}", file=sys.stderr)
+    return 2
 
 
 def _table(done: Sequence[Returned]) -> Table:
@@ -160,31 +177,49 @@ def _return(
     odd = {student: problem for student in graded if (problem := id_problem(student))}
     graded = {student: mark for student, mark in graded.items() if student not in odd}
     done.problems += [
-        f"{student!r} gets nothing back: the id {problem}. Rename the folder in submitted, and grade it again"
+        f"{student!r} gets nothing back: the id {problem}. Rename the folder in submitted/, and grade it again"
         for student, problem in sorted(odd.items())
     ]
     reasons = _reasons(assignment, coursedir, aside)
     if missing := sorted(set(reasons) - set(marks.marks[assignment])):
-        done.problems += [f"{student} has no points: {reasons[student]}" for student in missing]
+        done.problems += [f"{marks.called(student)} has no points: {reasons[student]}" for student in missing]
     if options.gradebook is None and (rest := set(marks.students) - set(marks.marks[assignment]) - set(reasons)):
-        done.without["nothing: handed in nothing"] = sorted(rest)
-    sheet = _sheet(assignment, sorted(graded), max_score, options)
+        done.without[f"no points {NOTHING}"] = sorted(map(marks.called, rest))
+    sheet = _sheet(
+        assignment, {student: marks.names.get(student, "") for student in sorted(graded)}, max_score, options
+    )
     if sheet is None:
-        done.problems.append("no grades.csv: --gradebook with Moodle's grading worksheet is what points go into")
+        done.problems.append("no grades.csv was written: give Moodle's grading worksheet by --gradebook")
     else:
         points = {student: mark.score for student, mark in graded.items()}
         sheet.fill(
-            points, roster, max_score=max_score, scale=options.scale, missing=options.missing_zero, unsettled=reasons
+            points,
+            roster,
+            max_score=max_score,
+            scale=options.scale,
+            missing=options.missing_zero,
+            unsettled=reasons,
+            called=marks.called,
         )
         done.points = len(sheet.filled)
         done.without |= sheet.without
         done.problems += sheet.problems
         if left := sorted(set(graded) - sheet.filled):
-            done.problems.append(f"not in the platform's export, and so without points there: {', '.join(left)}")
-        _write(options.into / assignment / "grades.csv", sheet.text().encode())
-    waiting = sorted(student for student, mark in graded.items() if mark.needs_manual_grade)
-    if waiting:
-        done.problems.append(f"still to be graded by hand: {', '.join(waiting)}")
+            why = "not in the platform's export, and so without points there"
+            if options.gradebook is None:
+                why = (
+                    "without --gradebook, Canvas finds a student by its own number alone. Give its export (Grades, "
+                    "Export) for those who have another id here"
+                )
+            done.problems.append(f"{why}: {', '.join(map(marks.called, left))}")
+        done.written.append(_write(options.into / assignment / "grades.csv", sheet.text().encode()))
+    if waiting := sorted(student for student, mark in graded.items() if mark.needs_manual_grade):
+        done.problems.append(f"a check still waits for your points: {', '.join(map(marks.called, waiting))}")
+    done.problems += [
+        f"{marks.called(student)}: {words}. Look at it again in Formgrader"
+        for student, mark in sorted(graded.items())
+        for words in mark.kept_by_hand
+    ]
     pages = {student: _path(mark, coursedir, "feedback", ".html") for student, mark in graded.items()}
     stale = write_pages(Path(coursedir.root), assignment, pages.values())
     entries: dict[str, bytes] = {}
@@ -194,12 +229,12 @@ def _return(
                 graded[student], coursedir, stale, names.get((student, assignment)), sheet, roster, options
             )
         except NoFeedback as reason:
-            done.problems.append(f"{student}: {reason}")
+            done.problems.append(f"{marks.called(student)}: {reason}")
         else:
             entries[name] = data
     done.feedback = len(entries)
     if entries:
-        _write(options.into / assignment / "feedback.zip", _zipped(entries))
+        done.written.append(_write(options.into / assignment / "feedback.zip", _zipped(entries)))
     return done
 
 
@@ -211,7 +246,7 @@ def _reasons(assignment: str, coursedir: CourseDirectory, aside: Sequence[Aside]
     return left | reasons
 
 
-def _sheet(assignment: str, students: Sequence[str], max_score: float, options: argparse.Namespace) -> Sheet | None:
+def _sheet(assignment: str, students: Mapping[str, str], max_score: float, options: argparse.Namespace) -> Sheet | None:
     if options.lms == "canvas":
         if options.gradebook is None:
             return new_canvas_sheet(students, assignment, max_score)
@@ -238,7 +273,7 @@ def _feedback(
     """A student's feedback: its name in the archive, and its bytes."""
     if options.lms == "canvas":
         if counted_file is None:
-            raise NoFeedback("no feedback: --download with Canvas's download is needed, and must hold the submission")
+            raise NoFeedback("no feedback: Canvas needs the names of its own download: --download with this submission")
         return _canvas_feedback(mark, coursedir, stale, counted_file)
     folder = _moodle_folder(mark.student, counted_file, sheet, roster)
     return f"{folder}/feedback_{mark.assignment}.html", _page(mark, coursedir, stale)
@@ -273,7 +308,9 @@ def _moodle_folder(student: str, counted_file: Candidate | None, sheet: Sheet | 
     else:
         match = _MOODLE_FOLDER.match(counted_file.owner.lms_name) if counted_file else None
         if counted_file is None or match is None or counted_file.partner or roster.groups:
-            raise NoFeedback("no feedback: neither --download nor --gradebook says what its participant's number is")
+            raise NoFeedback(
+                "no feedback: neither --download nor --gradebook tells Moodle's number of this participant"
+            )
         number, name = match["number"], match["name"]
     name = re.sub(r"[_/\\\x00-\x1f]+", " ", name).strip(" .") or "Participant"
     return f"{name}_{number}_assignsubmission_file"
@@ -312,7 +349,9 @@ def _zipped(entries: Mapping[str, bytes]) -> bytes:
     return out.getvalue()
 
 
-def _write(path: Path, data: bytes) -> None:
+def _write(path: Path, data: bytes) -> str:
+    """Write a file, and keep the one that was there; returns what is to be said."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    keep_aside(path)
+    kept = keep_aside(path)
     path.write_bytes(data)
+    return f"{path}; the older one is kept as {kept}" if kept else str(path)

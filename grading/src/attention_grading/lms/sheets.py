@@ -9,11 +9,12 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from attention_grading.lms.owners.roster import Roster, Unknown, folder_name, read_cells
+from attention_grading.files import read_cells
+from attention_grading.lms.owners.roster import Roster, Unknown, folder_name, spreadsheet_problem
 from attention_grading.lms.recognise import variant_in_name
 from attention_grading.text import harmless
 
@@ -29,6 +30,9 @@ _CANVAS_NUMBER = re.compile(r"\(\d+\)\s*$")
 _MOODLE_GRADE, _MOODLE_FULL_NAME = "grade", "full name"
 _MOODLE_IDS = ("id number", "username", "email address", "email")
 _MOODLE_NUMBER = re.compile(r"(?<!\d)(\d+)\s*$")
+
+
+NOTHING = "(nothing handed in)"
 
 
 class SheetProblem(ValueError):
@@ -47,7 +51,7 @@ class Sheet:
         students: Rows that are students, with the ids that each goes by, the one that names a file first.
         names: Full names by that id, where the sheet has them.
         filled: Students whose points are in.
-        without: Whose cell stays without points or gets 0, by the reason.
+        without: Whose cell gets 0 or no points, by that and the reason, in words that follow "gets".
         problems: What an instructor has to look at.
     """
 
@@ -70,6 +74,7 @@ class Sheet:
         scale: bool,
         missing: bool,
         unsettled: Collection[str] = (),
+        called: Callable[[str], str] = str,
     ) -> None:
         """Put points in. Cells of students without any, and cells with words such as EX, keep what stands there.
 
@@ -80,6 +85,7 @@ class Sheet:
             scale: Whether points are brought to what the platform has.
             missing: Whether an empty cell of a student who handed in nothing gets 0.
             unsettled: Ids of students who handed in something that has no points: they get no 0.
+            called: What a student is shown as: with a name, where one is known.
 
         Raises:
             SheetProblem: The platform has other points to be had, and ``scale`` is not set.
@@ -96,32 +102,33 @@ class Sheet:
             if student is not None:
                 rows.setdefault(student, []).append(index)
             elif waits is None and _is_blank(self.rows[index][self.grade]):
-                self._leave(index, f"{'0' if missing else 'nothing'}: handed in nothing")
+                self._leave(index, f"{'0' if missing else 'no points'} {NOTHING}")
                 if missing:
                     self.rows[index][self.grade] = "0"
         for student, places in rows.items():
             if len(places) > 1:
                 lines = ", ".join(str(place + 1) for place in places)
-                self.problems.append(f"{student}: rows {lines} both go by this id; neither was filled in")
+                self.problems.append(f"{called(student)}: rows {lines} both go by this id; neither was filled in")
                 continue
             there = self.rows[places[0]][self.grade].strip()
             self.filled.add(student)
             if not _is_blank(there) and _number(there) is None:
-                self.problems.append(
-                    f"{student}: {there!r} stands in the sheet and was left there, not {points[student]:g} points"
+                problem = spreadsheet_problem(there) or (
+                    f"{there!r} stands in the sheet and was left there instead of {points[student]:g} points"
                 )
+                self.problems.append(f"{called(student)}: {problem}")
                 continue
             self.rows[places[0]][self.grade] = f"{round(points[student] * factor, 2):g}"
             if points[student] == 0:
-                self._leave(places[0], "0: graded, no point earned or all of them taken off")
+                self._leave(places[0], "0 (graded; no point earned, or all taken off for lateness)")
 
     def _factor(self, max_score: float, scale: bool) -> float:
         if self.possible is None or self.possible == max_score:
             return 1.0
         if not scale:
             raise SheetProblem(
-                f"the platform gives {self.possible:g} points for it, the course {max_score:g}: change the "
-                "platform's, or say --scale"
+                f"the platform gives {self.possible:g} points for it, the course {max_score:g}: change the points "
+                "there, or say --scale"
             )
         return self.possible / max_score
 
@@ -199,14 +206,21 @@ def canvas_sheet(path: Path, assignment: str, column: str | None) -> Sheet:
     return Sheet(kept, delimiter, len(who), possible, students, called)
 
 
-def new_canvas_sheet(students: Sequence[str], assignment: str, max_score: float) -> Sheet:
-    """A sheet for Canvas without an export; it joins the students by id, and the assignment by its name."""
+def new_canvas_sheet(students: Mapping[str, str], assignment: str, max_score: float) -> Sheet:
+    """A sheet for Canvas without an export; it joins the students by its own number, and the assignment by its name.
+
+    Args:
+        students: Their names by id; an id that is no number is none of Canvas's, and gets no row.
+        assignment: Its name.
+        max_score: Points to be had.
+    """
     rows = [[*_CANVAS_NEW, assignment], [f"    {_CANVAS_POINTS}", "", "", "", "", f"{max_score:g}"]]
     known = {}
-    for student in students:
-        known[len(rows)] = [student]
-        rows.append([student, student if student.isdecimal() else "", student, student, "", ""])
-    return Sheet(rows, ",", len(_CANVAS_NEW), max_score, known)
+    for student, name in students.items():
+        if student.isdecimal():
+            known[len(rows)] = [student]
+            rows.append([name, student, "", "", "", ""])
+    return Sheet(rows, ",", len(_CANVAS_NEW), max_score, known, dict(students))
 
 
 # ---- Moodle ----------------------------------------------------------------------------------------------------------
@@ -228,8 +242,9 @@ def moodle_sheet(path: Path, column: str | None) -> Sheet:
     numbers = {index: match[1] for index, row in enumerate(rows[1:], 1) if (match := _MOODLE_NUMBER.search(row[0]))}
     if header.count(wanted) != 1 or not numbers:
         raise SheetProblem(
-            f"{path} is no grading worksheet of Moodle's, or not in English: its first column must name participants "
-            f"such as 'Participant 4711', and --column its column of points. Its columns: {', '.join(rows[0])}"
+            f"{path} is no grading worksheet of Moodle's, or in another language than English: the first column must "
+            "name participants, such as 'Participant 4711'; if it does, say which column holds the points, such as "
+            f"--column Bewertung. Its columns: {', '.join(rows[0])}"
         )
     grade = header.index(wanted)
     others = [index for index, name in enumerate(header) if name in _MOODLE_IDS]
@@ -267,9 +282,10 @@ def _column(path: Path, header: Sequence[str], assignment: str, column: str | No
 
     found = [index for index, name in enumerate(header) if fits(name)]
     if len(found) != 1:
-        which = f"{column!r}" if column is not None else f"a column that is called after {assignment}"
-        names = ", ".join(name for name in header if _CANVAS_NUMBER.search(name)) or "no assignment at all"
-        raise SheetProblem(f"{path} has {len(found)} times {which}; say --column with one of: {names}")
+        which = f"called {column!r}" if column is not None else f"named after {assignment}"
+        count = f"{len(found)} columns of {path} are" if found else f"no column of {path} is"
+        names = ", ".join(name for name in header if _CANVAS_NUMBER.search(name)) or "it has no assignment at all"
+        raise SheetProblem(f"{count} {which}; choose one with --column: {names}")
     return found[0]
 
 

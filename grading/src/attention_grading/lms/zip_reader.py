@@ -172,7 +172,7 @@ class Reader:
         with open(descriptor, "rb") as file:
             info = os.fstat(descriptor)
             if not stat.S_ISREG(info.st_mode):
-                yield Refused(source, parts, "is no plain file")
+                yield Refused(source, parts, "is not a regular file")
             elif is_archive(name):
                 yield from self._archive(source, parts, file, 1, None)
             else:
@@ -300,7 +300,7 @@ def why_not(info: zipfile.ZipInfo) -> str | None:
     if stat.S_ISLNK(mode):
         return "is a link"
     if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
-        return "is no plain file"
+        return "is not a regular file"
     if info.flag_bits & 0x1:
         return "is encrypted"
     return None

@@ -121,7 +121,7 @@ def _why_not(path: Path, info: os.stat_result, depth: int) -> str | None:
             return f"lies more than {MAX_DEPTH} folders deep"
         return None if os.access(path, os.R_OK | os.X_OK) else "is a folder that cannot be read"
     if not stat.S_ISREG(info.st_mode):
-        return "is no plain file"
+        return "is not a regular file"
     if path.suffix == ".ipynb" and info.st_size > MAX_BYTES:
         return f"is larger than {MAX_BYTES // 2**20} MB"
     return None if os.access(path, os.R_OK) else "cannot be read"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import tzinfo
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ from nbformat import NotebookNode
 from nbgrader.api import Gradebook
 from traitlets.config import Config
 
+from attention_grading.nbgrader_plugin.gradebook_reader import full_name, kept_by_hand
 from attention_grading.nbgrader_plugin.page_code import FILTERS
+from attention_grading.nbgrader_plugin.times import course_zone, said_by_platform, time_in_words
 from attention_grading.notebooks.transplant import BROKEN
 from attention_grading.notebooks.verdict_cells import RECORD
 from attention_lab.notebook.learner_cells import SOLUTION_ID, grade_id_of
@@ -45,9 +48,14 @@ class FeedbackExporter(HTMLExporter):
     def from_notebook_node(self, nb: NotebookNode, resources: Any = None, **options: Any) -> tuple[Any, dict[str, Any]]:
         known = resources["nbgrader"]
         if "db_url" in known:
-            known |= _about_submission(known)
+            folder = Path(resources.get("metadata", {}).get("path", ""))
+            known |= _about_submission(known, folder, course_zone(self.config))
         known["reason"] = nb.metadata.get(BROKEN, "")
         known["notes"] = [note for cell in nb.cells for note in cell.metadata.get(RECORD, {}).get("notes", ())]
+        known["notes"] += known.get("kept_by_hand", ())
+        for cell in nb.cells:
+            if RECORD in cell.metadata:  # the points, which stand above
+                cell.outputs = [output for output in cell.outputs if output.output_type != "execute_result"]
         _fold(nb.cells)
         return super().from_notebook_node(nb, resources=resources, **options)
 
@@ -75,12 +83,18 @@ def _mathml(formula: str, display: str) -> str:
     return written.replace(r"\_", "_")
 
 
-def _about_submission(known: dict[str, Any]) -> dict[str, Any]:
-    """When it was handed in, in UTC, and the student's name, where the gradebook has them."""
+def _about_submission(known: dict[str, Any], folder: Path, zone: tzinfo | None) -> dict[str, Any]:
+    """When it was handed in, the student's name, and which points are by hand, where the gradebook has them."""
     with Gradebook(known["db_url"]) as gradebook:
         submission = gradebook.find_submission(known["assignment"], known["student"])
-        names = (submission.student.first_name, submission.student.last_name)
-        return {"handed_in": submission.timestamp, "name": " ".join(filter(None, names))}
+        when = submission.timestamp
+        grades = [grade for notebook in submission.notebooks for grade in notebook.grades]
+        return {
+            "handed_in": said_by_platform(folder) or (f"handed in {time_in_words(when, zone)}" if when else ""),
+            "name": full_name(submission.student.first_name, submission.student.last_name),
+            "by_hand": {grade.name for grade in grades if grade.manual_score is not None},
+            "kept_by_hand": [words for grade in grades if (words := kept_by_hand(grade))],
+        }
 
 
 def _fold(cells: list[NotebookNode]) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import nbformat
 from nbconvert.exporters import NotebookExporter
@@ -18,16 +18,19 @@ from nbformat import NotebookNode
 from nbgrader.preprocessors import NbGraderPreprocessor
 
 from attention_grading.course_file import fill_placeholders, read_course
-from attention_grading.judging.session import Session, once_more
 from attention_grading.nbgrader_plugin.folders import course_folder
 from attention_grading.nbgrader_plugin.rules import JudgingRules
 from attention_grading.notebooks.grade import judge_notebook, show_outputs
 from attention_grading.notebooks.master import filled_master, parsed, read_master
-from attention_grading.notebooks.transplant import broken_notebook, notebook_of, transplant
+from attention_grading.notebooks.transplant import NOTES, broken_notebook, notebook_of, transplant
 from attention_grading.notebooks.verdict_cells import write_verdict
+from attention_grading.sandbox.processes import once_more
 from attention_grading.text import plain
 from attention_lab.notebook.learner_cells import NotJudgeable, read_text
 from attention_lab.variants import get_variant
+
+if TYPE_CHECKING:
+    from attention_grading.judging.session import Session
 
 
 class FillPlaceholders(NbGraderPreprocessor):
@@ -106,6 +109,6 @@ class WriteVerdict(_Step):
         names = resources["nbgrader"]
         variant, master, session = get_variant(names["notebook"]), self._master(names), self._session()
         verdict = once_more(lambda: judge_notebook(nb, variant, master, session))
-        self._warn(verdict.notes, names)
+        self._warn((note for note in verdict.notes if note not in nb.metadata.get(NOTES, ())), names)
         write_verdict(nb, verdict)
         return nb, resources

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import atexit
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from traitlets import Bool, Float, Integer, Unicode
 from traitlets.config import SingletonConfigurable
 from traitlets.log import get_logger
 
-from attention_grading.execution.notebook_runner import OutputLimits
 from attention_grading.judging.seed import course_seed
-from attention_grading.judging.session import UNCONFINED, Session, Terms
 from attention_grading.nbgrader_plugin.folders import course_folder
-from attention_grading.sandbox.limits import Limits
+from attention_grading.notebooks.grade import Terms
+from attention_grading.sandbox.confinement import UNCONFINED
+from attention_grading.sandbox.limits import Limits, OutputLimits
 from attention_lab.notebook.learner_cells import MAX_CODE_CELLS
+
+if TYPE_CHECKING:
+    from attention_grading.judging.session import Session
 
 
 class JudgingRules(SingletonConfigurable):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import nbformat
 from nbformat import NotebookNode
@@ -10,20 +11,50 @@ from nbgrader.preprocessors import LimitOutput
 from nbgrader.utils import compute_checksum, determine_grade, is_grade, is_solution, is_task
 
 from attention_grading import __version__
-from attention_grading.judging.session import Session, Terms
 from attention_grading.judging.verdict import Verdict, not_judged
 from attention_grading.notebooks.master import parsed
-from attention_grading.notebooks.transplant import BROKEN, broken_notebook, notebook_of, transplant
+from attention_grading.notebooks.transplant import BROKEN, NOTES, broken_notebook, notebook_of, transplant
 from attention_grading.notebooks.verdict_cells import write_verdict
+from attention_grading.sandbox.limits import Limits, OutputLimits
 from attention_lab.notebook.learner_cells import (
     GRADED_IDS,
     HAND_IN_ID,
     JUDGE_ALL_ID,
+    MAX_CODE_CELLS,
     NotJudgeable,
     grade_id_of,
     notebook_submission,
 )
 from attention_lab.variants import Variant, get_variant
+
+if TYPE_CHECKING:
+    from attention_grading.judging.session import Session
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What submissions are judged by, wherever that happens.
+
+    Attributes:
+        seed: What the hidden inputs are drawn from; it shows in no text of this object.
+        limits: What running one submission may use.
+        output_limits: How much of a notebook's outputs is kept.
+        confined: As in ``Session``.
+        code_cells: How many code cells a notebook may have.
+    """
+
+    seed: str = field(repr=False)
+    limits: Limits
+    output_limits: OutputLimits
+    confined: bool | None
+    code_cells: int = MAX_CODE_CELLS
+
+    def session(self) -> Session:
+        """A session under these terms."""
+        # here, since PyTorch takes more than a second to import: who plans a run and records it does without
+        from attention_grading.judging.session import Session
+
+        return Session(seed=self.seed, limits=self.limits, output_limits=self.output_limits, confined=self.confined)
 
 
 @dataclass(frozen=True)
@@ -100,7 +131,7 @@ def grade_notebook(task: NotebookTask, terms: GradingTerms, session: Session) ->
         text=_written(notebook),
         scores={_id(cell): determine_grade(cell)[0] for cell in notebook.cells if is_grade(cell)},
         comments={_id(cell): _comment(cell) for cell in notebook.cells if is_solution(cell) or is_task(cell)},
-        lines=(*lines, *verdict.notes),
+        lines=tuple(dict.fromkeys((*lines, *verdict.notes))),
     )
 
 
@@ -152,6 +183,11 @@ def judge_notebook(nb: NotebookNode, variant: Variant, master: NotebookNode, ses
     Raises:
         Interrupted: As ``Session.judge``.
     """
+    verdict = _judge(nb, variant, master, session)
+    return replace(verdict, notes=tuple(dict.fromkeys((*nb.metadata.get(NOTES, ()), *verdict.notes))))
+
+
+def _judge(nb: NotebookNode, variant: Variant, master: NotebookNode, session: Session) -> Verdict:
     reason = nb.metadata.get(BROKEN)
     if reason is not None:
         return not_judged(variant, reason)

@@ -10,6 +10,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook
 
 from attention_lab.notebook.learner_cells import (
+    INSTRUCTOR_IDS,
     MAX_CODE_CELLS,
     SOLUTION_ID,
     NotJudgeable,
@@ -24,6 +25,8 @@ from attention_lab.variants import Variant
 
 # Where the reason is kept, in a notebook's metadata, between the steps
 BROKEN = "attention_grading_broken"
+# ... and what was said about the learner's cells, which the rebuilt notebook no longer shows
+NOTES = "attention_grading_notes"
 
 
 def broken_notebook(reason: str) -> NotebookNode:
@@ -77,8 +80,9 @@ def transplant(nb: NotebookNode, variant: Variant, master: NotebookNode) -> tupl
             submission = notebook_submission(nb, variant, master)
         except NotJudgeable as error:
             reason = str(error)
-    notes = [*submission.notes, *([] if reason is None else [f"cannot be judged: {reason}"])]
-    return rebuild(master, submission, reason), notes
+    rebuilt = rebuild(master, submission, reason)
+    rebuilt.metadata[NOTES] = list(submission.notes)
+    return rebuilt, [*submission.notes, *([] if reason is None else [f"cannot be judged: {reason}"])]
 
 
 def rebuild(master: NotebookNode, submission: Submission, reason: str | None) -> NotebookNode:
@@ -100,7 +104,8 @@ def rebuild(master: NotebookNode, submission: Submission, reason: str | None) ->
             cell.source = _without_markers(learners[split]["source"]) if places else ""
             cells.append(cell)
             cells += [_free_cell(extra, f"more-{number}") for number, extra in enumerate(learners[split + 1 :])]
-        elif cell.cell_type != "code" or "nbgrader" in cell.metadata:  # the free cells are the learner's own
+        # other free cells are the learner's own; the map's may be changed, but is graded as it came
+        elif cell.cell_type != "code" or "nbgrader" in cell.metadata or grade_id_of(cell) in INSTRUCTOR_IDS:
             cells.append(cell)
     rebuilt.cells = cells
     rebuilt.metadata["attention_grading_rebuilt"] = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from attention_grading.course_file import CourseProblem, read_course
 from attention_grading.files import keep_aside
 from attention_grading.nbgrader_plugin.configuration import open_course
 from attention_grading.nbgrader_plugin.gradebook_reader import read_marks
+from attention_grading.nbgrader_plugin.left_aside import read_left_aside
 from attention_grading.report.figures import ClassReport, Problem, assignment_figures, mistake_figures, nameless_figures
 from attention_grading.report.findings import findings
 from attention_grading.report.page import page
@@ -43,13 +45,14 @@ def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
         parser.error("--lookalikes names students, and --anonymous nobody: choose one of them")
     output = options.output.absolute()
     if not output.parent.is_dir():
-        parser.error(f"there is no folder {output.parent}")
+        print(f"attention-grading: nothing was written. There is no folder {output.parent}", file=sys.stderr)
+        return 2
     try:
         report = make_report(
             open_course(Path.cwd()), options.assignments, anonymous=options.anonymous, lookalikes=options.lookalikes
         )
     except CourseProblem as reason:
-        print(f"attention-grading: {reason}", file=sys.stderr)
+        print(f"attention-grading: nothing was written. {reason}", file=sys.stderr)
         return 2
     kept = keep_aside(output)
     output.write_text(page(report), encoding="utf-8")
@@ -73,18 +76,25 @@ def make_report(
     """
     marks = read_marks(coursedir, assignments)
     found = list(findings(coursedir, marks))
+    try:
+        aside = read_left_aside(Path(coursedir.root))
+    except ValueError as reason:
+        raise CourseProblem(str(reason)) from reason
+    named = [replace(one, student=plain(marks.called(one.student), 300)) for one in found]
     return ClassReport(
         title=_title(Path(coursedir.root)),
         day=date.today(),
         students=len(marks.students),
         assignments=tuple(
-            assignment_figures(name, list(graded.values()), marks, [one for one in found if one.assignment == name])
+            assignment_figures(
+                name, list(graded.values()), marks, [one for one in found if one.assignment == name], aside
+            )
             for name, graded in marks.marks.items()
         ),
-        mistakes=mistake_figures(found),
-        nameless=nameless_figures(found),
+        mistakes=mistake_figures(named),
+        nameless=nameless_figures(named),
         problems=tuple(
-            Problem(plain(one.student, 100), one.assignment, words)
+            Problem(plain(marks.called(one.student), 300), one.assignment, words)
             for one in found
             for words in (*one.problems, *_about_id(one.student))
         ),

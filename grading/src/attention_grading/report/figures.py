@@ -10,6 +10,7 @@ from datetime import date
 
 from attention_grading.judging.diagnosis.names import SENTENCES
 from attention_grading.nbgrader_plugin.gradebook_reader import ClassMarks, Mark
+from attention_grading.nbgrader_plugin.left_aside import Aside
 from attention_grading.notebooks.verdict_cells import Finding
 from attention_grading.report.same_answers import SameAnswers
 from attention_grading.text import plain
@@ -26,7 +27,8 @@ class AssignmentFigures:
         graded: Submissions with points.
         blank: Of them, those whose function was left as it was given out.
         late: Of them, those after the due date.
-        missing: Students in the gradebook without a submission.
+        missing: Students in the gradebook who handed in nothing.
+        aside: Students who handed in something else than a notebook of it, and what.
         mean: Of the scores.
         median: Of the scores.
         full: Submissions with all points.
@@ -39,7 +41,8 @@ class AssignmentFigures:
     graded: int
     blank: int
     late: int
-    missing: int
+    missing: tuple[str, ...]
+    aside: tuple[tuple[str, str], ...]
     mean: float
     median: float
     full: int
@@ -109,14 +112,28 @@ class ClassReport:
 
     @property
     def to_teach(self) -> tuple[MistakeFigures, ...]:
-        """What to teach again."""
-        return self.mistakes[:TO_TEACH]
+        """What to teach again: what one student did is for that student's feedback."""
+        return tuple(one for one in self.mistakes if len(one.students) > 1)[:TO_TEACH]
 
 
 def assignment_figures(
-    name: str, graded: Sequence[Mark], marks: ClassMarks, found: Iterable[Finding]
+    name: str, graded: Sequence[Mark], marks: ClassMarks, found: Sequence[Finding], aside: Iterable[Aside]
 ) -> AssignmentFigures:
-    """Count an assignment's submissions."""
+    """Count an assignment's submissions.
+
+    Args:
+        name: Of the assignment.
+        graded: Its submissions with points.
+        marks: The gradebook.
+        found: What its graded notebooks say, and who waits to be graded.
+        aside: What was handed in and not taken.
+    """
+    handed_in = {mark.student for mark in graded} | {one.student for one in found}
+    others = {
+        one.student: f"{one.file}: {one.details}"
+        for one in aside
+        if one.assignment in (name, "") and one.student not in handed_in
+    }
     scores = [mark.score for mark in graded]
     max_score = marks.max_scores[name]
     bins = Counter(int(score + 1e-9) for score in scores)
@@ -130,7 +147,8 @@ def assignment_figures(
         graded=len(graded),
         blank=sum(one.blank for one in found),
         late=sum(mark.seconds_late > 0 for mark in graded),
-        missing=len(set(marks.students) - {mark.student for mark in graded}),
+        missing=tuple(sorted(map(marks.called, set(marks.students) - handed_in - set(others)))),
+        aside=tuple(sorted((marks.called(student), what) for student, what in others.items())),
         mean=statistics.fmean(scores) if scores else 0.0,
         median=statistics.median(scores) if scores else 0.0,
         full=sum(score >= max_score for score in scores),
@@ -157,7 +175,7 @@ def _by_frequency(found: Iterable[tuple[Finding, dict[str, tuple[str, str]]]]) -
     for one, seen in found:
         named |= seen
         for key in seen:
-            who[key][one.assignment].append(plain(one.student, 100))
+            who[key][one.assignment].append(plain(one.student, 300))
     figures = [
         MistakeFigures(*named[key], {name: tuple(sorted(each)) for name, each in sorted(by_assignment.items())})
         for key, by_assignment in who.items()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from nbgrader.coursedir import CourseDirectory
@@ -20,9 +21,8 @@ def findings(coursedir: CourseDirectory, marks: ClassMarks) -> Iterator[Finding]
         for student, mark in sorted(graded.items()):
             path = course_folder(coursedir, "autograded", student, assignment) / f"{assignment}.ipynb"
             found = _read(student, assignment, path)
-            if mark.needs_manual_grade:
-                found = Finding(**{**vars(found), "problems": (*found.problems, "is still to be graded by hand")})
-            yield found
+            waits = ("is still to be graded by hand",) if mark.needs_manual_grade else ()
+            yield replace(found, problems=(*found.problems, *waits, *mark.kept_by_hand))
         for student, _ in student_folders(course_folder(coursedir, "submitted", ANYBODY, assignment)):
             if student not in graded and not student.startswith("."):
                 yield Finding(student, assignment, problems=("was handed in and has not been graded",))

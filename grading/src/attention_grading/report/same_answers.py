@@ -5,9 +5,10 @@ from __future__ import annotations
 import ast
 import json
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from nbgrader.coursedir import CourseDirectory
 
@@ -15,7 +16,8 @@ from attention_grading.nbgrader_plugin.folders import course_folder
 from attention_grading.nbgrader_plugin.gradebook_reader import ClassMarks
 from attention_grading.notebooks.verdict_cells import Finding
 from attention_grading.text import plain
-from attention_lab.notebook.learner_cells import SOLUTION_ID, grade_id_of, source_of
+from attention_lab.notebook.learner_cells import INSTRUCTOR_IDS, grade_id_of, is_written, source_of
+from attention_lab.variants import get_variant
 
 
 @dataclass(frozen=True)
@@ -42,12 +44,15 @@ def same_answers(coursedir: CourseDirectory, marks: ClassMarks, found: Sequence[
             (student, course_folder(coursedir, "autograded", student, assignment) / f"{assignment}.ipynb")
             for student in sorted(graded)
         ]
-        alike += students_alike(assignment, paths, blank)
+        alike += students_alike(assignment, paths, blank, marks.called)
     return tuple(alike)
 
 
 def students_alike(
-    assignment: str, notebooks: Iterable[tuple[str, Path]], blank: Collection[str] = ()
+    assignment: str,
+    notebooks: Iterable[tuple[str, Path]],
+    blank: Collection[str] = (),
+    called: Callable[[str], str] = str,
 ) -> list[SameAnswers]:
     """Group students by their answers.
 
@@ -55,25 +60,36 @@ def students_alike(
         assignment: Its name.
         notebooks: Students and their graded notebooks; one that cannot be read is like none.
         blank: Students who wrote no answer.
+        called: What a student is shown as.
     """
     groups: defaultdict[str, list[str]] = defaultdict(list)
     lengths: dict[str, int] = {}
     for student, path in notebooks:
-        answer = None if student in blank else skeleton(_answer(path))
+        answer = None if student in blank else skeleton(_answer(path, assignment))
         if answer is not None:
-            groups[answer[0]].append(plain(student, 100))
+            groups[answer[0]].append(plain(called(student), 300))
             lengths[answer[0]] = answer[1]
     alike = [SameAnswers(assignment, tuple(who), lengths[key]) for key, who in groups.items() if len(who) > 1]
     return sorted(alike, key=lambda one: (-one.statements, one.students))
 
 
-def _answer(path: Path) -> str:
-    """The cell of the answer; what a learner tries beside it says nothing."""
+def _answer(path: Path, assignment: str) -> str:
+    """The learner's cell that was judged, wherever it stood; what a learner tries beside it says nothing.
+
+    Where that cell only gives the function its name, as in ``task = mine``, all of the learner's cells.
+    """
     try:
+        function = get_variant(assignment).function_name
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-        return "\n".join(source_of(cell) for cell in cells if grade_id_of(cell) == SOLUTION_ID)
+        own = [source_of(cell) for cell in cells if cell["cell_type"] == "code" and _is_learners(cell)]
+        judged = next((source for source in reversed(own) if is_written(source, function)), "")
+        return judged if f"def {function}" in judged else "\n".join(own)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return ""
+
+
+def _is_learners(cell: dict[str, Any]) -> bool:
+    return grade_id_of(cell) not in INSTRUCTOR_IDS
 
 
 def skeleton(answer: str) -> tuple[str, int] | None:

@@ -26,6 +26,11 @@ from attention_grading.sandbox.libc import PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS,
 from attention_grading.sandbox.limits import Limits
 from attention_grading.sandbox.seccomp import ARCHITECTURES, install_filter
 
+UNCONFINED = (
+    "Learners' code runs WITHOUT CONFINEMENT: it can read, change and send away whatever this account may. "
+    "Its verdicts stay apart from it, but a hostile submission can harm this machine and other students."
+)
+
 
 class ConfinementUnavailable(RuntimeError):
     """This platform cannot confine a process; the message says what is missing and what to do."""

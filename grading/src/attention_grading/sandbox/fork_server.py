@@ -1,9 +1,9 @@
-"""A warm process that forks a child for each request and confines it before it runs anything.
+"""What a judge gets from a warm process: a server that forks a child for each request and confines it.
 
 It talks with the judge over one socket, in commands of one byte: ``f`` with a file descriptor forks a child that serves
 that channel (answer: its pid), ``r`` and a pid ends and reaps it (answer: how it had ended by itself, as a wait status,
-or ``-`` where it still ran; and the processor time that it took, in seconds). At the start it says ``ready``, or in one
-line why it will not serve.
+or ``-`` where it still ran; and the processor time that it took, in seconds). At the start it says ``ready`` and its
+own pid, or in one line why it will not serve.
 """
 
 from __future__ import annotations
@@ -43,7 +43,6 @@ def serve(
         readable: What a confined child may read beside the Python installation.
         reseed: Sows random numbers anew in each child, beside Python's own.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the judge's to handle
     with contextlib.suppress(BrokenPipeError):  # the judge went meanwhile: there is nobody to tell
         _serve(control, handler, limits, readable, reseed)
 
@@ -62,7 +61,7 @@ def _serve(
     except (ConfinementUnavailable, ConfinementBroken, OSError) as error:
         control.sendall(f"{error}\n".encode())
         return
-    control.sendall(b"ready\n")
+    control.sendall(b"ready %d\n" % os.getpid())
     gc.collect()
     gc.freeze()  # children share what is here, untouched by their collector
     running: set[int] = set()

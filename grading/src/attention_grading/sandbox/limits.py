@@ -1,4 +1,4 @@
-"""What running one submission may use."""
+"""What running one submission may use, and how much of what it shows is kept."""
 
 from __future__ import annotations
 
@@ -33,6 +33,21 @@ class Limits:
     threads: int = 64
     cell_seconds: float = 5.0
     polite_after: float = 3.0
+
+
+@dataclass(frozen=True)
+class OutputLimits:
+    """How much of a notebook's outputs is kept.
+
+    Attributes:
+        characters: Of text, all cells together.
+        pictures: Number of PNGs.
+        picture_bytes: Size of one PNG.
+    """
+
+    characters: int = 40_000
+    pictures: int = 30
+    picture_bytes: int = 2_000_000
 
 
 # What a judge needs beyond what it has, while it talks with a submission: frames of 256 MB and their tensors at most

@@ -1,9 +1,8 @@
-"""The processes that run learners' code, seen from the judge: warm ones that fork, and fresh ones."""
+"""The processes that run learners' code, seen from the judge: how they are watched and how they end."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import socket
@@ -11,10 +10,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 from attention_grading.sandbox.limits import Limits, resource
 
@@ -25,6 +24,21 @@ class WorkerFailed(RuntimeError):
 
 class Interrupted(RuntimeError):
     """What ended a submission's process was not its own doing, so it gets another try and no points for this one."""
+
+
+Answer = TypeVar("Answer")
+
+
+def once_more(run: Callable[[], Answer]) -> Answer:
+    """Run a submission, and run it again where something else than the submission ended its process.
+
+    Raises:
+        Interrupted: That happened twice.
+    """
+    try:
+        return run()
+    except Interrupted:
+        return run()
 
 
 @dataclass
@@ -105,115 +119,6 @@ class Process:
     def _signal(self) -> int:
         """The signal that ended it; 0 where none did."""
         return 0 if self.status is None else self.status & 0x7F
-
-
-class WarmServer:
-    """A process with everything imported, which forks a child on request. It starts with the first child.
-
-    Args:
-        module: Name of what it runs: a worker that serves by ``fork_server.serve``.
-        limits: What a child may use, once confined; ``None`` runs children unconfined.
-    """
-
-    def __init__(self, module: str, limits: Limits | None):
-        self._module, self._limits = module, limits
-        self._popen: subprocess.Popen[bytes] | None = None
-        self._control: socket.socket | None = None
-
-    def start(self) -> None:
-        """Start the process, or another one where a submission took it down; does nothing where it runs.
-
-        Raises:
-            WorkerFailed: Confinement is not available here, or failed its self-test.
-        """
-        if self._popen is not None and self._popen.poll() is None:
-            return
-        self.close()
-        if (ahead := _AHEAD.pop((self._module, self._limits), None)) is not None:
-            self._popen, self._control = ahead._popen, ahead._control
-        else:
-            self._launch()
-        greeting = self._answer()
-        if greeting != "ready":
-            self.close()
-            raise WorkerFailed(greeting)
-
-    def _launch(self) -> None:
-        """Start the process, and do not wait until it is ready."""
-        self._control, theirs = socket.socketpair()
-        # -P: no module is taken from the working directory
-        command = [sys.executable, "-P", "-m", self._module, "--serve", str(theirs.fileno())]
-        self._popen = subprocess.Popen(
-            command + ([] if self._limits is None else ["--limits", json.dumps(asdict(self._limits))]),
-            pass_fds=(theirs.fileno(),),
-            env=worker_environment(),
-            stdin=subprocess.DEVNULL,
-            cwd=os.sep,
-            start_new_session=True,  # see _set_niceness
-        )
-        theirs.close()
-
-    @contextlib.contextmanager
-    def child(self) -> Iterator[Process]:
-        """A child, ended and reaped at the exit.
-
-        Raises:
-            WorkerFailed: The warm process would not start, or went down.
-        """
-        self.start()
-        assert self._control is not None
-        ours, theirs = socket.socketpair()
-        socket.send_fds(self._control, [b"f"], [theirs.fileno()])
-        theirs.close()
-        process = Process(ours.makefile("rb"), ours.makefile("wb"), int(self._answer()), ours)
-        try:
-            yield process
-        finally:
-            # closing first lets a child that is done end by itself; reaping kills it if it does not
-            for stream in (process.writer, process.reader, ours):
-                with contextlib.suppress(OSError):
-                    stream.close()
-            self._control.sendall(b"r%d" % process.pid)
-            status, seconds = self._answer().split()
-            process.status = None if status == "-" else int(status)
-            process.processor_seconds = float(seconds)
-
-    def close(self) -> None:
-        """End the process, if it runs."""
-        if self._popen is None or self._control is None:
-            return
-        self._control.close()
-        try:
-            self._popen.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            self._popen.kill()
-            self._popen.wait()
-        self._popen = self._control = None
-
-    def _answer(self) -> str:
-        assert self._control is not None
-        answer = b""
-        while not answer.endswith(b"\n"):
-            part = self._control.recv(4096)
-            if not part:
-                raise WorkerFailed("the warm process ended; its own output, above, says why")
-            answer += part
-        return answer.decode().strip()
-
-
-_AHEAD: dict[tuple[str, Limits | None], WarmServer] = {}
-
-
-def start_ahead(limits: Limits | None, *modules: str) -> None:
-    """Start warm processes that a ``WarmServer`` will ask for, all at once: importing takes each of them seconds.
-
-    Args:
-        limits: What a child of theirs may use, once confined; ``None`` runs children unconfined.
-        modules: Names of what they run.
-    """
-    for module in modules if hasattr(os, "fork") else ():
-        _AHEAD[module, limits] = server = WarmServer(module, limits)
-        server._launch()
 
 
 @dataclass
@@ -349,7 +254,7 @@ def fresh_process(module: str, device: str) -> Iterator[Process]:
     Raises:
         WorkerFailed: It did not start.
     """
-    command = [sys.executable, "-P", "-m", module, "--once", "--device", device]
+    command = [sys.executable, "-P", "-m", module, "--device", device]
     popen = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=worker_environment(device))
     assert popen.stdin is not None
     assert popen.stdout is not None

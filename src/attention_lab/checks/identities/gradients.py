@@ -72,7 +72,7 @@ def _require_gradients(name: str, call: Call, outcome: Outcome) -> None:
                 name,
                 f"no gradient comes back to {x}",
                 f"expected one, as the output depends on {x}, got {'none' if gradient is None else 'zeros'} ({dtype})",
-                f"the way from {x} to the output: which step leaves the graph, or hands on numbers alone?",
+                f"the way from {x} to the output: which step leaves the graph, such as detach, item or numpy?",
                 "no-gradient",
                 {"input": x},
             )
@@ -107,7 +107,7 @@ def _require_equal_sums(name: str, x: str, mine: Tensor, other: Tensor, expected
         name,
         f"the gradient of {x} does not fit the output in head {head}",
         f"expected {x} times its gradient to sum to {expected}: {wanted}, got {came} ({dtype_name(output)})",
-        f"every use of {x}: do its numbers and its gradient take the same way, or does one of them turn off?",
+        f"every use of {x}: is it detached, or replaced, in one place and not in another?",
         "wrong-gradient",
         {"input": x, "head": head},
     )

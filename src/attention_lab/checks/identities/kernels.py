@@ -33,7 +33,7 @@ def math_case(variant: Variant) -> Case:
     def verify(outcomes: Sequence[Outcome]) -> None:
         outputs = outputs_of(name, calls, outcomes)
         hint = "what your call leaves to the backend: rows without keys, the order in memory, two masks at once?"
-        told = Told("is another one under the MATH backend", "as by default", hint)
+        told = Told("is different under the MATH backend", "as by default", hint)
         for (default, math), call in zip(_pairs(outputs), calls[1::2], strict=True):
             require_alike(name, call, math, default, real_tokens(call.arguments)[..., None], told)
 

@@ -54,7 +54,7 @@ def linear_case(variant: Variant) -> Case:
     def verify(outcomes: Sequence[Outcome]) -> None:
         large, small = outputs_of(name, calls, outcomes)
         hint = "each step's dtype: does one of them hold fewer digits than the inputs? And where do the values enter?"
-        told = Told("is not three times what it was before", "as three times that", hint)
+        told = Told("is not three times what it was before", "as three times the other", hint)
         require_alike(name, calls[0], large, 3 * small, _read(variant, arguments), told)
 
     return Case("invariants", name, calls, verify)

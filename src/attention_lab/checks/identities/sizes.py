@@ -35,7 +35,7 @@ def one_head_case(variant: Variant) -> Case:
         expected, read = together.clone(), torch.zeros(together.shape, dtype=torch.bool)
         expected[part], read[part] = single, True
         hint = "what a head's scores depend on: is it the size of one head, or of all of them together?"
-        told = Told("is another one than when this head is called alone", "as alone", hint)
+        told = Told("differs from that of the same head on its own", "as on its own", hint)
         require_alike(name, calls[0], together, expected, read & real_tokens(arguments)[..., None], told)
 
     return Case("invariants", name, calls, verify)
@@ -171,11 +171,11 @@ def twice_cases(variant: Variant) -> Iterator[Case]:
     larger[..., 0, last] += math.log(2) * math.sqrt(head_dim)
     times = torch.ones(length)
     times[0] = 2
-    problem = "is not as if the score of a key were larger by log 2, when this key stands there twice"
+    problem = "is not what a score larger by log 2 gives, although that key is there twice"
     hint = "the way from q·k to the weights: what divides the scores, and what does softmax make of them?"
     told = Told(problem, "as for the larger score", hint)
     part = _part(variant, large, once | {"k": larger}, source, times=times)
-    yield from _parts_case("a key that stands there twice", large, [part], told)
+    yield from _parts_case("a key that is there twice", large, [part], told)
 
 
 # ---- many tokens -----------------------------------------------------------------------------------------------------
@@ -206,7 +206,7 @@ def _repeated_tokens(variant: Variant) -> Iterator[Case]:
     if variant.packed:
         large |= {"cu_seqlens": running_sum([MANY]), "max_seqlen": MANY}
     hint = "what depends on the number of tokens: a table of a fixed size, a scale, a limit?"
-    told = Told(f"is another one when the same {length} tokens stand there over and over", "as for one copy", hint)
+    told = Told(f"changes when the same {length} tokens are repeated over and over", "as for one copy", hint)
     yield from _parts_case(f"{MANY} tokens", large, [_part(variant, large, small, source)], told)
 
 

@@ -1,6 +1,8 @@
-"""The names of known mistakes, and what they mean, in a sentence."""
+"""The names of known mistakes: what they mean, in a sentence, and where to look."""
 
 from __future__ import annotations
+
+import re
 
 # What each name means, as the learner reads it
 SENTENCES: dict[str, str] = {
@@ -15,7 +17,7 @@ SENTENCES: dict[str, str] = {
     "mask-ignored": "the mask has no effect on the keys",
     "mask-of-first-sequence": "every sequence of the batch gets the first one's mask",
     "mask-as-lengths": "the mask is taken for a count of real tokens from the left; padding may be anywhere",
-    "mask-or-causal": "a key is seen if the mask or the triangle allows it: it takes both",
+    "mask-or-causal": "a key is seen if the mask or the triangle allows it; it must pass both",
     "mask-zeroes-inputs": "keys and values at padding are set to 0, but still take part in the softmax",
     "mask-on-queries": "the mask is applied to the queries (rows) instead of the keys (columns)",
     "mask-after-softmax": "masked keys take part in the softmax and lose their weight (or value) only afterwards, so "
@@ -23,7 +25,7 @@ SENTENCES: dict[str, str] = {
     "mask-constant-too-small": "masked scores get a constant that is not low enough to take their weight away",
     "mask-multiplied": "masked scores (or keys) become 0, by a product or otherwise: a score of 0 is not a weight of 0",
     "mask-axis-missing": "the mask has too few axes beside the scores, so that its batch axis meets another one",
-    "mask-of-integers": "the kernel gets a mask of integers, and takes none",
+    "mask-of-integers": "the kernel gets a mask of integers, which it does not accept",
     "mask-added": "the mask is added to the scores as a number, which only shifts them by 1",
     "causal-missing": "later tokens are not masked: every query sees every key",
     "nothing-masked": "neither the triangle nor the mask has an effect; masked_fill returns a new tensor",
@@ -43,7 +45,7 @@ SENTENCES: dict[str, str] = {
     "qk-swapped": "queries and keys are swapped",
     "kv-swapped": "keys and values are swapped",
     "qv-swapped": "queries and values are swapped",
-    "operands-confused": "q, k and v play each other's parts: q and k make the scores, which weight v",
+    "operands-confused": "q, k and v are used in each other's places: q and k make the scores, which weight v",
     "softmax-over-queries": "the softmax runs over the queries instead of the keys",
     "softmax-over-heads": "the softmax runs over the heads instead of the keys",
     "softmax-over-batch": "the softmax runs over the batch instead of the keys",
@@ -98,8 +100,8 @@ SENTENCES: dict[str, str] = {
     "batch-axis-added": "packed tokens have no batch axis: [total_tokens, num_heads, head_dim] is wanted",
     "heads-before-tokens": "the heads come before the tokens: flash-attn wants them after, without a transpose",
     "max-seqlen-too-small": "max_seqlen is smaller than the longest sequence",
-    "max-seqlen-type": "max_seqlen is no integer any more",
-    "cu-seqlens-wrong": "cu_seqlens does not hold the borders of the sequences any more",
+    "max-seqlen-type": "max_seqlen is no longer an integer",
+    "cu-seqlens-wrong": "cu_seqlens no longer holds the borders of the sequences",
     "sizes-hard-coded": "it works for some sizes and fails for others: a size is written into the code, or kept from "
     "an earlier call",
     "inputs-modified": "an operation writes into the inputs: work on new tensors",
@@ -120,3 +122,26 @@ SENTENCES: dict[str, str] = {
     "kernel-in-part": "the output is not the kernel's result alone",
     "fused-kernel": "a fused kernel computes what this notebook asks you to compute step by step",
 }
+
+# Where to look, by how a name begins or ends: what a check asks about may lie far from the mistake that it runs into
+_SUBJECTS = {
+    r"scale-|missing-scale": "what scales the scores, and how often",
+    r"mask-": "the mask: which keys it takes away, and at which step",
+    r"nothing-masked": "the masking: what its calls give back, and what becomes of that",
+    r"causal-|diagonal-": "the triangle: which keys each query may see, with a mask and without one",
+    r"window-": "the window: how many keys it holds, and where it ends",
+    r"sequences-": "cu_seqlens: it says where each sequence begins and ends, for the queries and for the keys",
+    r"heads-|attention-over-heads": "the heads: how they are split off, and how they come together again",
+    r"(?:qk|kv|qv)-swapped|operands-": "q, k and v: which of them goes where",
+    r"softmax-": "the softmax: what goes into it, and along which axis its weights sum to 1",
+    r"weights-": "the weights: whether those of each query sum to 1",
+    r"mean-of-|returns-|input-added|constant-|random-": "the output: which steps lead to it from q, k and v",
+    r"stale-|sizes-": "what is kept from an earlier call, or written in as a number",
+    r"precision-": "the dtypes between q and the output: where numbers are rounded",
+    r"gradient-": "the steps between q, k, v and the output: autograd has to see each of them",
+}
+
+
+def hint_for(mistake: str) -> str | None:
+    """Where to look for a mistake; never the answer. ``None`` for one that no wrong number tells."""
+    return next((hint for names, hint in _SUBJECTS.items() if re.match(names, mistake)), None)

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from attention_grading.files import read_cells
 from attention_grading.lms.owners.file_names import id_in_name, without_extensions
 from attention_grading.lms.owners.platforms import Owner
-from attention_grading.lms.owners.roster import Unknown, read_cells
+from attention_grading.lms.owners.roster import Unknown
 from attention_grading.text import without_apostrophe
 
 STUDENT = "{student}"

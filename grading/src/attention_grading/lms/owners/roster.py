@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 
 import dateutil.parser
 
-from attention_grading.lms.recognise import decode
+from attention_grading.files import read_cells
+from attention_grading.text import with_name
 
 MAX_ID_BYTES = 100
 # Windows gives these names to devices
@@ -88,6 +88,15 @@ class Roster:
         """Who works in the group in which this student is; empty where there is none."""
         return next((members for members in self.groups.values() if student in members), ())
 
+    def called(self, folder: str) -> str:
+        """A student's folder with the name of whose it is, where the roster has one."""
+        person = self._by_folder.get(folder, Person())
+        return with_name(" ".join(filter(None, (person.first, person.last))), folder)
+
+    @cached_property
+    def _by_folder(self) -> dict[str, Person]:
+        return {folder_name(student): person for student, person in self.people.items()}
+
     def _only(self, raw: str, found: frozenset[str]) -> str | None:
         if len(found) > 1:
             raise Unknown(f"the roster gives {raw!r} to several students: {', '.join(sorted(found))}")
@@ -110,8 +119,10 @@ def read_roster(paths: Iterable[Path]) -> Roster:
     times: dict[str, datetime] = {}
     people: dict[str, Person] = {}
     for path in paths:
-        for row in _rows(path):
+        for number, row in enumerate(_rows(path), 2):
             student = _first(row, _ID_COLUMNS)
+            if problem := spreadsheet_problem(student):
+                raise ValueError(f"the roster {path}, row {number}: {problem}")
             if not student:
                 continue
             for name in _ALIAS_COLUMNS:
@@ -170,6 +181,17 @@ def _is_foreign_worksheet(rows: Sequence[Mapping[str, str]]) -> bool:
     return words[0] is not None and len(set(words)) == 1
 
 
+def spreadsheet_problem(cell: str) -> str | None:
+    """Why a cell holds no value any more: a spreadsheet program's error words, in its language, or a rounded number."""
+    if not _SPREADSHEETS_OWN.fullmatch(cell.strip()):
+        return None
+    return f"a spreadsheet program wrote {cell.strip()!r} in place of what stood there; export it anew"
+
+
+# "#VALUE!", "#WERT!", "#NV", and an id that became "1,01E+02"
+_SPREADSHEETS_OWN = re.compile(r"#[¡¿]?(?:[A-ZÀ-Þ/0_]+[!?]|NV|N/[AD])|\d[.,]\d+E\+\d+|#[¡¿][A-Z/0]+")
+
+
 def folder_name(raw: str) -> str:
     """A folder's name for a student's id: letters, digits and ``. _ - @``, which nbgrader and shells take.
 
@@ -188,25 +210,6 @@ def folder_name(raw: str) -> str:
 def same_folder(name: str) -> str:
     """Two folders with the same value are one folder on some file system (case, Unicode's forms)."""
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
-
-
-def read_cells(path: Path) -> tuple[list[list[str]], str]:
-    """Rows of a spreadsheet in CSV, and what stands between their cells; decoded as notebooks are.
-
-    Raises:
-        ValueError: The file cannot be read, or is no CSV; the message says why.
-    """
-    try:
-        data = path.read_bytes()
-        if data.startswith(b"PK\x03\x04"):
-            raise ValueError(f"{path} is a spreadsheet program's own file: save it as CSV")
-        text, _ = decode(data)
-        if text is None:
-            raise ValueError(f"{path} cannot be read: it is no text; export it as CSV")
-        delimiter = max(",;\t", key=text.split("\n", 1)[0].count)
-        return list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)), delimiter
-    except (OSError, csv.Error) as error:
-        raise ValueError(f"{path} cannot be read: {error}") from error
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

@@ -1,0 +1,157 @@
+"""The numbers in the folded answers of "Predict, then change": made by the change that the question asks for."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from attention_lab import attention_map, packed_batch, padded_batch
+from attention_lab.flash import flash_attn_varlen_func
+from attention_lab.maps.heatmaps import attention_leaks
+from attention_lab.notebook.learner_cells import SOLUTION_ID
+from support.cells import cells_of
+from support.places import MASTERS
+
+Function = Callable[..., Tensor]
+SENTENCES = [line.split() for line in ("Go home", "The cat sat on the mat", "Yes", "Dogs bark at night")]
+
+
+def answer(number: str, question: int) -> str:
+    (stem,) = (stem for stem in MASTERS if stem.startswith(number))
+    answers = cells_of(MASTERS[stem])["wrap-up"].source.split("<summary>Answers</summary>")[1]
+    (text,) = re.findall(rf"^{question}\. (.*)$", answers, re.M)
+    return text
+
+
+def solution(number: str) -> Function:
+    (stem,) = (stem for stem in MASTERS if stem.startswith(number))
+    scope: dict[str, Any] = {"torch": torch, "F": F, "math": math, "flash_attn_varlen_func": flash_attn_varlen_func}
+    exec(cells_of(MASTERS[stem])[SOLUTION_ID].source, scope)
+    return scope[f"{stem[3:]}_attention"]
+
+
+def changed(function: Function, **change: Callable[[dict[str, Any]], Any]) -> Function:
+    """The function, given other arguments than it was called with."""
+
+    def with_changes(**arguments: Any) -> Tensor:
+        return function(**arguments | {name: how(arguments) for name, how in change.items()})
+
+    return with_changes
+
+
+def leaking_cells(variant: str, function: Function, batch: Any, item: int | None = None) -> list[tuple[int, int, int]]:
+    leaks = attention_leaks(variant, batch, attention_map(function, batch), item=item)
+    return [(leak.head, leak.query, leak.key) for leak in leaks]
+
+
+def flipped(batch: Any) -> dict[str, Any]:
+    arguments = batch.arguments()
+    return arguments | {name: arguments[name].flip(1) for name in ("q", "k", "v", "mask")}
+
+
+def test_01_without_the_scale_the_largest_weights_grow():
+    batch, function = padded_batch(), solution("01")
+    unscaled = changed(function, q=lambda given: given["q"] * math.sqrt(batch.head_dim))
+    before, after = (attention_map(f, batch)[0].amax(-1).mean().item() for f in (function, unscaled))
+    assert f"from {before:.2f} to {after:.2f}" in answer("01", 1)
+    assert f"√{batch.head_dim} ≈ {math.sqrt(batch.head_dim):.1f}" in answer("01", 1)
+
+
+def test_01_reversed_tokens_give_the_reversed_output_and_02_do_not():
+    batch = padded_batch()
+    off = {
+        number: (solution(number)(**batch.arguments()) - solution(number)(**flipped(batch)).flip(1))[batch.mask]
+        for number in ("01", "02")
+    }
+    assert off["01"].abs().max() < 1e-5
+    assert off["02"].abs().max() > 1
+    assert answer("01", 2).startswith("It comes out reversed, otherwise the same")
+    assert answer("02", 2).startswith("The numbers differ")
+
+
+def test_02_and_04_an_ignored_mask_shows_with_padding_on_the_left_alone():
+    for number, variant in (("02", "eager_causal"), ("04", "sdpa_causal")):
+        ignoring = changed(solution(number), mask=lambda given: None)
+        on_the_right = padded_batch(padding="right")
+        assert leaking_cells(variant, ignoring, on_the_right) == []
+        same = (ignoring(**on_the_right.arguments()) - solution(number)(**on_the_right.arguments())).abs()
+        assert same[on_the_right.mask].max() < 1e-5
+        on_the_left = padded_batch(padding="left")
+        other = (ignoring(**on_the_left.arguments()) - solution(number)(**on_the_left.arguments())).abs().amax(
+            -1
+        ) > 1e-3
+        assert (other & on_the_left.mask).sum(1).tolist() == [0, 4]
+        cells = leaking_cells(variant, ignoring, on_the_left, item=1)
+        assert {key for _, _, key in cells} == {0, 1}
+        if number == "04":
+            assert f"{len(cells) // on_the_left.num_heads} cells a head" in answer("04", 1)
+    assert answer("02", 1).startswith("On the left, all four of the padded sentence. On the right, none")
+
+
+def test_03_an_inverted_mask_gives_all_weight_to_the_padding():
+    batch = padded_batch()
+    inverted = changed(solution("03"), mask=lambda given: ~given["mask"])
+    assert {key for _, _, key in leaking_cells("sdpa_bidirectional", inverted, batch, item=1)} == {4, 5}
+    weights = attention_map(inverted, batch)[1]
+    torch.testing.assert_close(weights[..., 4:].sum(-1), torch.ones_like(weights[..., 0]))
+    assert answer("03", 1).startswith("Both padding columns")
+
+
+def test_03_and_04_differ_from_eager_by_rounding_of_the_stated_size():
+    for fused, eager, padding in (("03", "01", "right"), ("04", "02", "left")):
+        for dtype, low, high in ((torch.float32, 5e-8, 1e-6), (torch.bfloat16, 5e-3, 3e-2)):
+            batch = padded_batch(padding=padding, dtype=dtype)
+            outputs = [solution(number)(**batch.arguments())[batch.mask].float() for number in (fused, eager)]
+            assert low <= (outputs[0] - outputs[1]).abs().max() <= high
+        assert answer(fused, 2).startswith("By some 1e-7 in fp32, and by about 0.01 in bf16")
+
+
+def test_05_without_borders_so_many_cells_leak():
+    batch = packed_batch(SENTENCES)
+    tokens = len(batch.q)
+    borders = changed(
+        solution("05"),
+        cu_seqlens=lambda given: torch.tensor([0, tokens], dtype=torch.int32),
+        max_seqlen=lambda given: tokens,
+    )
+    cells = leaking_cells("flash_bidirectional", borders, batch)
+    blocks = [len(sentence) ** 2 for sentence in SENTENCES]
+    stated = [int(number) for number in re.findall(r"\d+", answer("05", 1))]
+    assert stated == [len(cells) // batch.num_heads, tokens**2, *blocks]
+
+
+def test_05_says_how_much_padding_wastes():
+    lengths = [len(sentence) for sentence in SENTENCES]
+    (stem,) = (stem for stem in MASTERS if stem.startswith("05"))
+    rows, scores = len(lengths) * max(lengths), len(lengths) * max(lengths) ** 2
+    no_rows, no_scores = rows - sum(lengths), scores - sum(length**2 for length in lengths)
+    said = (
+        f"{no_rows} of the {rows} rows are wasted ({no_rows / rows:.0%}), "
+        f"and {no_scores} of the {scores} scores ({no_scores / scores:.0%})"
+    )
+    assert said in cells_of(MASTERS[stem])["idea"].source
+
+
+def test_06_without_causality_so_many_cells_leak():
+    batch = packed_batch(SENTENCES)
+    cells = leaking_cells("flash_causal", solution("05"), batch)
+    above = [len(sentence) * (len(sentence) - 1) // 2 for sentence in SENTENCES]
+    stated = [int(number) for number in re.findall(r"\d+", answer("06", 1))]
+    assert stated == [len(cells) // batch.num_heads, *above]
+
+
+def test_06_a_longest_length_that_is_too_large_changes_nothing_and_one_too_small_is_refused():
+    batch = packed_batch(SENTENCES)
+    arguments = batch.arguments()
+    outputs = [solution("06")(**arguments | {"max_seqlen": length}) for length in (6, 100)]
+    assert torch.equal(*outputs)
+    with pytest.raises(ValueError, match="the longest sequence has 6 tokens"):
+        solution("06")(**arguments | {"max_seqlen": 3})
+    assert answer("06", 2).startswith("With 3, an error on a CPU")
