@@ -989,27 +989,6 @@ def by_numpy(q, k, v, num_heads, head_dim, mask):
         "work-unseen",
     ),
     (
-        "in-a-thread",
-        "a thread computes all scores",
-        f"""
-import threading
-{DEFINED}
-    found = []
-    grad = torch.is_grad_enabled()
-    def run():
-        with torch.set_grad_enabled(grad):
-            found.append(plain(q, k, v, num_heads, head_dim, mask))
-    if q.device.type != "cpu":
-        return plain(q, k, v, num_heads, head_dim, mask)
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join()
-    return found[0]
-def plain(q, k, v, num_heads, head_dim, mask):{EAGER}    return (scores.softmax(-1) @ v).transpose(1, 2).flatten(2)
-""",
-        "work-unseen",
-    ),
-    (
         "fused-tiles",
         "SDPA",
         f"""

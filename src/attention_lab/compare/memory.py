@@ -63,7 +63,7 @@ def memory_figure(
     with matplotlib.rc_context(LOOK):
         title = "Memory of your function at its peak"
         panel = f"one sequence, {HEADS} heads of head_dim {HEAD_DIM}, fp32"
-        figure, (axes,) = panels(title, sentences, legend, 6.5, 2.8, {panel: (0.13, 0.83)})
+        figure, (axes,) = panels(title, sentences, legend, 2.8, {panel: (0.13, 0.83)})
         axes.plot(lengths, scores, **_SCORES)
         draw_curves(axes, curves, "tokens in the sequence", "megabytes beside the inputs")
     return figure

@@ -208,7 +208,9 @@ def _tiles(axes: Axes, variant: Variant) -> None:
     words(axes, x + tokens * cell / 2, 3.05, f"scores of {tokens} tokens in tiles of {wide} keys")
     rows = [[HIDDEN if key > query or key < wide else YOURS for key in range(tokens)] for query in range(tokens)]
     grid(axes, x, top, cell, rows)
-    line(axes, (x + wide * cell, top + 0.06), (x + wide * cell, top - tokens * cell - 0.06), color=DARK, lw=2.5, zorder=5)
+    line(
+        axes, (x + wide * cell, top + 0.06), (x + wide * cell, top - tokens * cell - 0.06), color=DARK, lw=2.5, zorder=5
+    )
     words(axes, x + wide * cell / 2, 0.36, "gone")
     words(axes, x + 1.5 * wide * cell, 0.36, "now")
     right = x + tokens * cell + 0.2

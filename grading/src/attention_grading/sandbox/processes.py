@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TypeVar
 
-from attention_grading.sandbox.limits import Limits, resource
+from attention_grading.sandbox.limits import Limits, limit_address_space
 
 
 class WorkerFailed(RuntimeError):
@@ -82,8 +82,8 @@ class Process:
 
     def limit_address_space(self, allowed: int) -> None:
         """Let it map no more from now on; nothing that it does takes this back. Only Linux does it."""
-        with contextlib.suppress(AttributeError, ProcessLookupError, PermissionError):
-            resource.prlimit(self.pid, resource.RLIMIT_AS, (allowed, allowed))
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            limit_address_space(self.pid, allowed)
 
     def was_killed_from_outside(self, limits: Limits) -> bool:
         """Whether somebody else killed it, as the kernel does where memory runs out; no limit of ours does it so."""

@@ -54,6 +54,29 @@ def block_size_case(variant: Variant) -> Case:
 _TILES_OF_PADDING = torch.tensor([[0] * 5 + [1] * 6, [1] * 6 + [0] * 5, [1, 1, 0, 0, 0, 0, 0, 0, 0, 1, 1]]).bool()
 
 
+def shifted_case(variant: Variant) -> Case:
+    """All scores higher or lower by one number: the weights stay, wherever the maximum begins."""
+    name = "all scores shifted"
+    arguments = drawn_arguments(variant, 23, (11, 11)) | {"block_size": 4}
+    head_dim, heads = arguments["head_dim"], arguments["num_heads"]
+    last = torch.arange(1, heads + 1) * head_dim - 1  # of each head: the same in all queries and in all keys
+    arguments["q"][..., last], arguments["k"][..., last] = 1.0, 0.0
+    calls = [Call(arguments)]
+    for shift in (-256.0, 256.0):  # fp32 rounds scores of that size a hundred times as coarsely
+        other = arguments["k"].clone()
+        other[..., last] = shift * head_dim**0.5
+        calls.append(Call(arguments | {"k": other}))
+
+    def verify(outcomes: Sequence[Outcome]) -> None:
+        plain, *shifted = outputs_of(name, calls, outcomes)
+        hint = "the maximum: what is it before the first tile, and is it subtracted from every score?"
+        for call, output, words in zip(calls[1:], shifted, ("lower", "higher"), strict=True):
+            told = Told(f"is another one when all scores are {words} by 256", "as before", hint)
+            require_alike(name, call, output, plain, torch.ones((), dtype=torch.bool), told, slack=100)
+
+    return Case("invariants", name, tuple(calls), verify)
+
+
 def memory_cases(variant: Variant) -> Iterator[Case]:
     """Few tokens and many, in tiles of one size; in the forward pass of training, too."""
     for name, block_size, lengths in (("memory", 20, (170, 550)), ("memory, with gradients wanted", 13, (120, 390))):

@@ -129,6 +129,11 @@ _SUBJECTS = {
     r"mask-": "the mask: which keys it takes away, and at which step",
     r"nothing-masked": "the masking: what its calls give back, and what becomes of that",
     r"causal-|diagonal-": "the triangle: which keys each query may see, with a mask and without one",
+    r"accumulator-|sum-|nothing-rescaled|divided-|not-divided|tiles-not-": "what is kept from tile to tile: when it is "
+    "rescaled, and when it is divided",
+    r"(?:last|own)-tile-|tile-|block-size-": "the tiles: which keys each of them holds, and which places these have",
+    r"first-maximum-|empty-tile-": "the maximum: what it is before a row has seen any key",
+    r"whole-|tiles-kept|work-": "what exists at the same time: the scores of one tile, or more",
     r"window-": "the window: how many keys it holds, and where it ends",
     r"sequences-": "cu_seqlens: it says where each sequence begins and ends, for the queries and for the keys",
     r"heads-|attention-over-heads": "the heads: how they are split off, and how they come together again",

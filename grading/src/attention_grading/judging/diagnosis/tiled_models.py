@@ -125,7 +125,8 @@ Sees = Callable[[Tensor, Tensor, int, int], Tensor]
 def _by_place(sees: Sees, variant: Variant, arguments: dict[str, Any]) -> Tensor:
     keys = arguments["k"].shape[-2]
     place = torch.arange(keys)
-    return sees(place[:, None], place, variant.value_of("block_size", arguments), keys)
+    seen: Tensor = sees(place[:, None], place, variant.value_of("block_size", arguments), keys)
+    return seen
 
 
 def _fewer(sees: Sees, variant: Variant, arguments: dict[str, Any]) -> Tensor:
@@ -144,4 +145,5 @@ def _first_tiles_mask(variant: Variant, arguments: dict[str, Any]) -> Tensor:
     if mask is None:
         return triangle
     place = torch.arange(mask.shape[-1]) % variant.value_of("block_size", arguments)
-    return triangle & mask[:, None, place]
+    seen: Tensor = triangle & mask[:, None, place]
+    return seen

@@ -136,10 +136,8 @@ def _short_of_memory(draw: Draw) -> Case:
     """What a meter in the function's own process is told, the operating system is not."""
     name = "little memory"
     draw.reseed("kernel/little memory")
-    few, many = (
-        Call(draw.padded(1, seq, 1, 3) | {"block_size": 100}, setting=setting)
-        for seq, setting in ((FEW, "plain"), (MANY + draw.between(0, 90), "short of memory"))
-    )
+    few = Call(draw.padded(1, FEW, 1, 3) | {"block_size": 100})
+    many = Call(draw.padded(1, MANY + draw.between(0, 90), 1, 3) | {"block_size": 100}, setting="short of memory")
     rows = torch.randint(many.arguments["q"].shape[1], (ROWS,), generator=draw.generator)
     return Case("kernel", name, (few, many), partial(_require_some_rows, draw.variant, name, (few, many), rows))
 
