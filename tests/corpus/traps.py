@@ -143,7 +143,7 @@ FLASH = (
 
 
 def answers() -> list[Answer]:
-    """All of them, for each of the six variants."""
+    """All of them, for each variant of part one."""
     own = {"eager": (*PADDED, *EAGER), "sdpa": (*PADDED, *SDPA), "flash": FLASH}
     return [
         mutation.of(variant, base)

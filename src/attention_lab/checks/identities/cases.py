@@ -16,6 +16,7 @@ from attention_lab.checks.identities.scores import (
     scale_case,
 )
 from attention_lab.checks.identities.sizes import alone_cases, long_cases, one_head_case, twice_cases
+from attention_lab.checks.identities.tiles import block_size_case, memory_cases, shifted_case
 from attention_lab.checks.invariants import sensitive_cases, undisturbed_cases
 from attention_lab.variants import Variant
 
@@ -40,3 +41,7 @@ def invariant_and_identity_cases(variant: Variant) -> Iterator[Case]:
     if variant.kernel == "sdpa":
         yield math_case(variant)
     yield from kernel_case(variant)
+    if variant.kernel == "tiled":
+        yield block_size_case(variant)
+        yield shifted_case(variant)
+        yield from memory_cases(variant)
