@@ -153,7 +153,8 @@ def test_child_lets_others_go_first_after_a_while(write):
     looks = threading.Thread(target=look)
     with Session(limits=Limits(seconds=4, polite_after=1)) as own:
         looks.start()
-        assert own.judge_file("eager_causal", write("burns.py", body)).score == 0
+        with contextlib.suppress(Interrupted):  # who lets others go first may be starved by them
+            assert own.judge_file("eager_causal", write("burns.py", body)).score == 0
     looks.join()
     assert seen[0] == os.SCHED_OTHER
     assert seen[-1] == os.SCHED_IDLE
