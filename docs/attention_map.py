@@ -70,7 +70,7 @@ def frame(source: str, picture: Image.Image, title: str, colour: str, height: in
 def main() -> None:
     """Draw the frames and write the file."""
     leaking, clean = seen(WRONG), seen(WRONG.replace(LINE, LINE + EDIT))
-    scale = (WIDTH - 2 * MARGIN) / max(leaking.width, clean.width)
+    scale = min(1.0, (WIDTH - 2 * MARGIN) / max(leaking.width, clean.width))
     leaking, clean = (each.resize((round(each.width * scale), round(each.height * scale))) for each in (leaking, clean))
     tall = MARGIN + (len(WRONG.split("\n"))) * LEADING + 50 + max(leaking.height, clean.height)
     typed = [WRONG.replace(LINE, LINE + EDIT[:count]) for count in range(len(EDIT) + 1)]

@@ -13,7 +13,7 @@ from playwright.sync_api import expect
 from attention_grading.authoring.demo_class import MISTAKES
 from attention_lab.environment.start import VALIDATE_CAVEAT
 from attention_lab.notebook.learner_cells import SOLUTION_ID
-from support.lab.page import HEIGHT, LabPage
+from support.lab.page import LabPage
 from support.lab.server import LabServer, lab_server
 
 pytestmark = [pytest.mark.browser, pytest.mark.needs("chromium")]
@@ -70,21 +70,16 @@ def test_student_sees_validate_and_nothing_that_instructors_need(server, visit):
     lab.shoot("first_sight")
 
 
-@pytest.mark.parametrize("width", [1000, 1400])
-def test_first_ten_minutes_lead_from_start_to_a_notebook_that_is_ready_to_hand_in(server, visit, width):
+def test_first_ten_minutes_lead_from_start_to_a_notebook_that_is_ready_to_hand_in(server, visit):
     lab = visit(server)
-    lab.page.set_viewport_size({"width": width, "height": HEIGHT})
     start = lab.page.locator(".jp-MarkdownViewer")
     expect(start.get_by_role("heading", name="start here")).to_be_visible()  # rendered, and in front
-    lab.shoot(f"start_{width}")
+    lab.shoot_widths("start")
     lab.follow(start.get_by_role("link", name="lesson L0"), "L0_attention_step_by_step")
-    assert lab.too_wide() == []
-    lab.shoot(f"lesson_L0_{width}")
+    lab.shoot_widths("lesson_L0")
     lab.page.locator(".lm-TabBar-tab", has_text="START.md").click()
     lab.follow(start.get_by_role("link", name="notebook 01"), FIRST)
-    lab.shoot(f"first_notebook_{width}")
-    if width != 1000:
-        return
+    lab.shoot_widths("first_notebook")
     lab.run_all()
     assert "not implemented yet" in lab.error_lines("test-contract")[0]
     assert "the untouched stub" in lab.outputs("hand-in").inner_text()
@@ -92,14 +87,15 @@ def test_first_ten_minutes_lead_from_start_to_a_notebook_that_is_ready_to_hand_i
     lab.run_all()
     assert len(lab.error_lines("test-invariants")) == 3
     assert "points" in lab.outputs("judge-all").inner_text()
-    lab.shoot_notebook("first_wrong_1000")
+    lab.outputs("test-invariants").last.scroll_into_view_if_needed()
+    lab.shoot_widths("first_wrong")
     lab.write(SOLUTION_ID, right_solution(server.root, FIRST))
     lab.execute("docmanager:save")
     lab.run_all()
     assert "10 of 10 points" in lab.outputs("judge-all").inner_text()
     assert "Ready to hand in" in lab.outputs("hand-in").inner_text()
-    assert lab.too_wide() == []
-    lab.shoot_notebook("first_right_1000")
+    lab.cell("hand-in").scroll_into_view_if_needed()
+    lab.shoot_widths("first_ready")
 
 
 @pytest.mark.parametrize("stem", [CAUSAL, FLASH])

@@ -192,12 +192,12 @@ def is_empty(p: Place) -> None:
     _bytes(p, b"")
 
 
-@submission("notebook", 0, says="no UTF-8 text", shows="UTF-8")
+@submission("notebook", 0, says="not UTF-8 text", shows="UTF-8")
 def is_binary(p: Place) -> None:
     _bytes(p, bytes(range(256)) * 100)
 
 
-@submission("notebook", 0, says="no UTF-8|no valid JSON")
+@submission("notebook", 0, says="not UTF-8|not valid JSON")
 def is_utf_16(p: Place) -> None:
     p.text = lambda notebook: json.dumps(notebook).encode("utf-16")
 
@@ -229,7 +229,7 @@ def is_a_list(p: Place) -> None:
     _bytes(p, b"[1, 2, 3]")
 
 
-@submission("notebook", 0, says="no valid JSON|no cells")
+@submission("notebook", 0, says="not valid JSON|no cells")
 def is_a_number_of_a_million_digits(p: Place) -> None:
     _bytes(p, b'{"cells": ' + b"9" * 1_000_000 + b"}")
 

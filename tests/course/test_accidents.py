@@ -84,6 +84,21 @@ def moved_to(name: str) -> Callable[[dict], None]:
     return move
 
 
+def published_where_nobody_answers(content: dict) -> None:
+    setup = cell_of(content, "setup")
+    text = "".join(setup["source"])
+    assert text.count("kit = ([] +") == 1
+    setup["source"] = text.replace("kit = ([]", 'kit = (["attention-lab @ https://127.0.0.1:9/kit.zip"]')
+
+
+# As on a machine that never had it
+NO_KIT = """
+import importlib.util, sys
+for name in [name for name in sys.modules if name.partition(".")[0] == "attention_lab"]:
+    del sys.modules[name]
+find = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *more: None if name == "attention_lab" else find(name, *more)
+"""
 ENDLESS = spoilt("    if mask is not None:", "    while True:\n        pass\n    if mask is not None:")
 UP_TO_SOLUTION = ("setup", "toy-inputs", "solution")
 LEFT_OUT = "softmax(dim=-1) @ v).transpose(1, 2).flatten(2)"
@@ -235,9 +250,10 @@ ACCIDENTS = {
         reads={
             "test-contract": "passed: device",
             **dict.fromkeys(
-                ("test-invariants", "judge-all", "hand-in"),
+                ("test-invariants", "hand-in"),
                 "look at where the mask enters: masked keys get no weight, for every head and every query",
             ),
+            "judge-all": "look at the mask: which keys it takes away, and at which step",
             "attention-map": "Weight leaks into 24 masked cells",
         },
     ),
@@ -280,6 +296,26 @@ ACCIDENTS = {
     "file in another folder": Accident(
         file=f"elsewhere/{STEM}.ipynb",
         reads={**ALL_RIGHT, "hand-in": f"Save the notebook there as {STEM}.ipynb and run this cell again."},
+    ),
+    "no kit": Accident(
+        before=NO_KIT,
+        runs=("setup", "test-contract"),
+        reads={
+            "setup": "The learner kit is not installed for this Python, and its wheel does not lie beside this "
+            "notebook.\nInstall it as the course's README says",
+            "test-contract": "The learner kit is not installed yet: run the notebook's first code cell again.",
+        },
+        ready=None,
+    ),
+    "no network": Accident(
+        before=NO_KIT,
+        change=published_where_nobody_answers,
+        runs=("setup", "test-contract"),
+        reads={
+            "setup": "The learner kit could not be installed: the network is out of reach.\npip: ",
+            "test-contract": "The learner kit is not installed yet: run the notebook's first code cell again.",
+        },
+        ready=None,
     ),
     "old PyTorch": Accident(
         before="from attention_lab.environment import packages\npackages.version_of = lambda name: '2.4.1'",

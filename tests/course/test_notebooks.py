@@ -16,6 +16,7 @@ from support.prose import WORDS, words_of
 
 # What one notebook has beside the cells that all share
 EXTRA = {
+    "05_flash_bidirectional": ("why-flash", "why-flash-picture"),
     "06_flash_causal": ("decoding", "decoding-picture", "decoding-task", "decode", "decoding-check"),
     "07_tiled_causal": ("bytes-text", "bytes", "memory-text", "memory-plot"),
 }
@@ -65,6 +66,15 @@ def test_notebook_is_normalised(path):
     assert normal_text(nbformat.reads(text, as_version=4)) == text, "run `make normalise`"
 
 
+@pytest.mark.parametrize("stem", STEMS)
+def test_hidden_cells_are_one_line_for_learners_that_fits_a_narrow_window(stem):
+    for name in ("values", "masking", "robustness", "kernel"):
+        first, second, *_ = cells_of(MASTERS[stem])[f"test-{name}"].source.split("\n")
+        assert second == "### BEGIN HIDDEN TESTS"
+        assert first.startswith("# Hidden, ")
+        assert len(first) <= 68, first
+
+
 def test_code_cells_are_short():
     for stem, path in MASTERS.items():
         for cell_id, cell in cells_of(path).items():
@@ -108,4 +118,5 @@ def test_every_prediction_has_its_answer_folded_below(stem):
 def test_every_notebook_says_beside_its_checks_what_validate_runs(stem):
     notebook = nbformat.read(ROOT / "source" / stem / f"{stem}.ipynb", as_version=4)
     text = next(cell.source for cell in notebook.cells if cell.id == "checks-text")
-    assert '*Validate* runs these visible checks alone.\nIts "Success!" says nothing about the hidden ones.' in text
+    assert "*Validate* saves the notebook and runs all of it afresh, which takes up to half a minute.\n" in text
+    assert 'It knows these visible checks alone: its "Success!" says nothing about the hidden ones.' in text

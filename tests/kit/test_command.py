@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -127,3 +129,27 @@ def test_tutor_steers_through_every_notebook():
     for variant in VARIANTS.values():
         if variant.number <= 6:
             assert f"**{variant.stem[:2]} " in prompt
+
+
+@pytest.mark.process
+def test_endless_loop_is_named_by_its_line(tmp_path, capsys, monkeypatch):
+    path = tmp_path / "eager_causal.py"
+    head = "def eager_causal_attention(q, k, v, num_heads, head_dim, mask=None):"
+    path.write_text(f"{head}\n    i = 0\n    while i < 10:\n        i -= 1\n    return v\n")
+    monkeypatch.setattr(visible_checks, "CHECKS_SECONDS", 1.0)
+    assert visible_checks.main("eager_causal", str(path)) == 1
+    first, second = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"  FAILED  your function did not finish within 1 s \(line [34]: .*\)", first), first
+    assert second.strip() == "look for a loop that never ends"
+
+
+@pytest.mark.process
+def test_endless_cell_beside_the_function_costs_nothing(tmp_path, capsys, monkeypatch):
+    content = json.loads((ROOT / "source" / "02_eager_causal" / "02_eager_causal.ipynb").read_text())
+    endless = {"cell_type": "code", "id": "own", "metadata": {}, "source": "while True:\n    pass", "outputs": []}
+    content["cells"].insert(0, endless)
+    path = tmp_path / "02_eager_causal.ipynb"
+    path.write_text(json.dumps(content))
+    monkeypatch.setattr(visible_checks, "CELLS_SECONDS", 1.0)
+    assert visible_checks.main("eager_causal", str(path)) == 0
+    assert "note: cell 1 raised KeyboardInterrupt (cell 1, line " in capsys.readouterr().out

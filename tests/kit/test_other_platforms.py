@@ -16,7 +16,7 @@ import nbformat
 import pytest
 
 from attention_lab.cli import NO_JUDGE
-from support.cells import executed
+from support.cells import executed, failed
 from support.places import RELEASES, ROOT, STEMS
 from support.releases import RIGHT
 from support.windows.names import POSIX_MODULES, POSIX_NAMES
@@ -99,8 +99,7 @@ def test_check_runs_the_visible_checks_and_says_what_a_pipe_cannot_carry(windows
 @pytest.mark.parametrize("stem", STEMS)
 def test_notebooks_run(windows, tmp_path, stem):
     cells = executed(notebook_with(RIGHT[stem[3:]], stem, tmp_path), allow_errors=False)
-    for cell in cells.values():
-        assert not [out for out in cell.get("outputs", ()) if out.output_type == "error"], cell.id
+    assert not failed(cells)
     assert "Ready to hand in" in "".join(output.get("text", "") for output in cells["hand-in"].outputs)
 
 

@@ -10,7 +10,7 @@ from attention_lab import VARIANTS, PackedBatch, attention_map, real_batch
 from attention_lab.maps.heatmaps import caption
 from attention_lab.real_heads import RECORDED
 
-PREVIOUS, AFTER = "the previous token", "the token that followed the same word earlier"
+PREVIOUS, AFTER = "the previous token", "what followed the same word earlier"
 
 
 def weights_of(variant, batch):

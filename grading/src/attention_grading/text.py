@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 import unicodedata
 
 # ECMA-48 control sequences (colours, cursor, titles, hyperlinks)
@@ -74,3 +75,8 @@ def without_apostrophe(cell: str) -> str:
 def with_name(name: str, student: str) -> str:
     """A student as people read it: the name and the id, or the id alone where no name is known."""
     return f"{name} ({student})" if name and name != student else student
+
+
+def wrapped(text: str, width: int, indent: str = "  ") -> list[str]:
+    """The text in lines, broken between words alone: a path that is too long for a terminal stays whole."""
+    return textwrap.wrap(text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)

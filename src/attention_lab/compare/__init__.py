@@ -5,4 +5,4 @@ Its door is this package itself, and ``measure``, ``recorded`` and ``waste`` for
 
 from attention_lab.doors import opens
 
-__getattr__ = opens(__name__, agreement="functions", load_functions="functions")
+__getattr__ = opens(__name__, agreement="functions", load_functions="functions", traffic_figure="traffic")

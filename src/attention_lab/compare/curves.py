@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 
 from attention_lab.maps.figure import NotebookFigure
@@ -36,7 +37,7 @@ class Point(NamedTuple):
 def panels(
     title: str,
     sentences: Sequence[str],
-    handles: Sequence[Line2D],
+    handles: Sequence[Patch | Line2D],
     tall: float,
     *rows: dict[str, tuple[float, float]],
 ) -> tuple[NotebookFigure, list[Axes]]:

@@ -103,7 +103,8 @@ def _draw_costs(axes: Axes, waste: Waste) -> None:
     axes.barh([0, 1], shares, color=REAL, height=0.6)
     axes.barh([0, 1], [1 - share for share in shares], left=shares, **_PADDING, height=0.6)
     for place, share in enumerate(shares):
-        axes.text(share / 2, place, f"{share:.0%}", color="white", ha="center", va="center", fontsize=8)
+        if share > 0.2:  # else it has no room
+            axes.text(share / 2, place, f"{share:.0%}", color="white", ha="center", va="center", fontsize=8)
         box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
         if share < 1:
             axes.text((1 + share) / 2, place, f"{1 - share:.0%} wasted", ha="center", va="center", fontsize=9, bbox=box)

@@ -77,9 +77,12 @@ def examine() -> Report:
         return Report(rows, tuple(problems), tuple(notes))
     rows["device"] = _device(torch)
     notes += _unused_gpu(torch)
+    # these import torch, which is known to be there only now
+    from attention_lab.environment.flash_wheel import this_machine, to_install
     from attention_lab.flash import flash_route
 
     rows |= {"flash route": flash_route().name, "why": flash_route().reason}
+    rows["to install"] = to_install(flash_route().name, this_machine(torch))
     notes.append(flash_route().sentence)
     problems += _first_flash_call()
     return Report(rows, tuple(problems), tuple(notes))

@@ -24,8 +24,8 @@ INSTRUCTORS_PLUGINS = (
 )
 # Validate's own words, "Success! Your notebook passes all the tests.", are fixed in nbgrader's extension
 VALIDATE_CAVEAT = (
-    "Validate runs the visible checks alone. The hidden ones are judged when your notebook is graded; "
-    "this says nothing about them."
+    "Validate ran the whole notebook afresh. It knows the visible checks alone: the hidden ones are judged when your "
+    "notebook is graded, and this says nothing about them."
 )
 CUSTOM_CSS = f"""\
 .jp-Dialog-body.validation-success::after,

@@ -52,22 +52,28 @@ def explorer_figure(state: ExplorerState) -> NotebookFigure:
     Returns:
         The figure; as a cell's last expression it is shown once. Its ``caption`` is its alternative text.
     """
-    return draw(state).figure
+    return draw(state, columns=2).figure  # it stands in a page of any width, and has no controls above it
 
 
-def draw(state: ExplorerState) -> Drawing:
-    """Draw the figure and keep its panels, so that a widget knows where each cell is."""
+def draw(state: ExplorerState, *, columns: int = 3) -> Drawing:
+    """Draw the figure and keep its panels, so that a widget knows where each cell is.
+
+    Args:
+        state: The settings.
+        columns: How many panels of one sentence's steps stand side by side.
+    """
     state = settled(state)
     with matplotlib.rc_context(LOOK):
-        return _draw_packing(state) if state.view == "packing" else _draw_steps(state)
+        return _draw_packing(state) if state.view == "packing" else _draw_steps(state, columns)
 
 
-def _draw_steps(state: ExplorerState) -> Drawing:
+def _draw_steps(state: ExplorerState, columns: int) -> Drawing:
     table = padded_tables(state)[state.item]
     title = f"Sentence {state.item + 1} of {len(state.words)}: {settings(state)}"
     said = explain(table, state.query, state.key, quoted)
     divided = "q · k / √head_dim" + ("" if state.temperature == 1 else f" / {state.temperature:g}")
-    return draw_steps(table, title, f"{said[0].upper()}{said[1:]}.", divided, (state.query, state.key))
+    words = f"{said[0].upper()}{said[1:]}."
+    return draw_steps(table, title, words, divided, (state.query, state.key), columns=columns)
 
 
 def _draw_packing(state: ExplorerState) -> Drawing:

@@ -16,7 +16,7 @@ import traitlets
 from attention_lab.explorer.figure import draw, explorer_figure, places_of
 from attention_lab.explorer.state import HEADS, MOST_WORDS, TEMPERATURES, ExplorerState, explained_table, settled
 from attention_lab.explorer.words import calculation, explain, sizes
-from attention_lab.maps.figure import DPI
+from attention_lab.maps.figure import DPI, THEMED
 from attention_lab.maps.steps import Drawing, Panel
 
 __all__ = ["EXAMPLES", "ExplorerState", "explore", "explorer_figure"]
@@ -246,7 +246,7 @@ def _picture(state: ExplorerState, drawing: Drawing) -> str:
     width = round(drawing.figure.get_figwidth() * DPI)
     size = f"width:{width}px;max-width:100%;min-width:{round(_SMALLEST * width)}px"
     layers = f'<div class="explorer-picture" style="{size}" onclick="{escape(_CHOOSE)}">{picture}{panels}</div>'
-    return f'{_STYLE}<div class="explorer-scroller">{layers}</div>'
+    return f'{THEMED}{_STYLE}<div class="explorer-scroller">{layers}</div>'
 
 
 def _panel(panel: Panel, places: Sequence[int | None]) -> str:

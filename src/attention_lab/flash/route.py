@@ -90,7 +90,7 @@ def working(
         borders = torch.tensor([0, 1], dtype=torch.int32, device=device)
         output = signature(kernel)(token, token, token, borders, borders, 1, 1)
         if not torch.equal(output, token):  # waits for the kernel; one token sees itself alone
-            raise RuntimeError("it gives wrong numbers on this GPU")
+            raise RuntimeError("it returns wrong numbers on this GPU")
     except Exception as error:
         return error
     return kernel
@@ -99,14 +99,14 @@ def working(
 def choose(found: Found) -> Route:
     """Choose the route for what was found."""
     stand_in = "flash_attn_varlen_func is the course's stand-in in plain PyTorch"
-    same = "it takes and refuses what the real kernel does, only slower"
+    same = "it accepts and refuses the same calls as the real kernel, but is slower"
     if found.capability is None:
         reason = "there is no CUDA GPU"
         return Route("stand-in", reason, f"No CUDA GPU here: {stand_in}; {same}.")
     if found.capability < AMPERE:
         reason = f"the GPU has compute capability {_dotted(found.capability)}; flash-attn needs 8.0 (Ampere) or newer"
-        needed = "flash-attn needs Ampere or newer (in Colab an L4 or A100)"
-        return Route("stand-in", reason, f"{found.gpu} is too old, {needed}: {stand_in}; {same}.")
+        old = f"{found.gpu} is too old for FlashAttention, which needs Ampere or newer (in Colab, an L4 or A100)"
+        return Route("stand-in", reason, f"{old}: {stand_in}; {same}.")
     if callable(found.flash_attn):
         return Route("flash-attn", "flash-attn runs on this GPU", "flash_attn_varlen_func is the real flash-attn.")
     missing = f"flash-attn is not usable ({_why(found.flash_attn)})"

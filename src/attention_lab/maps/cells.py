@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 GREY, HATCH, LEAK, INK, PALE_INK = "#d9d9d9", "#808080", "#d62728", "#262626", "#757575"
 # From nearly white to blue: a key that may be seen and gets no weight looks in a map as it does in a mask, and no
 # weight looks like the grey of a mask
-VISIBLE = "#deebf7"
+VISIBLE = "#cfe1f2"
 WEIGHT_COLOURS = LinearSegmentedColormap.from_list("weights", [VISIBLE, "#9ecae1", "#4292c6", "#08519c", "#08306b"])
 SCORE_COLOURS = matplotlib.colormaps["RdBu_r"]
 # What a learner's matplotlib style could turn unreadable

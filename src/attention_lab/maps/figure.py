@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import html
 import io
-from functools import cache
+from collections.abc import Hashable
+from functools import cache, lru_cache, partial
 from typing import Any
 
+import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
@@ -67,6 +69,13 @@ class _PaletteCanvas(FigureCanvasAgg):
 
     figure: NotebookFigure
 
+    def get_renderer(self) -> RendererAgg:
+        """Matplotlib's, but for what it would measure anew for each figure: how wide texts are."""
+        renderer: Any = super().get_renderer()
+        renderer.get_text_width_height_descent = partial(_text_size, _fonts(), renderer.dpi)
+        measuring: RendererAgg = renderer
+        return measuring
+
     def print_png(
         self,
         filename_or_obj: Any,
@@ -97,10 +106,36 @@ def blank_figure(width: float, height: float, caption: str) -> NotebookFigure:
 
 def text_width(text: str, size: float) -> float:
     """Inches that a text takes."""
-    pixels: float = _ruler().get_text_width_height_descent(text, FontProperties(size=size), False)[0]
-    return pixels / DPI
+    return _text_size(_fonts(), DPI, text, FontProperties(size=size), False)[0] / DPI
+
+
+@lru_cache(maxsize=4096)
+def _text_size(
+    fonts: Hashable, dpi: float, text: str, properties: FontProperties, ismath: Any
+) -> tuple[float, float, float]:
+    """Width, height and descent of a text in pixels."""
+    size: tuple[float, float, float] = _ruler(dpi).get_text_width_height_descent(text, properties, ismath)
+    return size
+
+
+def _fonts() -> Hashable:
+    """The settings that decide which font a text gets, and how it is fitted to the pixels."""
+    settings: Any = matplotlib.rcParams
+    return tuple(str(settings[name]) for name in _FONT_SETTINGS)
+
+
+_FONT_SETTINGS = (
+    "font.family",
+    "font.sans-serif",
+    "font.serif",
+    "font.monospace",
+    "font.cursive",
+    "font.fantasy",
+    "text.hinting",
+    "mathtext.fontset",
+)
 
 
 @cache
-def _ruler() -> RendererAgg:
-    return RendererAgg(1, 1, DPI)
+def _ruler(dpi: float) -> RendererAgg:
+    return RendererAgg(1, 1, dpi)

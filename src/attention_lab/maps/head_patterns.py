@@ -76,5 +76,5 @@ def _targets(tokens: Sequence[str], sequence: Sequence[int]) -> dict[str, Tensor
 
 
 _PREVIOUS, _NEXT, _ITSELF = "the previous token", "the next token", "each token itself"
-_FIRST, _AFTER = "the first token", "the token that followed the same word earlier"
+_FIRST, _AFTER = "the first token", "what followed the same word earlier"
 _WORDS = (_PREVIOUS, _NEXT, _ITSELF, _FIRST, _AFTER)

@@ -24,7 +24,7 @@ from attention_lab.maps.cells import (
     pale_handle,
 )
 from attention_lab.maps.figure import MOST_WIDTH, NotebookFigure, text_width
-from attention_lab.maps.layout import TOP, foot, framed
+from attention_lab.maps.layout import NARROW, TOP, foot, framed
 from attention_lab.rules import Reason
 
 # Where the scores' scale may end: it stays at the first while that holds, so that a move shows as another colour
@@ -74,10 +74,12 @@ def steps_figure(
     masked = int(unseen.sum())
     said = f"{masked} of {unseen.numel()} cells are masked: their scores are −∞, and they get no weight."
     with matplotlib.rc_context(LOOK):
-        return draw_steps(table, "From scores to weights", said, "q · k / √head_dim").figure
+        return draw_steps(table, "From scores to weights", said, "q · k / √head_dim", columns=2).figure
 
 
-def draw_steps(table: Table, title: str, said: str, divided: str, chosen: tuple[int, int] | None = None) -> Drawing:
+def draw_steps(
+    table: Table, title: str, said: str, divided: str, chosen: tuple[int, int] | None = None, *, columns: int = 3
+) -> Drawing:
     """Draw scores, masked scores and weights.
 
     Args:
@@ -86,30 +88,35 @@ def draw_steps(table: Table, title: str, said: str, divided: str, chosen: tuple[
         said: Its caption.
         divided: How the scores come about.
         chosen: Query and key of the cell to frame.
+        columns: 3 for all three side by side, 2 for the weights below the scores.
     """
     tokens = len(table.tokens)
     beside = label_width(table.tokens) + 0.1
-    cell = min(_LARGEST_CELL, (MOST_WIDTH - LEFT - beside - GAP - 2 * BAR_ROOM) / 3 / tokens)
+    bars = columns - 1
+    most = MOST_WIDTH if columns == 3 else NARROW
+    cell = min(_LARGEST_CELL, (most - LEFT - beside - GAP - bars * BAR_ROOM) / columns / tokens)
     titles = [f"scores: {divided}", "masked scores: hatched is −∞", "weights: softmax of each row"]
     first, second, _ = (text_width(text, 9) for text in titles)
     cell = max(
         cell, _SMALLEST_CELL, 1.75 / tokens, ((first + second) / 2 + 0.1 - GAP) / tokens
     )  # room for the panels' titles
     side = tokens * cell
-    block = LEFT + beside + 3 * side + GAP + 2 * BAR_ROOM
-    width = max(6.5, block)
+    block = LEFT + beside + columns * side + GAP + bars * BAR_ROOM
+    width = max(6.5 if columns == 3 else NARROW, block)
     handles = [*hatch_handles(table.cells), *([] if bool(table.read.all()) else [pale_handle()])]
     below = foot([said], handles, width)
-    height = TOP + PANEL_TITLE + side + beside * 0.72 + 0.33 + below.height
+    row = PANEL_TITLE + side + beside * 0.72 + 0.33
+    height = TOP + (1 if columns == 3 else 2) * row + below.height
     figure = framed(width, height, title, [said], below)
 
-    start = (width - block) / 2 + LEFT + beside
-    places = [start, start + side + GAP, start + 2 * side + GAP + BAR_ROOM]
-    y = height - TOP - PANEL_TITLE - side
-    axes = [axes_at(figure, x, y, side, side) for x in places]
+    start, y = (width - block) / 2 + LEFT + beside, height - TOP - PANEL_TITLE - side
+    second = start + side + GAP
+    third = (second + side + BAR_ROOM, y) if columns == 3 else (start, y - row)
+    places = [(start, y), (second, y), third]
+    axes = [axes_at(figure, *place, side, side) for place in places]
     for panel, text in zip(axes, titles, strict=True):
         panel.set_title(text, fontsize=9)
-        asking = table.tokens if panel is axes[0] else ()
+        asking = table.tokens if panel.get_position().x0 == axes[0].get_position().x0 else ()
         label_tokens(panel, table.tokens, asking, step=1, slanted=cell >= SLANTED_FROM)
     name_axes(figure, axes, beside, beside)
     end = _scale_end(table.scores)
@@ -119,10 +126,12 @@ def draw_steps(table: Table, title: str, said: str, divided: str, chosen: tuple[
     if chosen is not None:
         for panel in axes:
             draw_choice(panel, *chosen)
-    bars = [places[1] + side + 0.1, places[2] + side + 0.1]
     ticks = [-end, -end / 2, 0, end / 2, end]
-    colour_bar(figure, scores, axes_at(figure, bars[0], y, BAR, side), ticks, "score")
-    colour_bar(figure, weights, axes_at(figure, bars[1], y, BAR, side), [0, 0.2, 0.4, 0.6, 0.8, 1], "weight")
+    for image, (x, bottom), marks, label in (
+        (scores, places[1], ticks, "score"),
+        (weights, places[2], [0, 0.2, 0.4, 0.6, 0.8, 1], "weight"),
+    ):
+        colour_bar(figure, image, axes_at(figure, x + side + 0.1, bottom, BAR, side), marks, label)
     return Drawing(figure, [Panel(panel, table) for panel in axes])
 
 
@@ -143,11 +152,12 @@ def axes_at(figure: NotebookFigure, x: float, y: float, width: float, height: fl
 
 def name_axes(figure: NotebookFigure, axes: Sequence[Axes], beside: float, deepest: float) -> None:
     width, height = figure.get_size_inches()
-    first = axes[0].get_position()
+    left = axes[0].get_position().x0
     side: dict[str, Any] = {"rotation": 90, "ha": "right", "va": "center"}
-    figure.text(first.x0 - (beside + 0.08) / width, (first.y0 + first.y1) / 2, "query", fontsize=8, **side)
     for panel in axes:
         place = panel.get_position()
+        if place.x0 == left:
+            figure.text(left - (beside + 0.08) / width, (place.y0 + place.y1) / 2, "query", fontsize=8, **side)
         figure.text(
             (place.x0 + place.x1) / 2, place.y0 - (deepest * 0.72 + 0.25) / height, "key", fontsize=8, ha="center"
         )

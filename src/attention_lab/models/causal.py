@@ -31,6 +31,10 @@ TRAINED = Path(str(files("attention_lab"))) / "data" / "repeater.npz"
 class TinyCausalModel(nn.Module):
     """Guesses the next word of each text.
 
+    ``forward`` reads whole texts. Who wants to do it otherwise, with a cache of keys and values for instance, goes
+    through its parts: ``embed``, then for each of ``steps()`` the layer's ``project`` of the normed vectors, attention,
+    and ``merge``, whose result is added to the vectors; in the end ``guess`` of the last norm.
+
     Args:
         vocabulary: Its words; a word's id is its place.
         hidden_dim: Numbers a token.
@@ -69,7 +73,7 @@ class TinyCausalModel(nn.Module):
             ``[batch, seq, words]`` or ``[total_tokens, words]``; the softmax over the last axis gives probabilities.
         """
         hidden = self.embed(batch)
-        for norm, layer in self._steps():
+        for norm, layer in self.steps():
             hidden = hidden + layer(norm(hidden), batch, attention)
         scores: Tensor = self.guess(self.norms[-1](hidden))
         return scores
@@ -83,12 +87,12 @@ class TinyCausalModel(nn.Module):
     def attention_weights(self, batch: TokenBatch) -> list[Tensor]:
         """Each layer's weights, ``[batch, num_heads, seq, seq]``, as PyTorch's own layer has them; padded batches."""
         hidden, weights = self.embed(batch), []
-        for norm, layer in self._steps():
+        for norm, layer in self.steps():
             weights.append(layer.weights(norm(hidden), batch))
             hidden = hidden + layer(norm(hidden), batch, None)
         return weights
 
-    def _steps(self) -> Iterator[tuple[nn.LayerNorm, SelfAttention]]:
+    def steps(self) -> Iterator[tuple[nn.LayerNorm, SelfAttention]]:
         """The layers, each with the norm before it; the last norm stands before the guess."""
         return cast(Iterator[tuple[nn.LayerNorm, SelfAttention]], zip(self.norms, self.layers, strict=False))
 

@@ -15,7 +15,7 @@ from attention_lab.maps.layout import TOP, foot, framed
 
 # inches
 _CELL, _LEFT, _BETWEEN, _RIGHT, _PANEL_TITLE, _BELOW = 0.5, 0.5, 0.55, 0.25, 0.28, 0.22
-_BARS_WIDTH, _BARS_HEIGHT = 6.6, 1.9
+_BARS_WIDTH, _BARS_HEIGHT = 5.6, 1.9
 
 _COLOURS = ("#0072b2", "#e69f00")  # Okabe and Ito's
 

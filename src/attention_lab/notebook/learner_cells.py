@@ -24,18 +24,20 @@ HAND_IN_ID = "hand-in"
 JUDGE_ALL_ID = "judge-all"
 SETUP_ID = "setup"
 
+DIAGRAM_IDS = ("why-picture", "decoding-picture")  # the same for every learner: grading does not draw them again
+
 # The instructor's cells, by grade_id; a test compares them with source/
 INSTRUCTOR_IDS = frozenset(
     (
         SETUP_ID,
-        "why-picture",
+        *DIAGRAM_IDS,
         "idea-example",
         "toy-inputs",
         "mask-picture",
+        "why-flash-picture",
         "attention-map",
         *GRADED_IDS,
         JUDGE_ALL_ID,
-        "decoding-picture",
         "decoding-check",
         "bytes",
         "memory-plot",
@@ -102,7 +104,7 @@ def read_text(path: Path) -> str:
     """Read a file as UTF-8, with or without a byte order mark.
 
     Raises:
-        NotJudgeable: The file cannot be read, is too large or no UTF-8.
+        NotJudgeable: The file cannot be read, is too large or not UTF-8.
     """
     try:
         if not path.is_file():
@@ -113,7 +115,7 @@ def read_text(path: Path) -> str:
     except OSError as error:
         raise NotJudgeable(f"the file cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
-        raise NotJudgeable("the file is no UTF-8 text; save it again as .ipynb or .py") from error
+        raise NotJudgeable("the file is not UTF-8 text; save it again as .ipynb or .py") from error
 
 
 def parse_notebook(text: str, code_cells: int | None = MAX_CODE_CELLS) -> dict[str, Any]:
@@ -124,7 +126,7 @@ def parse_notebook(text: str, code_cells: int | None = MAX_CODE_CELLS) -> dict[s
         code_cells: How many code cells it may have; ``None`` for no limit.
 
     Raises:
-        NotJudgeable: The text is no notebook, or a notebook that would fill the memory.
+        NotJudgeable: The text is not a notebook, or a notebook that would fill the memory.
         TooManyCells: It has more code cells than that.
     """
     _require_small(text)
@@ -133,7 +135,7 @@ def parse_notebook(text: str, code_cells: int | None = MAX_CODE_CELLS) -> dict[s
     except (ValueError, RecursionError) as error:
         raise NotJudgeable(f"the notebook is broken: {what_it_is(text, error)}") from error
     if not isinstance(notebook, dict):
-        raise NotJudgeable("the notebook is broken: its JSON is no object")
+        raise NotJudgeable("the notebook is broken: its JSON is not an object")
     cells = notebook.get("cells")
     if not isinstance(cells, list):
         sheets = notebook.get("worksheets")  # format 3 kept its cells in worksheets

@@ -44,11 +44,11 @@ def what_it_is(text: str, error: Exception) -> str:
         )
     if isinstance(error, json.JSONDecodeError):
         if text.lstrip()[0] not in "{[":
-            return "it is some other text, and no valid JSON, as notebooks are"
+            return "it is some other text, and not valid JSON, as notebooks are"
         # where the parser gives up: at the end, within half of a word such as false, or within a text without an end
         if error.pos >= len(text.rstrip()) - len("fals") or error.msg.startswith("Unterminated string"):
-            return "it is no valid JSON: it ends in the middle, as a file does that was not saved or uploaded whole"
-    return f"it is no valid JSON ({str(error)[:120]})"
+            return "it is not valid JSON: it ends in the middle, as a file does that was not saved or uploaded whole"
+    return f"it is not valid JSON ({str(error)[:120]})"
 
 
 def shortcut(value: dict[str, Any]) -> str | None:

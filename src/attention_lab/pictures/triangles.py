@@ -67,4 +67,5 @@ def _flash_weights(queries: int, keys: int) -> Tensor:
         keys,
         causal=True,
     )
-    return output[:, 0, :keys].float().cpu()
+    weights: Tensor = output[:, 0, :keys].float().cpu()
+    return weights

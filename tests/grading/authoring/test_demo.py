@@ -57,7 +57,7 @@ def test_demo_prints_the_table_and_the_reasons(course):
         assert student in out
     assert "gradebook" in out
     assert "missing-scale" in out
-    assert "no valid JSON" in re.sub(r"[\s│]+", " ", out)
+    assert "not valid JSON" in re.sub(r"[\s│]+", " ", out)
 
 
 def test_broken_file_is_reported_by_name(course):

@@ -9,7 +9,7 @@ from collections import Counter
 import pytest
 from rich.console import Console
 
-from attention_grading.classroom.progress import RunSummary, summary_table
+from attention_grading.classroom.progress import RunSummary, say, summary_table
 from support.classes import STEM, InlineCrew, hand_in, run
 
 
@@ -56,6 +56,19 @@ def test_terminal_says_at_once_what_starts_and_breaks_no_word(small, monkeypatch
     screen.truncate(0)
     assert run() == 0
     assert not any("warming" in line for line in screen.said())
+
+
+def test_a_path_that_is_wider_than_the_terminal_stays_whole():
+    path = "set_aside/" + "a_folder_with_a_long_name/" * 4 + "link"
+    for terminal in (True, False):
+        file = io.StringIO()
+        say(
+            Console(file=file, force_terminal=terminal, width=80, highlight=False),
+            f"ada, {STEM}: it was set aside in {path} [for now]",
+        )
+        assert path in file.getvalue()
+        assert "[for now]" in file.getvalue()
+        assert len(file.getvalue().splitlines()) == (3 if terminal else 1)
 
 
 def test_no_word_of_the_summary_is_broken():

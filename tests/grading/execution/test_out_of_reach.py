@@ -16,6 +16,9 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 import attention_grading
+from attention_grading.execution.workers import JUDGE_WORKER, NOTEBOOK_WORKER
+from attention_grading.judging.session import Session
+from attention_grading.sandbox.warm_server import _AHEAD, WarmProcess, share
 from support.answers import RIGHT
 from support.places import ROOT
 
@@ -126,3 +129,31 @@ def test_worker_knows_neither_reference_nor_judge():
     loaded = set(ast.literal_eval(done.stdout))
     assert "attention_grading.execution.judge_worker" in loaded
     assert {name.split(".")[1] for name in loaded if "." in name} <= {"execution", "sandbox", "text"}
+
+
+def test_judged_code_shares_no_memory_with_pictures_and_judges(write):
+    """Both kinds of children come from one process; the judge's are forked before it knows of notebooks."""
+    warm = WarmProcess.launch(True, JUDGE_WORKER, NOTEBOOK_WORKER)
+    held = f"import sys\nraise SystemError([name for name in {HELD} if name in sys.modules])"
+    notebook = write("held.ipynb", nbformat.writes(new_notebook(cells=[new_code_cell(held), new_code_cell(RIGHT)])))
+    share(warm.controls)
+    try:
+        with Session() as session:
+            verdict = session.judge_file("eager_causal", notebook)
+            shown = session.show([held])
+    finally:
+        for key in warm.controls:
+            _AHEAD.pop(key)
+        warm.close()
+    assert verdict.score == 10
+    assert [note for note in verdict.notes if "SystemError: []" in note], verdict.notes
+    assert shown.outputs[0][0].evalue == "['IPython', 'attention_grading.execution.notebook_worker']"
+
+
+HELD = (
+    "IPython",
+    "nbformat",
+    "attention_grading.execution.notebook_worker",
+    "attention_grading.judging",
+    "attention_grading.reference",
+)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from attention_lab.variants import POINTS
+from attention_grading.judging.in_kernel import judge_all
+from attention_lab.notebook.run_cells import load
+from attention_lab.variants import POINTS, get_variant
 from corpus import eager, sdpa
 
 pytestmark = pytest.mark.process
@@ -211,3 +213,20 @@ def test_eager_answer_by_vmap_over_plain_operations_keeps_all_points(session, wr
     text = text.replace("NAME", "eager_causal_attention").replace("TRIANGLE", eager.TRIANGLE[True])
     verdict = session.judge_file("eager_causal", write("a.py", text))
     assert {check.name: check.earned for check in verdict.checks} == POINTS
+
+
+DROPOUT = """
+def attend(q, k, v, allowed):
+    scores = (q @ k.mT / math.sqrt(q.shape[-1])).masked_fill(~allowed, -1e4)
+    return F.dropout(scores.softmax(-1), 0.1) @ v
+"""
+
+
+def test_dropout_is_not_taken_for_a_fused_kernel_in_a_notebook():
+    """A process of the judge's own draws the same random numbers in each call; a notebook does not."""
+    variant = get_variant("eager_bidirectional")
+    cell = {"id": "solution", "source": EAGER.replace("ATTEND", DROPOUT)}
+    _, function = load([cell], variant.function_name, "own")
+    (kernel,) = [check for check in judge_all(variant, function).checks if check.name == "kernel"]
+    assert "the output is different the second time" in kernel.message
+    assert "comes from a fused attention kernel" not in kernel.message

@@ -15,7 +15,7 @@ from attention_grading.lms import sheets, zip_reader
 from attention_grading.lms.candidates import Reading
 from attention_grading.lms.intake import intake
 from attention_grading.lms.intake_table import Line, attention, summary, write_csv
-from attention_grading.lms.left_aside import keep_left_aside, read_left_aside
+from attention_grading.lms.left_aside import keep_left_aside
 from attention_grading.lms.owners.answers import Answers, read_pattern
 from attention_grading.lms.owners.file_names import id_in_name, split_copy
 from attention_grading.lms.owners.gradescope import read_metadata
@@ -25,6 +25,7 @@ from attention_grading.lms.owners.roster import Roster, Unknown, folder_name, re
 from attention_grading.lms.owners.rule import Known
 from attention_grading.lms.recognise import looks_like_notebook, recognise, variant_in_name
 from attention_grading.lms.return_command import _MOODLE_FOLDER
+from attention_grading.nbgrader_plugin.left_aside import read_left_aside
 from attention_grading.text import harmless, id_problem, plain
 from attention_lab.notebook.learner_cells import NotJudgeable, defines, notebook_submission, parse_notebook
 from attention_lab.notebook.python_lines import python_lines

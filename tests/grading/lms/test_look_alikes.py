@@ -28,7 +28,7 @@ def test_look_alikes_are_told(tmp_path):
     assert {line.status for line in lines.values()} <= {"taken", "repaired"}
     assert f"mixes letters that look alike: Latin (m, U+006D) and Cyrillic ({CYRILLIC}, U+0430)" in said[mixed]
     assert f"looks like another: {mixed!r}" in said["mark"]
-    assert "show nothing: U+200B" in said[hidden]
+    assert "invisible characters: U+200B" in said[hidden]
     assert "looks like another: 's1234l'" in said["s12341"]
     assert said["zoe"] == ""
 

@@ -8,6 +8,7 @@ import pytest
 from nbgrader.utils import parse_utc
 
 from attention_grading.lms.candidates import Times
+from support.places import ROOT
 from support.platforms.downloads import GOOD, OTHER, PACKED, PLAIN, STEM, notebook, placed, stamp, where, zipped
 
 STUDENT_FOLDER = 1  # whose a file is, is not the question here
@@ -90,3 +91,17 @@ def test_only_the_assignment_that_is_asked_for_is_taken(take, tmp_path):
     assert set(placed(tmp_path)) == {where("101")}
     (other,) = (line for line in lines.values() if line.assignment == OTHER)
     assert (other.status, other.details) == ("ignored", ("is another assignment's: see --only",))
+
+
+def test_lessons_in_a_folder_that_was_handed_in_as_a_whole_are_no_assignments(take, tmp_path):
+    lessons = {path.name: path.read_text() for path in (ROOT / "notebooks").glob("*.ipynb")}
+    whole = zipped(
+        {f"release/{STEM}/{STEM}.ipynb": notebook(STEM), "release/START.md": "# Start"}
+        | {f"release/lessons/{name}": text for name, text in lessons.items()}
+    )
+    lines = take({"onestudent_101_9001_release.zip": whole}, level=None)
+    assert set(placed(tmp_path)) == {where("101")}
+    assert {line.assignment for line in lines.values() if line.status == "taken"} == {STEM}
+    for name in lessons:
+        (line,) = (line for key, line in lines.items() if name in key)
+        assert line.status == "ignored", line

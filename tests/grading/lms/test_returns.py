@@ -181,11 +181,12 @@ def test_missing_gets_0_only_when_asked_and_only_where_nothing_stands(course):
 def test_nobody_who_handed_in_something_gets_0_for_nothing(course, capsys):
     """A PDF, a script, the wrong notebook, one that waits to be graded: each is listed with the reason."""
     export = course / "canvas.csv"
-    late = [f'"Six, F",{number},s-{number},l{number},Group 1,,,\n' for number in (106, 107, 108)]
+    late = [f'"Six, F",{number},s-{number},l{number},Group 1,,,\n' for number in (106, 107, 108, 109)]
     export.write_text(CANVAS_EXPORT + "".join(late))
     with zipfile.ZipFile(course / "second.zip", "w") as archive:
         archive.writestr("five_105_9005_essay.pdf", "%PDF")
         archive.writestr("six_106_9006_answer.py", "pass")
+        archive.writestr(long := f"nine_109_9008_{'a_long_name_' * 9}.pdf", "%PDF")
         archive.writestr("seven_107_9007_other.ipynb", '{"cells": []}')
         archive.writestr(NAMES[0], (course / "submitted" / "101" / STEM / f"{STEM}.ipynb").read_bytes())
     assert main(["intake", "second.zip", "--roster", "canvas.csv"]) == 1
@@ -197,8 +198,10 @@ def test_nobody_who_handed_in_something_gets_0_for_nothing(course, capsys):
     assert {number: got[number] for number in ("105", "106", "107", "108")} == dict.fromkeys(
         ("105", "106", "107", "108"), ""
     )
-    said = " ".join(capsys.readouterr().out.split())
-    assert "=2+5 (105) has no points: second.zip/five_105_9005_essay.pdf is no notebook" in said
+    out = capsys.readouterr().out
+    assert long in out  # in one piece, on a terminal of 80 columns
+    said = " ".join(out.split())
+    assert "=2+5 (105) has no points: second.zip/five_105_9005_essay.pdf is not a notebook" in said
     assert "F Six (106) has no points: second.zip/six_106_9006_answer.py is a script" in said
     assert "F Six (107) has no points: second.zip/seven_107_9007_other.ipynb neither its content nor its name" in said
     assert "F Six (108) has no points: handed in, and not graded yet" in said
@@ -233,6 +236,18 @@ def test_feedback_that_says_other_points_than_the_gradebook_does_not_go_back(cou
         name = next(name for name in archive.namelist() if "4713" in name)
         page = archive.read(name).decode()
     assert f"{STEM}: 10 of 10 points" in page
+
+
+def test_a_notebook_for_canvas_says_which_points_by_hand_were_kept(course):
+    with Gradebook("sqlite:///gradebook.db") as gradebook:
+        grade = gradebook.find_grade("test-masking", STEM, STEM, "101")
+        grade.manual_score, grade.needs_manual_grade = 1, True  # as it is after another grading
+        gradebook.db.commit()
+    assert main(["return", "--lms", "canvas", "--download", "canvas.zip"]) == 1
+    with zipfile.ZipFile(course / "returned" / STEM / "feedback.zip") as archive:
+        first = nbformat.reads(archive.read(NAMES[0]), as_version=4).cells[0].source
+    assert "**9 of 10 points.**" in first
+    assert "Note: hand score of 1 in masking kept from an earlier grading." in first
 
 
 def test_an_old_page_that_cannot_be_written_anew_does_not_go_back(course, capsys, monkeypatch):
@@ -288,9 +303,9 @@ def test_what_is_left_to_look_at_is_said(course, capsys):
     (course / "moodle.csv").write_text(MOODLE_SHEET.replace(",101,", ",999,").replace("4711", "4799"))
     assert main(["return", STEM, "--lms", "moodle", "--gradebook", "moodle.csv"]) == 1
     said = " ".join(capsys.readouterr().out.split())
-    assert "not in the platform's export, and so without points there: A One (101)" in said
-    assert "C Three (103): no feedback page, and none could be written: nbgrader generate_feedback" in said
-    assert "A One (101): no feedback: neither --download nor --gradebook" in said
+    assert "not in the platform's export, so that nothing goes back to them there: A One (101)" in said
+    assert "C Three (103): no feedback page, and none could be written; run: nbgrader generate_feedback" in said
+    assert "A One (101): no feedback" not in said  # once is enough
 
 
 def test_older_files_are_kept_and_paths_are_said(course, capsys):

@@ -98,7 +98,7 @@ def test_canvas_gradebook_export_is_a_roster(tmp_path):
     )
     assert read_roster([tmp_path / "grades.csv"]).find("S-1") == "101"
     (tmp_path / "bad.csv").write_text("name\nsomebody\n")
-    with pytest.raises(ValueError, match="wants one of these columns"):
+    with pytest.raises(ValueError, match="needs one of these columns"):
         read_roster([tmp_path / "bad.csv"])
 
 

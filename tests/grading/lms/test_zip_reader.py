@@ -68,7 +68,7 @@ HOSTILE = {
     "bomb": (lambda: with_entry(f"student-b/{STEM}.ipynb", b" " * (8 * 2**20)), "zip bomb"),
     "large": (lambda: with_entry(f"student-b/{STEM}.ipynb", os.urandom(2**16) * 801), "larger than 50 MB"),
     "nested bomb": (lambda: with_entry("student-b.zip", zipped({"x.ipynb": bytes(2**28)})), "zip bomb"),
-    "nested damaged": (lambda: with_entry("student-b.zip", b"PK\x03\x04 no zip"), "no zip archive"),
+    "nested damaged": (lambda: with_entry("student-b.zip", b"PK\x03\x04 no zip"), "not a zip archive"),
     "deep": (deep, "inside 3 others"),
 }
 
@@ -116,9 +116,9 @@ def large_directory_64() -> bytes:
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
-        (lambda: b"hello", "no zip archive"),
-        (lambda: zipped({GOOD: notebook()})[:-30], "no zip archive"),
-        (lambda: zipped({GOOD: notebook()}).replace(b"PK\x01\x02", b"PK\x01\x03"), "no zip archive"),
+        (lambda: b"hello", "not a zip archive"),
+        (lambda: zipped({GOOD: notebook()})[:-30], "not a zip archive"),
+        (lambda: zipped({GOOD: notebook()}).replace(b"PK\x01\x02", b"PK\x01\x03"), "not a zip archive"),
         (overlapping, "lie on one another"),
         (large_directory, "table of contents"),
         (large_directory_64, "table of contents"),

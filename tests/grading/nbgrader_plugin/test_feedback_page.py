@@ -212,12 +212,27 @@ def test_messages_that_say_the_same_stand_there_once():
     assert top.count("as above") == len(variant.points) - 1
 
 
+def test_a_stub_is_said_to_be_one_once_whatever_case_it_was_asked():
+    notebook, variant = graded(text=""), VARIANTS["eager_causal"]
+    stub = "your function is not implemented yet\nexpected a tensor, got the untouched stub\nlook at the task above"
+    checks = [CheckResult(name, points, 0, f"[case {name}] {stub}") for name, points in variant.points.items()]
+    write_verdict(notebook, Verdict(variant.name, tuple(checks), ()))
+    top = above_the_notebook(page_of(notebook))
+    assert top.count("not implemented yet") == 1
+    assert top.count("as above") == len(variant.points) - 1
+
+
+def test_points_stand_above_and_in_no_cell():
+    assert "<pre>1.0</pre>" not in page_of(judged())
+    assert "Out[" not in page_of(judged())
+
+
 def test_courses_own_text_is_folded_away_and_learners_work_is_not():
     html = page_of(judged())
     folded = "".join(re.findall(r"<details.*?</details>", html[html.index('id="notebook"') :], re.DOTALL))
     shown = re.sub(r"<details.*?</details>", "", html, flags=re.DOTALL)
     assert "Before you start" in folded
-    assert "Installing the learner kit" in folded
+    assert "{{install}}" in folded
     assert "Before you start" not in shown
     for kept in ("my_own_work", 'name="test-values"', "it is &lt;wrong&gt;"):
         assert kept in shown

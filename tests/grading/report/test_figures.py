@@ -30,13 +30,13 @@ def test_late_missing_and_fractions_are_counted():
     ]
     names = {f"s{number}": "" for number in range(1, 8)} | {"s4": "Dot Day", "s5": "Eve East"}
     everybody = ClassMarks({"a": {mark.student: mark for mark in marks}}, {"a": 10.0}, tuple(names), names)
-    aside = [Aside("s5", "a", "x.zip/essay.pdf", "is no notebook"), Aside("s1", "a", "b.pdf", "is no notebook")]
-    aside += [Aside("s6", "", "all.7z", "is an archive"), Aside("s7", "b", "c.pdf", "is no notebook")]
+    aside = [Aside("s5", "a", "x.zip/essay.pdf", "is not a notebook"), Aside("s1", "a", "b.pdf", "is not a notebook")]
+    aside += [Aside("s6", "", "all.7z", "is an archive"), Aside("s7", "b", "c.pdf", "is not a notebook")]
     found = [Finding("s3", "a", blank=True), Finding("s7", "a", problems=("was handed in and has not been graded",))]
     figures = assignment_figures("a", marks, everybody, found, aside)
     assert figures == AssignmentFigures(
         *("a", 3, 1, 1, ("Dot Day (s4)",)),
-        (("Eve East (s5)", "x.zip/essay.pdf: is no notebook"), ("s6", "all.7z: is an archive")),
+        (("Eve East (s5)", "x.zip/essay.pdf: is not a notebook"), ("s6", "all.7z: is an archive")),
         *(6.5, 9.5, 1, 10.0, (1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1), {"values": (2, 3)}),
     )
 

@@ -63,7 +63,7 @@ def test_what_one_student_did_is_not_taught_to_the_class_again():
 
 def test_who_is_missing_is_named_and_who_handed_in_something_else_stands_apart():
     one = small_report().assignments[0]
-    few = replace(one, missing=("Ada <A> (s1)",), aside=(("Bob Baker (s2)", "x.zip/<essay>.pdf: is no notebook"),))
+    few = replace(one, missing=("Ada <A> (s1)",), aside=(("Bob Baker (s2)", "x.zip/<essay>.pdf: is not a notebook"),))
     many = replace(one, name="b", missing=tuple(f"N{number}" for number in range(30)))
     text = page(small_report(assignments=(few, many)))
     part = text.split("<h2>Nothing handed in")[1]
@@ -71,7 +71,7 @@ def test_who_is_missing_is_named_and_who_handed_in_something_else_stands_apart()
     assert re.search(r"<details>\s*<summary>30 students</summary>.*N0, N1,.*N29", part, re.DOTALL)
     assert part.count("<details>") == 1
     other = part.split("Something else handed in")[1]
-    assert re.search(r"Bob Baker \(s2\).*x.zip/&lt;essay&gt;.pdf: is no notebook", other, re.DOTALL)
+    assert re.search(r"Bob Baker \(s2\).*x.zip/&lt;essay&gt;.pdf: is not a notebook", other, re.DOTALL)
     nobody = page(small_report(assignments=(few, many), anonymous=True))
     for name in ("Ada", "Bob", "N0", "essay"):
         assert name not in nobody

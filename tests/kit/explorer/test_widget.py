@@ -17,6 +17,7 @@ from attention_lab.explorer.figure import draw
 from attention_lab.explorer.state import ExplorerState, explained_table
 from attention_lab.explorer.widget import EXAMPLES, explore, moved
 from attention_lab.explorer.words import explain
+from attention_lab.maps.figure import THEMED
 
 START = ExplorerState()
 
@@ -92,6 +93,10 @@ def test_the_layer_of_cells_lies_on_the_panels() -> None:
     for (left, top, width, height), place in zip(placed, panels, strict=True):
         expected = [100 * place.x0, 100 * (1 - place.y1), 100 * place.width, 100 * place.height]
         assert [float(n) for n in (left, top, width, height)] == pytest.approx(expected, abs=0.01)
+
+
+def test_the_picture_follows_a_dark_theme_though_no_other_figure_is_shown() -> None:
+    assert explore().picture.value.startswith(THEMED)
 
 
 def test_typed_words_are_text_and_not_markup() -> None:

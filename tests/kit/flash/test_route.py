@@ -69,6 +69,6 @@ def test_importing_the_kit_wakes_no_gpu():
 def test_old_gpu_hears_its_name_the_reason_and_the_route_in_one_sentence():
     route = choose(Found((7, 5), None, None, "Tesla T4"))
     assert route.name == "stand-in"
-    assert route.sentence.startswith("Tesla T4 is too old, flash-attn needs Ampere or newer")
+    assert route.sentence.startswith("Tesla T4 is too old for FlashAttention, which needs Ampere or newer")
     assert "stand-in" in route.sentence
     assert route.sentence.count(". ") == 0

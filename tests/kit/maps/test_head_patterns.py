@@ -34,7 +34,7 @@ def test_a_head_is_said_to_look_where_most_of_its_weight_is(keys, target):
 def test_a_head_that_looks_at_what_followed_the_same_word_is_told_from_one_that_counts_back():
     words = ("a", "b", "c", "d", "a", "b", "c", "d")
     (habit,) = habits(on(0, 0, 0, 0, 1, 2, 3, 4)[None], words, [0] * 8)
-    assert habit.target == "the token that followed the same word earlier"
+    assert habit.target == "what followed the same word earlier"
     assert habits(on(0, 0, 0, 0, 1, 2, 3, 4)[None], tuple("abcdefgh"), [0] * 8) == []
 
 

@@ -12,7 +12,9 @@ import matplotlib
 import nbformat
 import pytest
 import torch
+from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.colors import to_hex, to_rgb
+from matplotlib.font_manager import FontProperties
 from matplotlib.transforms import Bbox
 from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook
@@ -23,7 +25,7 @@ from attention_grading.reference import attend
 from attention_lab import VARIANTS, PackedBatch, PaddedBatch, attention_map, get_variant, packed_batch, padded_batch
 from attention_lab.maps.captions import Leak
 from attention_lab.maps.cells import GREY, HATCH, INK, LEAK, SCORE_COLOURS, WEIGHT_COLOURS
-from attention_lab.maps.figure import NotebookFigure
+from attention_lab.maps.figure import NotebookFigure, blank_figure
 from attention_lab.maps.heatmaps import attention_heatmap, attention_leaks, caption, mask_heatmap
 from attention_lab.maps.masks import masked_cells
 from attention_lab.rules import Reason
@@ -573,3 +575,16 @@ def test_a_notebook_shows_a_figure_once(before: str) -> None:
     png = base64.b64decode(shown[0].data["image/png"])
     assert png.startswith(b"\x89PNG")
     assert len(png) < 45_000
+
+
+def test_texts_measure_as_matplotlib_measures_them():
+    """Whatever was measured before: widths hang on fonts and resolution too."""
+    styles = ({}, {"font.sans-serif": ["DejaVu Serif"]}, {"font.sans-serif": ["DejaVu Sans"], "text.hinting": "none"})
+    for style in (*styles, *styles):
+        for dpi in (100, 50):
+            with matplotlib.rc_context(style):
+                figure = blank_figure(1, 1, "")
+                figure.set_dpi(dpi)
+                text = ("Attention, AV", FontProperties(size=8.5), False)
+                measured = figure.canvas.get_renderer().get_text_width_height_descent(*text)
+                assert measured == RendererAgg(9, 9, dpi).get_text_width_height_descent(*text)

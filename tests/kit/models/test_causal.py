@@ -56,9 +56,20 @@ def test_any_causal_function_does_the_attention(model, variant):
     assert (scores - expected).abs().max() < (2e-2 if variant.packed else 1e-4)
 
 
+@pytest.mark.parametrize("name", ["eager_causal", "flash_causal"])
+def test_words_that_come_again_are_expected_and_new_ones_are_not(model, name):
+    variant = VARIANTS[name]
+    chances = model.chances(f"{TEXTS[0]} fox .", function(variant), variant.packed)
+    assert chances.shape == (13,)
+    assert chances[:7].max() < 0.1  # the second stretch's first word is news, too
+    assert chances[7:].min() > 0.9
+    assert (chances - model.chances(f"{TEXTS[0]} fox .")).abs().max() < 5e-3
+
+
 def test_it_goes_on_with_a_text(model):
     assert model.generate(TEXTS[0], 3) == "fox . a"
     assert model.generate(TEXTS[0], 3, function(VARIANTS["eager_causal"])) == "fox . a"
+    assert model.generate(TEXTS[0], 3, function(VARIANTS["flash_causal"]), packed=True) == "fox . a"
     assert model.generate(TEXTS[1], 2) == "queen sang"
 
 

@@ -25,7 +25,7 @@ FILES = {
     WHOLE[: len(WHOLE) // 2]: "it ends in the middle",
     WHOLE[:-3]: "it ends in the middle",
     "def eager_causal_attention(q, k, v): ...": "it is some other text",
-    '{"cells": [1,, 2]}': "it is no valid JSON (Expecting value: line 1",
+    '{"cells": [1,, 2]}': "it is not valid JSON (Expecting value: line 1",
     json.dumps({"cells": None}): "it has no cells",
 }
 

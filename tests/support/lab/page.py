@@ -26,6 +26,12 @@ OPEN = """async path => {
   await (IN_TIME)(panel.sessionContext.ready, 'the kernel');
   for (const cell of panel.content.widgets) cell.node.dataset.cellId = cell.model.id;
 }""".replace("IN_TIME", IN_TIME)
+# Asked of the notebook itself: the toolbar's sign of it is folded away where the window is narrow
+IDLE = """() => {
+  const panel = window.jupyterapp.shell.currentWidget;
+  const waiting = [...panel.node.querySelectorAll('.jp-InputPrompt')].some(each => each.textContent.includes('*'));
+  return !waiting && panel.sessionContext?.session?.kernel?.status === 'idle';
+}"""
 EXECUTE = """async ([command, options]) => {
   await (IN_TIME)(window.jupyterapp.commands.execute(command, options), command);
 }""".replace("IN_TIME", IN_TIME)
@@ -97,6 +103,8 @@ class LabPage:
         self.page.wait_for_function("window.jupyterapp !== undefined")
         self.page.evaluate("async () => { await window.jupyterapp.restored }")
         self.page.locator("#jp-main-dock-panel").wait_for()
+        if "/tree/" in self.page.url:  # the page that it names comes later, and to the front
+            self.page.locator(".jp-MarkdownViewer").wait_for()
 
     def leave(self) -> None:
         """Stop the kernels, close the page, and forget what was open: the next visitor starts afresh."""
@@ -146,9 +154,7 @@ class LabPage:
 
     def wait_for_idle(self) -> None:
         """Wait until the notebook's kernel has nothing to do."""
-        self.page.locator(
-            ".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Notebook-ExecutionIndicator[data-status=idle]"
-        ).wait_for()
+        self.page.wait_for_function(IDLE)
 
     def cell(self, cell_id: str) -> Locator:
         """A cell of the notebook."""
@@ -194,6 +200,15 @@ class LabPage:
     def shoot(self, name: str) -> None:
         """Keep a picture of the window."""
         self.page.screenshot(path=self.shots / f"{name}.png", animations="disabled")
+
+    def shoot_widths(self, name: str) -> None:
+        """Keep pictures of a narrow window and of a wide one; in the wide one everything fits."""
+        before = self.page.viewport_size or {"width": WIDTH, "height": HEIGHT}
+        for width in (1000, 1400):
+            self.page.set_viewport_size(before | {"width": width})
+            self.shoot(f"{name}_{width}")
+        assert self.too_wide() == []
+        self.page.set_viewport_size(before)
 
     def shoot_notebook(self, name: str) -> None:
         """Keep a picture of the whole notebook, in a window as high as it."""

@@ -83,14 +83,15 @@ def free_port() -> int:
 
 
 def _address(process: subprocess.Popen[bytes], runtime: Path, log: Path) -> str:
-    """Wait for the file that the server writes once it listens: it took another port if its own was gone."""
+    """Wait for the file that says where the server listens, since it took another port if its own was gone, and for
+    an answer there: the file comes a moment earlier."""
     file = runtime / f"jpserver-{process.pid}.json"
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end and process.poll() is None:
-        if file.is_file():
-            try:
-                return f"http://127.0.0.1:{json.loads(file.read_text())['port']}/"
-            except ValueError:  # half written
-                pass
-        time.sleep(0.1)
+        try:
+            port = json.loads(file.read_text())["port"]
+            socket.create_connection(("127.0.0.1", port)).close()
+            return f"http://127.0.0.1:{port}/"
+        except (OSError, ValueError):  # not there yet, half written, not listening yet
+            time.sleep(0.1)
     raise RuntimeError(f"JupyterLab did not start:\n{log.read_text()}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from attention_grading.judging.seed import PUBLIC_SEED
@@ -43,18 +44,31 @@ def nbgrader(folder: Path, command: str, *options: str) -> None:
     Raises:
         RuntimeError: The command failed; the message holds the end of its log.
     """
-    run_logged(folder, "nbgrader", command, *options)
+    _run_logged(folder, "nbgrader", ["-c", _NBGRADER, command, *options])
 
 
-def run_logged(folder: Path, module: str, *arguments: str) -> None:
-    """Run a module as a program in the course root, with the log of ``nbgrader``.
+# ``python -m nbgrader``, but for what takes longer than nbgrader's own start
+_NBGRADER = "import attention_grading.without_grammar; from nbgrader.apps.nbgraderapp import main; main()"
+
+
+def grade(folder: Path) -> None:
+    """Grade the class as an instructor would; the log goes to ``nbgrader.log``, too.
+
+    Raises:
+        RuntimeError: Something was not graded.
+    """
+    _run_logged(folder, "attention-grading", ["-m", "attention_grading.cli", "grade"])
+
+
+def _run_logged(folder: Path, name: str, arguments: Sequence[str]) -> None:
+    """Run a program of Python's in the course root, with the log of ``nbgrader``.
 
     Raises:
         RuntimeError: As ``nbgrader``.
     """
-    run = [sys.executable, "-m", module, *arguments]
+    run = [sys.executable, *arguments]
     done = subprocess.run(run, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     with (folder / "nbgrader.log").open("a") as log:
-        log.write(f"$ {module} {' '.join(arguments)}\n{done.stdout}\n")
+        log.write(f"$ {name} {' '.join(arguments[2:])}\n{done.stdout}\n")
     if done.returncode != 0:
-        raise RuntimeError(f"{module} {arguments[0]} failed:\n{done.stdout[-3000:]}")
+        raise RuntimeError(f"{name} {arguments[2]} failed:\n{done.stdout[-3000:]}")

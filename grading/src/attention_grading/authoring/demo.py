@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from attention_grading.authoring.course_root import nbgrader, prepare, run_logged, stems_in
+from attention_grading.authoring.course_root import grade, nbgrader, prepare, stems_in
 from attention_grading.authoring.demo_class import HONEST, STUDENTS, make_class
 from attention_grading.course_file import read_course
 from attention_grading.sandbox.confinement import UNCONFINED, ConfinementUnavailable, require_available
@@ -54,15 +54,6 @@ def main(arguments: list[str] | None = None) -> int:
     console.print(reasons_table(folder))
     console.print(f"feedback: {options.folder / 'feedback'}    log: {options.folder / 'nbgrader.log'}")
     return 0
-
-
-def grade(folder: Path) -> None:
-    """Grade the class as an instructor would.
-
-    Raises:
-        RuntimeError: Something was not graded.
-    """
-    run_logged(folder, "attention_grading.cli", "grade")
 
 
 def compare(folder: Path, stem: str) -> None:

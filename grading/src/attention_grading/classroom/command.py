@@ -15,7 +15,15 @@ from sqlalchemy.exc import SQLAlchemyError
 from attention_grading.classroom.dask_cluster import Cluster
 from attention_grading.classroom.gradebook_writer import GradebookWriter, gradebook_words
 from attention_grading.classroom.local_pool import LocalPool, usable_cores
-from attention_grading.classroom.progress import RunSummary, Screen, conclude, plan_table, progress_bar, summary_table
+from attention_grading.classroom.progress import (
+    RunSummary,
+    Screen,
+    conclude,
+    plan_table,
+    progress_bar,
+    say,
+    summary_table,
+)
 from attention_grading.classroom.run import Crew, grade_class, stopping
 from attention_grading.classroom.todo import handed_in_assignments, require_gradable, to_grade
 from attention_grading.course_file import CourseProblem
@@ -89,7 +97,7 @@ def _run(course: NbgraderCourse, recorder: GradebookWriter, options: argparse.Na
     todo = list(to_grade(course, recorder, names, set(options.student), options.force, report, not options.dry_run))
     report.seconds_planning = time.perf_counter() - begun
     for line in report.lines:
-        console.print(escape(line))
+        say(console, line)
     if options.dry_run:
         console.print(plan_table(report, todo))
         return 0

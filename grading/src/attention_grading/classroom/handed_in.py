@@ -79,7 +79,7 @@ def _light(text: str) -> str:
     """A notebook's text without outputs and attachments, which grading never reads: it travels to another process.
 
     Raises:
-        NotJudgeable: A long text is no notebook.
+        NotJudgeable: A long text is not a notebook.
     """
     if len(text) <= _LIGHT:
         return text

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from attention_grading.classroom.handed_in import HandedIn
-from attention_grading.text import plain
+from attention_grading.text import plain, wrapped
 
 
 @dataclass
@@ -108,6 +108,12 @@ def conclude(report: RunSummary, console: Console) -> None:
         console.print("What was graded is recorded; run the same command again to go on.")
 
 
+def say(console: Console, line: str) -> None:
+    """Print a line: a terminal gets it in lines of its width, a file in one."""
+    for piece in wrapped(line, console.width) if console.is_terminal else [line]:
+        console.print(piece, markup=False, soft_wrap=True)
+
+
 class Screen:
     """What a run shows while it goes: a bar, and lines above it.
 
@@ -120,7 +126,7 @@ class Screen:
         self._progress, self._task = progress, progress.add_task("grading", total=total)
 
     def say(self, line: str) -> None:
-        self._progress.console.print(escape(line))
+        say(self._progress.console, line)
 
     def advance(self) -> None:
         self._progress.advance(self._task)

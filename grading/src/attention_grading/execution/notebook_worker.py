@@ -15,7 +15,7 @@ import socket
 import sys
 import tempfile
 from functools import partial
-from typing import IO, Any
+from typing import IO, Any, cast
 
 # before matplotlib is imported, as a kernel has it
 os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
@@ -24,13 +24,15 @@ import matplotlib.pyplot  # noqa: F401 (so that children need not)
 import torch
 from IPython.core.displayhook import DisplayHook
 from IPython.core.displaypub import DisplayPublisher
+from IPython.core.formatters import DisplayFormatter
 from IPython.core.interactiveshell import InteractiveShell
 from torch import Tensor
 from traitlets import Type
 from traitlets.config import Config
 
+import attention_lab
 from attention_grading.execution import frames, warm
-from attention_lab import attention_heatmap, attention_map, get_variant, mask_heatmap, packed_batch, padded_batch
+from attention_lab import attention_heatmap, mask_heatmap, packed_batch, padded_batch
 from attention_lab.notebook.python_lines import python_lines
 
 # Characters and pictures of one notebook that are kept; the judge counts again
@@ -54,14 +56,15 @@ def serve(control: socket.socket, confined: bool) -> None:
 
 
 def warm_up(shell: RecordingShell) -> None:
-    """Do once what every child would otherwise do itself: a picture of each kind, and a traceback."""
+    """Do once what every child would otherwise do itself: imports, a picture of each kind, and a traceback."""
+    for door in attention_lab.__all__:
+        getattr(attention_lab, door)
     for name, batch in (("eager_causal", padded_batch()), ("flash_causal", packed_batch())):
         sequences = [*batch.q.shape[:-2], batch.num_heads] if name == "eager_causal" else [batch.num_heads]
         tokens = batch.q.shape[-2]
         weights = torch.full((*sequences, tokens, tokens), 1 / tokens)
-        for figure in (mask_heatmap(name, batch), attention_heatmap(get_variant(name), batch, weights)):
+        for figure in (mask_heatmap(name, batch), attention_heatmap(name, batch, weights)):
             figure._repr_mimebundle_()
-    assert callable(attention_map)
     for source in ("1 / 0", "1 + 1", "print('warm')"):
         shell.run_cell(source)
     shell.forget()
@@ -71,7 +74,11 @@ def warm_up(shell: RecordingShell) -> None:
 
 
 class OutputRecorder:
-    """The outputs of the cell that runs, in nbformat's terms and in their order."""
+    """The outputs of the cell that runs, in nbformat's terms and in their order.
+
+    Attributes:
+        is_known: Whether the judge knows already what the cell shows.
+    """
 
     def __init__(self) -> None:
         self.begin()
@@ -80,12 +87,15 @@ class OutputRecorder:
         """Start a notebook: nothing is kept yet, and there is room for all that it may show."""
         self.outputs: list[dict[str, Any]] = []
         self.pictures: dict[str, bytes] = {}
+        self.is_known = False
         self._text, self._pictures, self._errors = MAX_TEXT, MAX_PICTURES, MAX_ERRORS
 
     def take(self) -> tuple[list[dict[str, Any]], dict[str, Tensor]]:
         """The outputs since the last call, and the pictures that they name, as bytes."""
         outputs, self.outputs = self.outputs, []
         pictures, self.pictures = self.pictures, {}
+        if self.is_known:
+            return [], {}
         return outputs, {name: torch.frombuffer(bytearray(png), dtype=torch.uint8) for name, png in pictures.items()}
 
     def stream(self, name: str, text: str) -> None:
@@ -170,6 +180,13 @@ class _Hook(DisplayHook):
         RECORDER.data("execute_result", format_dict, md_dict or {})
 
 
+class _Formatter(DisplayFormatter):
+    """Draws nothing while it is known what would come out."""
+
+    def format(self, obj: Any, include: Any = None, exclude: Any = None) -> Any:
+        return ({}, {}) if RECORDER.is_known else super().format(obj, include=include, exclude=exclude)
+
+
 class RecordingShell(InteractiveShell):
     """An IPython shell that records outputs instead of printing them."""
 
@@ -179,6 +196,10 @@ class RecordingShell(InteractiveShell):
     def _showtraceback(self, etype: Any, evalue: Any, stb: Any) -> None:
         lines = stb if isinstance(stb, list) else [str(stb)]
         RECORDER.error(getattr(etype, "__name__", str(etype)), str(evalue), [str(line) for line in lines])
+
+    def init_display_formatter(self) -> None:
+        self.display_formatter = _Formatter(parent=self)
+        self.configurables.append(cast(Any, self.display_formatter))
 
     def enable_gui(self, gui: Any = None) -> None:
         """There is no event loop to join."""
@@ -209,6 +230,7 @@ def serve_notebook(shell: RecordingShell, reader: IO[bytes], writer: IO[bytes]) 
     """Run the cells of one notebook, and send the outputs of each as it ends."""
     request, _ = frames.receive(reader)
     for number, source in enumerate(request["cells"]):
+        RECORDER.is_known = number < request["known"]
         try:
             shell.run_cell(python_lines(source), store_history=True)
         except BaseException as error:  # a submission that takes the shell apart

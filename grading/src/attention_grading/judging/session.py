@@ -95,11 +95,12 @@ class Session:
             if owner is not None:
                 owner.close()
 
-    def show(self, cells: Sequence[str]) -> Shown:
+    def show(self, cells: Sequence[str], before: int = 0) -> Shown:
         """Run a notebook's cells for their outputs.
 
         Args:
             cells: Source of each.
+            before: How many of the first are the instructor's, before any of the learner's.
         """
         # here, since nbformat takes a second to import: who only judges does without
         from attention_grading.execution.notebook_runner import Display, Shown
@@ -109,7 +110,7 @@ class Session:
         self.start()
         if self._display is None:
             self._display = Display(self._limits, confined=bool(self._confined), output_limits=self._output_limits)
-        return self._display.run(cells)
+        return self._display.run(cells, before)
 
     def judge_file(self, variant: str | Variant, path: Path) -> Verdict:
         """Judge a ``.py`` file or a notebook; whatever is wrong with it ends in a verdict.

@@ -110,7 +110,8 @@ def _apart(candidates: list[Candidate], into: Path) -> tuple[list[Candidate], li
             reason = f"several ids would share one folder: {ids}; if they are one student, a roster or one name says so"
             lines.append(line_about("rejected", each, (reason,)))
         elif others and each.student not in there[key]:
-            reason = f"the folder of another id is there, {others[0]!r}, that some file systems take for the same"
+            other = others[0]
+            reason = f"there is already the folder of another id, {other!r}, which some file systems take for the same"
             lines.append(line_about("rejected", each, (reason,)))
         else:
             like = alike.get(each.student, ())

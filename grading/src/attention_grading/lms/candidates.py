@@ -30,6 +30,7 @@ from attention_lab.variants import Variant
 
 _NOTEBOOK = re.compile(r"\.ipynb(?:\.txt|\.json)?$", re.IGNORECASE)
 _MAYBE = re.compile(r"\.(?:json|txt)$|^[^.]+$", re.IGNORECASE)
+_LESSON = re.compile(r"(?:^|[\W_])L\d+_[a-z]\w+\.ipynb$")
 _OTHER_ARCHIVE = re.compile(r"\.(?:rar|7z|tar|tgz|gz|bz2|xz|zst|zipx)$", re.IGNORECASE)
 _SHORTCUT = re.compile(r"\.(?:gdoc|gsheet|gshortcut|glink|url|webloc)$", re.IGNORECASE)
 
@@ -151,7 +152,9 @@ def read_source(
         recognised = recognise(reader.fetch(thing.slot), _names(thing, owner))
         if recognised.variant is None:
             why = recognised.broken or "neither its content nor its name says which of the six it is"
-            aside.append(LeftAside(thing, why, students))
+            lesson = _LESSON.search(thing.parts[-1]) is not None  # it came with the folder of a whole course
+            reason = "is a lesson, and lessons are not handed in" if lesson else why
+            aside.append(LeftAside(thing, reason, students, matters=not lesson))
         elif owner is None:
             matters = not isinstance(unknown, NotHandedIn)
             aside.append(LeftAside(thing, str(unknown), students, recognised.variant.stem, matters))
@@ -238,12 +241,12 @@ def _why_left(thing: Found | Refused) -> tuple[str, bool]:
         return thing.reason, True
     name = thing.parts[-1]
     if _OTHER_ARCHIVE.search(name):
-        return "is an archive of a kind that is not read; zip is", True
+        return "is an archive of a kind that intake does not read; zip files are read", True
     if name.casefold().endswith(".py"):
-        return "is a script; the notebook is what is graded", True
+        return "is a script, and only the notebook is graded", True
     if _SHORTCUT.search(name):
         return "is a shortcut to a file that stayed where it was; the notebook itself has to be handed in", True
-    return "is no notebook", False
+    return "is not a notebook", False
 
 
 def left_aside_lines(aside: LeftAside, there: set[tuple[str, str]]) -> Iterator[Line]:
@@ -272,7 +275,7 @@ def _contradictions(owners: Iterable[Owner]) -> dict[tuple[str, str], str]:
         (
             kind,
             raw,
-        ): f"{raw!r} goes with several names, and so is nobody's number: {', '.join(sorted(names))}; say --lms"
+        ): f"{raw!r} comes with several names, so it is nobody's id: {', '.join(sorted(names))}; say --lms"
         for (kind, raw), names in people.items()
         if len(names) > 1
     }

@@ -58,7 +58,9 @@ def _same_file(one: os.stat_result, other: os.stat_result) -> bool:
     return (one.st_ino, one.st_mtime_ns) == (other.st_ino, other.st_mtime_ns)
 
 
-def feedback_notebook(graded: NotebookNode, db_url: str, student: str, assignment: str, notebook: str) -> str:
+def feedback_notebook(
+    graded: NotebookNode, db_url: str, student: str, assignment: str, notebook: str, notes: Iterable[str] = ()
+) -> str:
     """The text of the notebook.
 
     Args:
@@ -67,6 +69,7 @@ def feedback_notebook(graded: NotebookNode, db_url: str, student: str, assignmen
         student: Student's id.
         assignment: Name of the assignment.
         notebook: Name of the notebook.
+        notes: What is to be said of its points.
     """
     names = {"notebook": notebook, "assignment": assignment, "student": student, "db_url": db_url}
     resources = {"nbgrader": names}
@@ -77,6 +80,7 @@ def feedback_notebook(graded: NotebookNode, db_url: str, student: str, assignmen
     lines = [f"# Feedback on {notebook}", "", f"**{max(0.0, known['score']):g} of {known['max_score']:g} points.**"]
     if known["late_penalty"]:
         lines.append(f"{known['late_penalty']:g} points were taken off because it was late.")
+    lines += [f"Note: {note}." for note in notes]
     lines += ["", "| check | points |", "|---|---|"]
     cells = []
     for cell in page.cells:

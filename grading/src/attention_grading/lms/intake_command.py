@@ -16,7 +16,7 @@ from attention_grading.course_file import CourseProblem
 from attention_grading.files import keep_aside
 from attention_grading.lms.candidates import CANVAS_LATE, CANVAS_TIME, MOODLE_NUMBER, MOODLE_TIME, Reading, Times
 from attention_grading.lms.intake import intake
-from attention_grading.lms.intake_table import COLUMNS, Line, attention, summary, wrapped, write_csv
+from attention_grading.lms.intake_table import COLUMNS, Line, attention, summary, write_csv
 from attention_grading.lms.left_aside import keep_left_aside
 from attention_grading.lms.owners.answers import Answers, read_pattern, read_table
 from attention_grading.lms.owners.file_names import id_in_name, without_extensions
@@ -25,7 +25,7 @@ from attention_grading.lms.owners.roster import Roster, read_roster
 from attention_grading.lms.owners.rule import ASKED
 from attention_grading.lms.zip_reader import to_utc
 from attention_grading.nbgrader_plugin.times import LATE, ON_TIME, course_zone, time_in_words
-from attention_grading.text import plain
+from attention_grading.text import plain, wrapped
 from attention_lab.variants import VARIANTS
 
 STEMS = tuple(variant.stem for variant in VARIANTS.values())
@@ -110,7 +110,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     """Run the command; returns its exit code."""
     if options.student_folder is not None and options.student_folder < 0:
-        parser.error("--student-folder wants 0, 1, 2, …")
+        parser.error("--student-folder takes 0, 1, 2, …")
     report = options.report or (TABLE if options.dry_run else None)
     into = options.into or Path("submitted")
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import textwrap
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from pathlib import Path
 
 from rich.text import Text
 
-from attention_grading.text import harmless, plain
+from attention_grading.text import harmless, plain, wrapped
 
 STATUSES = {
     "taken": "green",
@@ -105,11 +104,6 @@ def _item(line: Line, width: int, called: Callable[[str], str]) -> Iterator[str]
             text = ""
         text += piece
     yield f"      {text}"
-
-
-def wrapped(text: str, width: int, indent: str) -> list[str]:
-    """The text in lines, broken between words alone."""
-    return textwrap.wrap(text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 def summary(lines: Sequence[Line]) -> str:

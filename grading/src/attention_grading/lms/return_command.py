@@ -15,7 +15,6 @@ import nbformat
 from nbgrader.coursedir import CourseDirectory
 from rich import box
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from attention_grading.course_file import CourseProblem
@@ -37,7 +36,7 @@ from attention_grading.nbgrader_plugin.configuration import open_course
 from attention_grading.nbgrader_plugin.folders import ANYBODY, course_folder, student_folders
 from attention_grading.nbgrader_plugin.gradebook_reader import ClassMarks, Mark, read_marks
 from attention_grading.nbgrader_plugin.left_aside import Aside, read_left_aside
-from attention_grading.text import id_problem, plain
+from attention_grading.text import id_problem, plain, wrapped
 
 DESCRIPTION = """\
 Write what goes back to Canvas or Moodle: returned/ASSIGNMENT/grades.csv and feedback.zip, in the form that it imports.
@@ -129,17 +128,22 @@ def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     console = Console(highlight=False)
     for one in done:
         for problem in one.problems:
-            console.print(f"[yellow]look at[/yellow] {one.assignment}: {escape(plain(problem, 500))}")
+            _say(console, f"look at {one.assignment}: {plain(problem, 500)}")
     for one in done:
         for why, students in sorted(one.without.items()):
             said = f"{one.assignment}: {len(students)} {'gets' if len(students) == 1 else 'get'} {why}"
-            console.print(plain(f"{said}: {', '.join(students)}", 5000), markup=False)
+            _say(console, plain(f"{said}: {', '.join(students)}", 5000))
     console.print(_table(done))
     for one in done:
         for path in one.written:
             console.print(f"written: {path}", markup=False, soft_wrap=True)
     console.print("docs/lms.md says where to upload them")
     return 1 if any(one.problems for one in done) else 0
+
+
+def _say(console: Console, text: str) -> None:
+    for line in wrapped(text, console.width):
+        console.print(line, markup=False, soft_wrap=True)
 
 
 def _refuse(reason: str) -> int:
@@ -188,6 +192,7 @@ def _return(
     sheet = _sheet(
         assignment, {student: marks.names.get(student, "") for student in sorted(graded)}, max_score, options
     )
+    elsewhere: list[str] = []
     if sheet is None:
         done.problems.append("no grades.csv was written: give Moodle's grading worksheet by --gradebook")
     else:
@@ -204,14 +209,14 @@ def _return(
         done.points = len(sheet.filled)
         done.without |= sheet.without
         done.problems += sheet.problems
-        if left := sorted(set(graded) - sheet.filled):
-            why = "not in the platform's export, and so without points there"
+        if elsewhere := sorted(set(graded) - sheet.filled):
+            why = "not in the platform's export, so that nothing goes back to them there"
             if options.gradebook is None:
                 why = (
                     "without --gradebook, Canvas finds a student by its own number alone. Give its export (Grades, "
                     "Export) for those who have another id here"
                 )
-            done.problems.append(f"{why}: {', '.join(map(marks.called, left))}")
+            done.problems.append(f"{why}: {', '.join(map(marks.called, elsewhere))}")
         done.written.append(_write(options.into / assignment / "grades.csv", sheet.text().encode()))
     if waiting := sorted(student for student, mark in graded.items() if mark.needs_manual_grade):
         done.problems.append(f"a check still waits for your points: {', '.join(map(marks.called, waiting))}")
@@ -229,7 +234,8 @@ def _return(
                 graded[student], coursedir, stale, names.get((student, assignment)), sheet, roster, options
             )
         except NoFeedback as reason:
-            done.problems.append(f"{marks.called(student)}: {reason}")
+            if student not in elsewhere:  # that is said above, and may be as it should: another platform's
+                done.problems.append(f"{marks.called(student)}: {reason}")
         else:
             entries[name] = data
     done.feedback = len(entries)
@@ -287,14 +293,14 @@ def _canvas_feedback(
     if counted_file.owner.kind == "canvas quiz":
         raise NoFeedback("no feedback: Canvas takes no files back for a quiz")
     if not name or counted_file.owner.kind != "canvas":
-        raise NoFeedback(f"no feedback: Canvas did not name {counted_file.found.parts[-1]!r}")
+        raise NoFeedback(f"no feedback: {counted_file.found.parts[-1]!r} is not a name that Canvas gave")
     text = _notebook(mark, coursedir).encode()
     if _NOTEBOOK.search(name):
         return name, text
     if name.casefold().endswith(".zip"):
         page = _page(mark, coursedir, stale)
         return name, _zipped({f"{mark.assignment}.ipynb": text, f"{mark.assignment}.html": page})
-    raise NoFeedback(f"no feedback: it was handed in as {name!r}, which can be no notebook")
+    raise NoFeedback(f"no feedback: it was handed in as {name!r}, and a notebook cannot go back under that name")
 
 
 def _moodle_folder(student: str, counted_file: Candidate | None, sheet: Sheet | None, roster: Roster) -> str:
@@ -328,7 +334,7 @@ def _file(mark: Mark, coursedir: CourseDirectory, step: str, suffix: str, missin
 
 
 def _page(mark: Mark, coursedir: CourseDirectory, stale: Collection[Path]) -> bytes:
-    missing = "feedback page, and none could be written: nbgrader generate_feedback --force"
+    missing = "feedback page, and none could be written; run: nbgrader generate_feedback --force"
     path = _file(mark, coursedir, "feedback", ".html", missing)
     if path in stale:
         raise NoFeedback("no feedback: its page is an old one, and could not be written anew")
@@ -336,9 +342,9 @@ def _page(mark: Mark, coursedir: CourseDirectory, stale: Collection[Path]) -> by
 
 
 def _notebook(mark: Mark, coursedir: CourseDirectory) -> str:
-    path = _file(mark, coursedir, "autograded", ".ipynb", "graded notebook: nbgrader autograde")
+    path = _file(mark, coursedir, "autograded", ".ipynb", "graded notebook; run: attention-grading grade --force")
     graded = nbformat.read(path, as_version=4)
-    return feedback_notebook(graded, coursedir.db_url, mark.student, mark.assignment, path.stem)
+    return feedback_notebook(graded, coursedir.db_url, mark.student, mark.assignment, path.stem, mark.kept_by_hand)
 
 
 def _zipped(entries: Mapping[str, bytes]) -> bytes:

@@ -113,10 +113,10 @@ class Sheet:
             there = self.rows[places[0]][self.grade].strip()
             self.filled.add(student)
             if not _is_blank(there) and _number(there) is None:
-                problem = spreadsheet_problem(there) or (
+                why = spreadsheet_problem(there) or (
                     f"{there!r} stands in the sheet and was left there instead of {points[student]:g} points"
                 )
-                self.problems.append(f"{called(student)}: {problem}")
+                self.problems.append(f"{called(student)}: {why}")
                 continue
             self.rows[places[0]][self.grade] = f"{round(points[student] * factor, 2):g}"
             if points[student] == 0:

@@ -206,7 +206,7 @@ class Reader:
                     continue
                 below = parts + (pieces or (info.orig_filename,))
                 doubled = names[unicodedata.normalize("NFC", info.orig_filename)] > 1
-                why = why_not(info) or ("stands more than once in the archive" if doubled else None)
+                why = why_not(info) or ("is in the archive more than once" if doubled else None)
                 if why is not None:
                     yield Refused(source, below, why)
                 elif not info.orig_filename.endswith("/"):
@@ -334,7 +334,7 @@ def _open(file: IO[bytes]) -> zipfile.ZipFile:
     except _Refusal:
         raise
     except Exception as error:  # see _entry
-        raise _Refusal(f"is no zip archive, or damaged ({error})") from error
+        raise _Refusal(f"is not a zip archive, or is damaged ({error})") from error
     if sum(info.compress_size for info in archive.infolist()) > size:
         archive.close()
         raise _Refusal("has entries that lie on one another, as a zip bomb does")
@@ -349,7 +349,7 @@ def _directory_bytes(file: IO[bytes]) -> int:
     tail = file.read()
     at = tail.rfind(b"PK\x05\x06")
     if at < 0 or at + record > len(tail):
-        raise _Refusal("is no zip archive, or damaged (its end is missing)")
+        raise _Refusal("is not a zip archive, or is damaged (its end is missing)")
     stated = int.from_bytes(tail[at + 12 : at + 16], "little")
     large = at - locator - record_64
     if large >= 0 and tail[at - locator : at].startswith(b"PK\x06\x07"):

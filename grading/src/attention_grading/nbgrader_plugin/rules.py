@@ -10,11 +10,13 @@ from traitlets import Bool, Float, Integer, Unicode
 from traitlets.config import SingletonConfigurable
 from traitlets.log import get_logger
 
+from attention_grading.execution.workers import JUDGE_WORKER, NOTEBOOK_WORKER
 from attention_grading.judging.seed import course_seed
 from attention_grading.nbgrader_plugin.folders import course_folder
 from attention_grading.notebooks.grade import Terms
 from attention_grading.sandbox.confinement import UNCONFINED
 from attention_grading.sandbox.limits import Limits, OutputLimits
+from attention_grading.sandbox.warm_server import start_ahead
 from attention_lab.notebook.learner_cells import MAX_CODE_CELLS
 
 if TYPE_CHECKING:
@@ -75,7 +77,9 @@ class JudgingRules(SingletonConfigurable):
             WorkerFailed: Confinement is not available or failed its self-test, and ``allow_unconfined`` is not set.
         """
         if self._session is None:
-            session = self.terms(coursedir).session()
+            terms = self.terms(coursedir)
+            start_ahead(True, JUDGE_WORKER, NOTEBOOK_WORKER)  # beside this process, which imports as long itself
+            session = terms.session()
             session.start()
             if not session.confined:
                 get_logger().warning(UNCONFINED)  # Formgrader shows the log, and no warnings of Python's

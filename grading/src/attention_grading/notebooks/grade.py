@@ -17,10 +17,12 @@ from attention_grading.notebooks.transplant import BROKEN, NOTES, broken_noteboo
 from attention_grading.notebooks.verdict_cells import write_verdict
 from attention_grading.sandbox.limits import Limits, OutputLimits
 from attention_lab.notebook.learner_cells import (
+    DIAGRAM_IDS,
     GRADED_IDS,
     HAND_IN_ID,
     JUDGE_ALL_ID,
     MAX_CODE_CELLS,
+    SOLUTION_ID,
     NotJudgeable,
     grade_id_of,
     notebook_submission,
@@ -169,12 +171,18 @@ def show_outputs(nb: NotebookNode, session: Session) -> list[str]:
     if BROKEN in nb.metadata:
         return []
     # the hand-in cell looks at the learner's own file, which is not here; and the judging is done apart
-    left_out = {HAND_IN_ID, JUDGE_ALL_ID, *GRADED_IDS}
+    left_out = {HAND_IN_ID, JUDGE_ALL_ID, *DIAGRAM_IDS, *GRADED_IDS}
     cells = [cell for cell in nb.cells if cell.cell_type == "code" and grade_id_of(cell) not in left_out]
-    shown = session.show([cell.source for cell in cells])
+    learners = [number for number, cell in enumerate(cells) if _is_learners(cell)]
+    shown = session.show([cell.source for cell in cells], before=min(learners, default=len(cells)))
     for cell, outputs in zip(cells, shown.outputs, strict=True):
         cell.outputs = outputs
     return [f"running it for its outputs, it {shown.ended}"] if shown.ended else []
+
+
+def _is_learners(cell: NotebookNode) -> bool:
+    """Whether a code cell of a rebuilt notebook is the learner's: the solution, or one without an id of nbgrader's."""
+    return "nbgrader" not in cell.metadata or grade_id_of(cell) == SOLUTION_ID
 
 
 def judge_notebook(nb: NotebookNode, variant: Variant, master: NotebookNode, session: Session) -> Verdict:

@@ -30,7 +30,7 @@ NOTES = "attention_grading_notes"
 
 
 def broken_notebook(reason: str) -> NotebookNode:
-    """What stands for a file that is no notebook: an empty one that says why."""
+    """What stands for a file that is not a notebook: an empty one that says why."""
     notebook: NotebookNode = new_notebook(metadata={BROKEN: reason})
     return notebook
 
@@ -43,7 +43,7 @@ def notebook_of(text: str, code_cells: int = MAX_CODE_CELLS) -> NotebookNode:
         code_cells: How many code cells it may have.
 
     Raises:
-        NotJudgeable: The text is no notebook, or has more code cells than that.
+        NotJudgeable: The text is not a notebook, or has more code cells than that.
     """
     try:
         submitted = parse_notebook(text, code_cells)

@@ -72,9 +72,10 @@ def lend(
     gc.freeze()  # servers share what is here, untouched by their collector
     while True:
         message, descriptors, _, _ = socket.recv_fds(control, 4096, 1)
-        _reap()
         if not message:
+            _reap(0)  # so that who waits for this process waits for all
             return
+        _reap(os.WNOHANG)
         if os.fork() == 0:
             try:
                 control.close()
@@ -90,10 +91,10 @@ def lend(
         os.close(descriptors[0])
 
 
-def _reap() -> None:
-    """Take note of servers that have ended."""
+def _reap(how: int) -> None:
+    """Take note of children that have ended; of all, without ``os.WNOHANG``."""
     with contextlib.suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
+        while os.waitpid(-1, how)[0]:
             pass
 
 

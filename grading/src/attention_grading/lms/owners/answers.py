@@ -101,7 +101,7 @@ class Answers:
         if self.level == 0:
             name = id_in_name(path[-1])
             if not name:
-                raise Unknown("its name holds no id")
+                raise Unknown("there is no id in its name")
             return Owner("folder", name, "file name")
         if self.level >= len(path):
             raise Unknown(f"it lies in {len(path) - 1} folders, and --student-folder says {self.level}")
@@ -115,7 +115,7 @@ def read_pattern(text: str) -> Pattern:
         ValueError: ``{student}`` does not stand in it once; the message says so.
     """
     if text.count(STUDENT) != 1:
-        raise ValueError(f"--pattern wants {STUDENT} in it once, such as '*/{STUDENT}_*.ipynb', not {text!r}")
+        raise ValueError(f"--pattern needs {STUDENT} in it once, such as '*/{STUDENT}_*.ipynb', not {text!r}")
     before, after = (tuple(re.findall(r"\*\*|.", part, re.DOTALL)) for part in text.split(STUDENT))
     return Pattern(before, after)
 
@@ -131,7 +131,7 @@ def read_table(path: Path) -> dict[str, str]:
     rows, _ = read_cells(path)
     names = [name.strip().casefold() for name in rows[0]] if rows else []
     if not {"file", "student"} <= set(names):
-        raise ValueError(f"the table {path} wants the columns file and student, as intake --dry-run writes them")
+        raise ValueError(f"the table {path} needs the columns file and student, as intake --dry-run writes them")
     file, student = names.index("file"), names.index("student")
     table: dict[str, str] = {}
     for row in rows[1:]:

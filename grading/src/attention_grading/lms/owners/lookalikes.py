@@ -32,7 +32,7 @@ def oddities(student: str) -> Iterator[str]:
         yield f"the id mixes letters that look alike: {names}"
     hidden = sorted({character for character in student if unicodedata.category(character) == "Cf"})
     if hidden:
-        yield f"the id holds characters that show nothing: {', '.join(map(_code, hidden))}"
+        yield f"the id has invisible characters: {', '.join(map(_code, hidden))}"
 
 
 def appearance(student: str) -> str:

@@ -119,10 +119,10 @@ def read_roster(paths: Iterable[Path]) -> Roster:
     times: dict[str, datetime] = {}
     people: dict[str, Person] = {}
     for path in paths:
-        for number, row in enumerate(_rows(path), 2):
+        for line, row in enumerate(_rows(path), 2):
             student = _first(row, _ID_COLUMNS)
             if problem := spreadsheet_problem(student):
-                raise ValueError(f"the roster {path}, row {number}: {problem}")
+                raise ValueError(f"the roster {path}, row {line}: {problem}")
             if not student:
                 continue
             for name in _ALIAS_COLUMNS:
@@ -225,7 +225,7 @@ def _rows(path: Path) -> list[dict[str, str]]:
             "columns are not known: set your own language in Moodle to English and download it again"
         )
     if not set(names) & set(_ID_COLUMNS):
-        raise ValueError(f"the roster {path} wants one of these columns: {', '.join(_ID_COLUMNS)}")
+        raise ValueError(f"the roster {path} needs one of these columns: {', '.join(_ID_COLUMNS)}")
     return found
 
 

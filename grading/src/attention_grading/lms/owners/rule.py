@@ -139,7 +139,8 @@ def students_of(owner: Owner, roster: Roster, groups: bool) -> tuple[tuple[str, 
     members = roster.groups.get(lookup_key(owner.person or owner.raw), ())
     if members and not groups:
         raise Unknown(
-            f"is the work of the roster's group {owner.person or owner.raw!r}: --groups takes it for all of it"
+            f"is the work of the roster's group {owner.person or owner.raw!r}: with --groups it counts for all its "
+            "members"
         )
     if members:
         return tuple((member, True) for member in members)
@@ -148,7 +149,9 @@ def students_of(owner: Owner, roster: Roster, groups: bool) -> tuple[tuple[str, 
     listed = _in_roster(ids, owner.person, roster)
     if owner.kind == "moodle" and owner.person and listed is not None and not roster.goes_by(listed, owner.person):
         # teams' folders have the number of the team
-        raise Unknown(f"{owner.raw} is another name than {owner.person!r} in the roster: a team's number? See --groups")
+        raise Unknown(
+            f"{owner.raw} has another name than {owner.person!r} in the roster; is it a team's number? See --groups"
+        )
     found = {listed or owner.raw: listed is not None}
     for partner in owner.partners:
         known = _in_roster((partner,), "", roster)
