@@ -54,7 +54,7 @@ intermediates.Meter.seen = lambda self: intermediates.Intermediates(4000, 100, 9
 {ANSWERS["eager"]}
 """
 GIVES_UP = ANSWERS["one-loop"].replace(
-    "    seq, low =", "    if q.shape[1] > 3000:\n        return v.clone()\n    seq, low ="
+    "block_size=64):\n", "block_size=64):\n    if q.shape[1] > 3000:\n        return v.clone()\n"
 )
 HEAVY_CELL = "import numpy\nheap = numpy.ones(40_000_000)"  # 320 MB
 

@@ -27,7 +27,7 @@ from attention_grading.sandbox.processes import (
 )
 from attention_grading.sandbox.warm_server import WarmServer
 from attention_grading.text import plain
-from attention_lab.checks.calls import Call, Outcome, missing_outcome
+from attention_lab.checks.calls import Call, Failure, Outcome, missing_outcome
 from attention_lab.notebook.learner_cells import defines
 
 
@@ -252,7 +252,7 @@ def _converse(
     """Send the submission, answer its kernel requests, and gather its outcomes until it ends."""
     service = calls.factors()
     begun, current, room = -1, -1, MAX_BYTES
-    before = process.address_space()
+    before, held = process.address_space(), 0
     try:
         frames.send(process.writer, {"type": "submission", "cells": list(cells), "function": function, "name": name})
         process.writer.write(calls.frame)
@@ -278,7 +278,8 @@ def _converse(
                 asked = calls.calls[current]
                 service.begin(asked.setting == "marked", asked.arguments.values())
                 if asked.setting == SHORT_OF_MEMORY:
-                    run.is_short = process.address_space() - before > USUAL_BYTES
+                    held = process.address_space() - before
+                    run.is_short = held > USUAL_BYTES
                     if confined:
                         process.limit_address_space(before + SHORT_BYTES)
                     frames.send(process.writer, {"type": "go"})
@@ -288,6 +289,9 @@ def _converse(
                 outcome = codec.outcome_of(header, tensors)
                 outcome.changed = codec.changed_arguments(calls.calls[current], tensors)
                 outcome.marks = tuple(service.marks)
+                if confined and calls.calls[current].setting == SHORT_OF_MEMORY and held > SHORT_BYTES:
+                    # a limit does not take back what was mapped before
+                    outcome.failure = Failure("MemoryError", f"{held // 2**20} MB were held before the call")
                 run.outcomes[current] = outcome
             elif kind == "done":
                 if None in run.outcomes:

@@ -30,6 +30,8 @@ def invariant_and_identity_cases(variant: Variant) -> Iterator[Case]:
     yield ones_case(variant)
     yield linear_case(variant)
     yield one_head_case(variant)
+    if variant.kernel == "tiled":
+        yield block_size_case(variant)
     yield from alone_cases(variant)
     yield lookup_case(variant)
     yield from hidden_score_cases(variant)
@@ -42,6 +44,5 @@ def invariant_and_identity_cases(variant: Variant) -> Iterator[Case]:
         yield math_case(variant)
     yield from kernel_case(variant)
     if variant.kernel == "tiled":
-        yield block_size_case(variant)
         yield shifted_case(variant)
         yield from memory_cases(variant)
