@@ -91,7 +91,7 @@ def test_02_and_04_an_ignored_mask_shows_with_padding_on_the_left_alone():
         cells = leaking_cells(variant, ignoring, on_the_left, item=1)
         assert {key for _, _, key in cells} == {0, 1}
         if number == "04":
-            assert f"{len(cells) // on_the_left.num_heads} cells a head" in answer("04", 1)
+            assert f"{len(cells) // on_the_left.num_heads} cells per head" in answer("04", 1)
     assert answer("02", 1).startswith("On the left, all four of the padded sentence. On the right, none")
 
 
@@ -154,4 +154,4 @@ def test_06_a_longest_length_that_is_too_large_changes_nothing_and_one_too_small
     assert torch.equal(*outputs)
     with pytest.raises(ValueError, match="the longest sequence has 6 tokens"):
         solution("06")(**arguments | {"max_seqlen": 3})
-    assert answer("06", 2).startswith("With 3, an error on a CPU")
+    assert answer("06", 2).startswith("With 3, the stand-in raises an error")

@@ -99,7 +99,7 @@ def working(
 def choose(found: Found) -> Route:
     """Choose the route for what was found."""
     stand_in = "flash_attn_varlen_func is the course's stand-in in plain PyTorch"
-    same = "it accepts and refuses the same calls as the real kernel, but is slower"
+    same = "it takes the same calls as the real kernel, checks them more strictly, and is slower"
     if found.capability is None:
         reason = "there is no CUDA GPU"
         return Route("stand-in", reason, f"No CUDA GPU here: {stand_in}; {same}.")
