@@ -78,7 +78,7 @@ def brings_outputs_that_passed(p: Place) -> None:
         p.cell(name)["outputs"] = [score]
 
 
-@submission("notebook", 0, says="no cell defines the function")
+@submission("notebook", 0, says="where grading does not look for it")
 def swaps_the_ids(p: Place) -> None:
     """The solution goes by a check's id: the text of checks is never the learner's."""
     p.solve(p.right)
@@ -224,7 +224,7 @@ def has_thousands_of_notes(p: Place) -> None:
     p.notebook["cells"] += [{"cell_type": "markdown", "metadata": {}, "source": "a note"}] * 3000
 
 
-@submission("notebook", 0, says="no object")
+@submission("notebook", 0, says="not an object")
 def is_a_list(p: Place) -> None:
     _bytes(p, b"[1, 2, 3]")
 
