@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 # The first lines of a setup cell, after "# ". They run where nothing of the course is installed, so they need none of
 # it. While the kit is missing, each later cell ends in one sentence; a cell that calls pip, as this one, still runs.
 INSTALL = """\
-Where the learner kit is missing, these lines install it, and nothing else.
+Imports what this notebook uses. Where the learner kit is missing, installs it first, and nothing else.
 import glob, importlib.util, subprocess, sys
 if importlib.util.find_spec("attention_lab") is None:
     kit = (ADDRESSES + sorted(glob.glob("attention_lab-*.whl")))[-1:]

@@ -1,6 +1,7 @@
 """Bring notebooks into their normal form, so that a one-line change is a one-line diff.
 
-No outputs, no execution counts, a fixed kernel name, no editor's metadata, and each cell's id is its ``grade_id``.
+No outputs, no execution counts, a fixed kernel name, no editor's metadata, a folded setup cell, and each cell's id is
+its ``grade_id``.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import nbformat
 from nbformat import NotebookNode
+
+from attention_lab.notebook.learner_cells import SETUP_ID
 
 KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 # what a notebook's metadata may hold beside the kernel: Colab's wish for a GPU
@@ -56,6 +59,8 @@ def normal_text(notebook: NotebookNode) -> str:
     for number, cell in enumerate(normal.cells):
         cell.metadata = {name: cell.metadata[name] for name in KEPT_CELL_METADATA if name in cell.metadata}
         cell.id = cell.metadata.get("nbgrader", {}).get("grade_id") or cell.get("id") or f"cell-{number}"
+        if cell.id == SETUP_ID:  # twenty lines before the first sentence of the lesson: a click opens them
+            cell.metadata["jupyter"] = {"source_hidden": True}
         cell.source = cell.source.rstrip()
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
