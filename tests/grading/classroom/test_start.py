@@ -37,8 +37,9 @@ def test_processes_are_as_many_as_submissions_and_those_for_pictures_only_when_t
     while process.poll() is None:
         for child in psutil.Process(process.pid).children(recursive=True):
             try:
-                seen.setdefault(child, (" ".join(child.cmdline()), child.ppid()))
-            except psutil.Error:
+                line = " ".join(child.cmdline())  # right after its fork, it is its parent's
+                seen[child] = (line or seen[child][0], seen[child][1] if child in seen else child.ppid())
+            except (psutil.Error, KeyError):
                 continue
         time.sleep(0.02)
     assert process.returncode == 0, process.stdout.read()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import types
+from importlib.machinery import ModuleSpec
 from typing import Any
 
 from torch import Tensor
@@ -21,6 +22,7 @@ def build() -> tuple[types.ModuleType, types.ModuleType]:
     package: Any = types.ModuleType("flash_attn")
     interface: Any = types.ModuleType("flash_attn.flash_attn_interface")
     for module in (package, interface):
+        module.__spec__ = ModuleSpec(module.__name__, None)  # transformers looks for packages by their specs
         for function in (
             flash_attn_varlen_func,
             flash_attn_func,
