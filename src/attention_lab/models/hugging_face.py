@@ -31,6 +31,7 @@ from attention_lab.models.agreement import Chosen
 from attention_lab.models.self_attention import PACKED_DTYPE, AttentionFunction
 from attention_lab.models.token_batch import TokenBatch, packed_tokens, padded_tokens
 
+Device = torch.device | str
 NAME = "attention-lab"  # under which a function is known to transformers
 
 WORDS, HIDDEN_DIM, HEADS, LAYERS = 100, 64, 4, 3
@@ -45,8 +46,8 @@ class TheirModel:
         causal: Whether query i sees only keys j <= i.
     """
 
-    def __init__(self, model: Any, causal: bool):
-        self.model, self.causal = model.eval().requires_grad_(False), causal
+    def __init__(self, model: Any, causal: bool, device: Device = "cpu"):
+        self.model, self.causal = model.eval().requires_grad_(False).to(device), causal
 
     def __call__(self, batch: TokenBatch, attention: AttentionFunction | None) -> Tensor:
         """Hidden states, ``[batch, seq, hidden_dim]`` or ``[total_tokens, hidden_dim]``.
@@ -68,22 +69,22 @@ class TheirModel:
         return packed_tokens(texts, device=self.model.device)
 
 
-def gpt2() -> TheirModel:
+def gpt2(device: Device = "cpu") -> TheirModel:
     """A small GPT-2 of random numbers: causal, with learned places."""
     torch.manual_seed(0)
     sizes = {"n_embd": HIDDEN_DIM, "n_head": HEADS, "n_layer": LAYERS, "n_positions": 64}
-    return TheirModel(GPT2Model(GPT2Config(vocab_size=WORDS, **sizes, **ENDS)), causal=True)
+    return TheirModel(GPT2Model(GPT2Config(vocab_size=WORDS, **sizes, **ENDS)), causal=True, device=device)
 
 
-def llama() -> TheirModel:
+def llama(device: Device = "cpu") -> TheirModel:
     """A small Llama of random numbers: causal, places by rotating queries and keys; each query head has a key head."""
     torch.manual_seed(0)
     heads = {"num_attention_heads": HEADS, "num_key_value_heads": HEADS}
     sizes = {"hidden_size": HIDDEN_DIM, "intermediate_size": 2 * HIDDEN_DIM, "num_hidden_layers": LAYERS}
-    return TheirModel(LlamaModel(LlamaConfig(vocab_size=WORDS, **heads, **sizes, **ENDS)), causal=True)
+    return TheirModel(LlamaModel(LlamaConfig(vocab_size=WORDS, **heads, **sizes, **ENDS)), causal=True, device=device)
 
 
-def modernbert() -> TheirModel:
+def modernbert(device: Device = "cpu") -> TheirModel:
     """A small ModernBERT of random numbers: bidirectional.
 
     Two of three layers see 64 tokens to each side and no more. In shorter texts that is all of them.
@@ -92,7 +93,7 @@ def modernbert() -> TheirModel:
     sizes = {"hidden_size": HIDDEN_DIM, "intermediate_size": 2 * HIDDEN_DIM, "num_hidden_layers": LAYERS}
     ends = ENDS | {"cls_token_id": 1, "sep_token_id": 2}
     config = ModernBertConfig(vocab_size=WORDS, num_attention_heads=HEADS, **sizes, **ends)
-    return TheirModel(ModernBertModel(config), causal=False)
+    return TheirModel(ModernBertModel(config), causal=False, device=device)
 
 
 def random_texts(lengths: Sequence[int]) -> list[list[int]]:
@@ -115,7 +116,7 @@ def use(model: Any, attention: AttentionFunction | None, packed: bool) -> None:
     model.set_attn_implementation("sdpa" if attention is None else NAME)
 
 
-def next_words(name: str, text: str, chosen: Chosen, best: int = 5) -> str:
+def next_words(name: str, text: str, chosen: Chosen, best: int = 5, device: Device = "cpu") -> str:
     """What a trained causal model of transformers expects next.
 
     Args:
@@ -123,14 +124,15 @@ def next_words(name: str, text: str, chosen: Chosen, best: int = 5) -> str:
         text: How it begins.
         chosen: The attention.
         best: How many guesses to show.
+        device: Where the model runs: flash-attn's kernels want a GPU where there is one.
 
     Returns:
         A line a guess, with its probability.
     """
     tokenizer = AutoTokenizer.from_pretrained(name)
-    model = AutoModelForCausalLM.from_pretrained(name).eval()
+    model = AutoModelForCausalLM.from_pretrained(name).eval().to(device)
     use(model, chosen.function, chosen.packed)
-    tokens = tokenizer(text, return_tensors="pt")
+    tokens = tokenizer(text, return_tensors="pt").to(device)
     with torch.no_grad():
         scores = model(input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"], use_cache=False).logits[
             0, -1

@@ -107,3 +107,9 @@ def test_a_trained_model_says_what_comes_next(hugging_face, tmp_path):
     assert len(said["own"].splitlines()) == 5
     assert said["own"] == said["eager"]
     assert said["flash"].splitlines()[0] == said["own"].splitlines()[0]
+
+
+@pytest.mark.parametrize("make", ["gpt2", "llama", "modernbert"])
+def test_models_are_where_the_lesson_wants_them(hugging_face, make):
+    """On a GPU, flash's kernels take nothing that is on the CPU."""
+    assert getattr(hugging_face, make)("meta").padded([[5, 7]]).ids.device.type == "meta"
