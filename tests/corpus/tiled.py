@@ -680,7 +680,7 @@ WRONG = (
         "constant-overflows",
     ),
     _m(
-        "minus-infinity",
+        "infinite-in-tiles",
         "nan",
         "-inf − (−inf) in tiles of padding",
         [("torch.finfo(q.dtype).min", 'float("-inf")')],
