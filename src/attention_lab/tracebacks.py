@@ -1,4 +1,4 @@
-"""The learner's own lines in a traceback, without those of the kit and of installed packages."""
+"""What a learner reads of an error: its own lines, or the learner's in a traceback without the kit's and packages'."""
 
 from __future__ import annotations
 
@@ -17,6 +17,14 @@ _FOLDERS_OF_PACKAGES = {"site-packages", "dist-packages", "torch", "attention_la
 
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
+
+
+class TellsInLines:
+    """An error whose message is all that there is to read: a notebook shows its lines, and no traceback."""
+
+    def _render_traceback_(self) -> list[str]:
+        # IPython's own hook; it wants a list of strings
+        return str(self).split("\n")
 
 
 def learners_line(error: BaseException) -> str:

@@ -24,6 +24,7 @@ RIGHT = answers.RIGHT.strip()
 
 LOOKED_AT = ("test-contract", "test-invariants", "attention-map", "judge-all", "hand-in")
 ALL_RIGHT = {"test-contract": "passed: device", "judge-all": "All six checks pass."}
+NO_KIT_YET = "The learner kit is not installed yet: run the notebook's first code cell again."
 NOT_YET = f"""No cell has defined {NAME} since the kernel started.
 Run the solution cell; the function in it must have this name."""
 
@@ -303,7 +304,7 @@ ACCIDENTS = {
         reads={
             "setup": "The learner kit is not installed for this Python, and its wheel does not lie beside this "
             "notebook.\nInstall it as the course's README says",
-            "test-contract": "The learner kit is not installed yet: run the notebook's first code cell again.",
+            "test-contract": NO_KIT_YET,
         },
         ready=None,
     ),
@@ -313,7 +314,7 @@ ACCIDENTS = {
         runs=("setup", "test-contract"),
         reads={
             "setup": "The learner kit could not be installed: the network is out of reach.\npip: ",
-            "test-contract": "The learner kit is not installed yet: run the notebook's first code cell again.",
+            "test-contract": NO_KIT_YET,
         },
         ready=None,
     ),

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from attention_lab.checks.calls import Call, Outcome
+from attention_lab.tracebacks import TellsInLines
 
 
-class CheckFailed(AssertionError):
+class CheckFailed(TellsInLines, AssertionError):
     """A check that did not pass, in three lines.
 
     Args:
@@ -30,10 +31,6 @@ class CheckFailed(AssertionError):
 
     def __str__(self) -> str:
         return f"[{self.case}] {self.problem}\n{self.detail}\nlook at {self.hint}"
-
-    def _render_traceback_(self) -> list[str]:
-        # IPython shows these lines instead of a traceback; it wants a list of strings
-        return str(self).split("\n")
 
 
 @dataclass(frozen=True)

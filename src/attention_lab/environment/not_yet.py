@@ -5,13 +5,11 @@ from __future__ import annotations
 import sys
 from typing import Any, NoReturn
 
+from attention_lab.tracebacks import TellsInLines
 
-class NotDefinedYet(NameError):
+
+class NotDefinedYet(TellsInLines, NameError):
     """The function was used before a cell defined it; two lines say so and what to do."""
-
-    def _render_traceback_(self) -> list[str]:
-        # IPython shows these lines instead of a traceback
-        return str(self).split("\n")
 
 
 class NotYet:

@@ -10,17 +10,15 @@ import re
 import sys
 from dataclasses import dataclass
 
+from attention_lab.tracebacks import TellsInLines
+
 # Package: the oldest version that the course works with (a test holds this against pyproject.toml)
 OLDEST = {"torch": (2, 10), "matplotlib": (3, 10), "ipywidgets": (7, 7, 1)}
 OLDEST_PYTHON = (3, 11)
 
 
-class MissingPackage(ImportError):
+class MissingPackage(TellsInLines, ImportError):
     """A package that the course needs is missing, broken or too old; two lines say so and what to do."""
-
-    def _render_traceback_(self) -> list[str]:
-        # IPython shows these lines instead of a traceback
-        return str(self).split("\n")
 
 
 @dataclass(frozen=True)

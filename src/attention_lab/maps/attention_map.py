@@ -11,19 +11,15 @@ import torch
 from torch import Tensor
 
 from attention_lab.inputs import PackedBatch, PaddedBatch
-from attention_lab.tracebacks import shows_learners_lines
+from attention_lab.tracebacks import TellsInLines, shows_learners_lines
 
 # Of what a function prints; more would bury the map
 PRINTED_LINES = 8
 LINE_WIDTH = 200  # characters
 
 
-class NoMap(ValueError):
+class NoMap(TellsInLines, ValueError):
     """A function's output that no map can be read from; two lines say so and what to do."""
-
-    def _render_traceback_(self) -> list[str]:
-        # IPython shows these lines instead of a traceback
-        return str(self).split("\n")
 
 
 @shows_learners_lines

@@ -285,7 +285,7 @@ def _choose(
         elsewhere: Cells that define the function and are not the learner's.
     """
     defining = [cell for cell in cells if defines(cell["source"], variant.function_name)]
-    written = [cell for cell in defining if STUB_MARK not in cell["source"]]
+    written = [cell for cell in cells if is_written(cell["source"], variant.function_name)]
     if elsewhere and not written:
         lost = (
             f"{variant.function_name} is written in cell {', '.join(elsewhere)}, where grading does not look for it: "

@@ -169,7 +169,7 @@ def test_what_keeps_a_release_from_being_made_is_said_in_words(tmp_path, monkeyp
     (tmp_path / "source").mkdir()
     monkeypatch.chdir(tmp_path)
     assert main(["--force"]) == 1
-    assert "there is not a notebook in source/" in capsys.readouterr().err
+    assert "there is no notebook in source/" in capsys.readouterr().err
     shutil.copytree(ROOT / "source" / STEMS[0], tmp_path / "source" / STEMS[0])
     master = tmp_path / "source" / STEMS[0] / f"{STEMS[0]}.ipynb"
     master.write_text(master.read_text().replace("{{course}}", "{{cuorse}}"))

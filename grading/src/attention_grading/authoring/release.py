@@ -67,12 +67,12 @@ def generate(course: Path, folder: Path) -> list[Path]:
 
     Raises:
         OSError: A file that a course root needs is missing.
-        RuntimeError: There is not a notebook, or nbgrader made no release of one; the message says why.
+        RuntimeError: There is no notebook, or nbgrader made no release of one; the message says why.
     """
     prepare(course, folder)
     stems = stems_in(folder / "source")
     if not stems:
-        raise RuntimeError("there is not a notebook in source/")
+        raise RuntimeError("there is no notebook in source/")
     nbgrader(folder, "generate_assignment", "--assignment=*")
     return [folder / "release" / stem / f"{stem}.ipynb" for stem in stems]
 

@@ -209,7 +209,7 @@ def _prepare(course: NbgraderCourse, recorder: GradebookWriter, handed_in: Hande
     lines = [*said, *(f"{name} is not graded: the assignment has no such notebook" for name in unknown)]
     notebooks = [path for path in notebooks if path.stem in rows.notebooks]
     if not notebooks:
-        return "\n".join([*lines, "could not be graded: there is not a notebook to grade"])
+        return "\n".join([*lines, "could not be graded: there is no notebook to grade"])
     try:
         late = seconds_late(course, rows, handed_in.folder, known)
         masters = read_masters(course, handed_in.assignment, rows.notebooks)
