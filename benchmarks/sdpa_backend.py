@@ -1,8 +1,8 @@
-"""Which of its kernels SDPA takes on this GPU, and what each takes: ``python benchmarks/gpu/sdpa_backend.py``.
+"""Which of its kernels SDPA takes on this GPU, and what each takes: ``python benchmarks/sdpa_backend.py``.
 
 ``F.scaled_dot_product_attention`` is a choice among kernels. At the sizes of ``benchmarks/kernels.py`` this prints the
 choice, which kernels could have been chosen, the names of the CUDA kernels that ran, and the time of each, forced by
-``sdpa_kernel``. It needs PyTorch with CUDA, and nothing else; ``varlen_attn`` is timed where PyTorch brings it.
+``sdpa_kernel``. ``varlen_attn`` is timed where PyTorch brings it; flash-attn is not asked.
 """
 
 from __future__ import annotations
@@ -23,9 +23,8 @@ from torch.backends import cuda
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.profiler import ProfilerActivity, profile
 
-TOKENS, HIDDEN_DIM = 16384, 2048  # as in benchmarks/kernels.py
-SEQUENCES = (512, 1024, 2048, 4096, 8192, 16384)
-PADDED_SEQ = 2048
+from kernels import HIDDEN_DIM, PADDED_SEQ, SEQUENCES, TOKENS, timed
+
 CAN_USE = {
     SDPBackend.FLASH_ATTENTION: cuda.can_use_flash_attention,
     SDPBackend.EFFICIENT_ATTENTION: cuda.can_use_efficient_attention,
@@ -37,7 +36,6 @@ SHORT = {
     SDPBackend.EFFICIENT_ATTENTION: "efficient",
     SDPBackend.CUDNN_ATTENTION: "cudnn",
 }
-SAMPLES = 20
 
 
 @dataclass(frozen=True)
@@ -126,29 +124,12 @@ def note(names: dict[str, list[str]], what: str, run: Callable[[], None]) -> Non
         names[what] = [f"none: {str(error).splitlines()[0]}"]
 
 
-def milliseconds(run: Callable[[], None]) -> float:
-    """Median of the GPU's own time for a call."""
-    for _ in range(3):
-        run()
-    torch.cuda.synchronize()
-    samples = []
-    for _ in range(SAMPLES):
-        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        torch.cuda._sleep(4_000_000)  # so that all of the call is queued before the GPU gets to it
-        start.record()
-        run()
-        end.record()
-        end.synchronize()
-        samples.append(start.elapsed_time(end))
-    return sorted(samples)[len(samples) // 2]
-
-
 def time_or_reason(run: Callable[[], None], reasons: set[str], name: str) -> str:
     """The time as text, or a dash, with what the kernel said kept in ``reasons``."""
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         try:
-            return f"{milliseconds(run):.3f}"
+            return f"{timed(run)['ms']:.3f}"
         except (RuntimeError, torch.OutOfMemoryError) as error:
             torch.cuda.empty_cache()
             words = [str(warning.message) for warning in said] or [str(error)]
@@ -219,7 +200,7 @@ def main() -> int:
     print("\npriority:", ", ".join(SHORT.get(SDPBackend(number), str(number)) for number in order))
     implementation = getattr(torch.nn.attention, "current_flash_attention_impl", lambda: "unknown")()
     print("flash implementation:", implementation or "PyTorch's own")
-    print(f"bf16, {TOKENS} tokens, hidden_dim {HIDDEN_DIM}; milliseconds, median of {SAMPLES}\n")
+    print(f"bf16, {TOKENS} tokens, hidden_dim {HIDDEN_DIM}; milliseconds, medians\n")
     columns = ("default", *SHORT.values(), "varlen")
     print(
         f"{'seq':>6} {'dim':>4} {'kind':<13} {'mask':<4} {'pass':<8} {'chosen':<10} {'possible':<22}"
