@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sysconfig
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,6 +26,9 @@ DUE = datetime(2026, 10, 1, 21, 59)  # in UTC
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A course root whose gradebook knows one due date, on a machine that is in UTC."""
     monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv(
+        "PATH", sysconfig.get_path("scripts"), prepend=os.pathsep
+    )  # nbgrader makes gradebooks by alembic
     monkeypatch.chdir(tmp_path)
     (tmp_path / "nbgrader_config.py").write_text("c = get_config()\nc.NbGraderAPI.timezone = 'Europe/Berlin'\n")
     with Gradebook(f"sqlite:///{tmp_path / 'gradebook.db'}") as gradebook:

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import dateutil.parser
 from rich.console import Console
@@ -24,7 +23,7 @@ from attention_grading.lms.owners.platforms import PLATFORMS
 from attention_grading.lms.owners.roster import Roster, read_roster
 from attention_grading.lms.owners.rule import ASKED
 from attention_grading.lms.zip_reader import to_utc
-from attention_grading.nbgrader_plugin.times import LATE, ON_TIME, course_zone, time_in_words
+from attention_grading.nbgrader_plugin.times import LATE, ON_TIME, course_zone, time_in_words, zone_named
 from attention_grading.text import plain, wrapped
 from attention_lab.variants import VARIANTS
 
@@ -174,7 +173,7 @@ def _reading(options: argparse.Namespace) -> Reading:
     )
     zone, due_dates = _course_times() if Path(CONFIG).is_file() else (None, {})
     if options.timezone:
-        zone = _zone(options.timezone)
+        zone = zone_named(options.timezone)
         if zone is None:
             raise ValueError(f"There is no time zone {options.timezone!r}; write one such as Europe/Berlin")
     times = Times(
@@ -190,13 +189,6 @@ def _course_times() -> tuple[tzinfo | None, dict[str, datetime]]:
 
     coursedir = open_course(Path.cwd())
     return course_zone(coursedir.parent.config), due_dates(coursedir)
-
-
-def _zone(name: str) -> tzinfo | None:
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return None
 
 
 def _recorded(lines: Sequence[Line], roster: Roster, options: argparse.Namespace) -> list[str]:
@@ -268,7 +260,7 @@ def _due(text: str | None, zone: tzinfo | None) -> datetime | None:
     if text is None:
         return None
     time, _, last = text.strip().rpartition(" ")
-    if time and (named := _zone(last)) is not None:
+    if time and (named := zone_named(last)) is not None:
         text, zone = time, named
     try:
         when = dateutil.parser.parse(text)

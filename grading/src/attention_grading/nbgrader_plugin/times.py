@@ -27,13 +27,21 @@ def course_zone(config: Any) -> tzinfo | None:
     name = config.get("NbGraderAPI", {}).get("timezone")
     if not name:
         return None
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError, TypeError) as error:
+    zone = zone_named(name)
+    if zone is None:
         raise CourseProblem(
             f"c.NbGraderAPI.timezone in nbgrader_config.py is {name!r}, and there is no such zone; write one such as "
             "'Europe/Berlin'"
-        ) from error
+        )
+    return zone
+
+
+def zone_named(name: Any) -> tzinfo | None:
+    """A time zone by its name, such as ``Europe/Berlin``; ``None`` where there is none of this name."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError, TypeError):
+        return None
 
 
 def time_in_words(when: datetime, zone: tzinfo | None) -> str:
