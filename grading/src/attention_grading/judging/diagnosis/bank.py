@@ -6,6 +6,7 @@ from functools import lru_cache
 
 from attention_grading.judging.diagnosis.models import Model, general_models
 from attention_grading.judging.diagnosis.tiled_models import tiled_models
+from attention_grading.judging.diagnosis.window_models import window_models
 from attention_lab.variants import Variant
 
 
@@ -13,4 +14,5 @@ from attention_lab.variants import Variant
 def bank(variant: Variant) -> tuple[Model, ...]:
     """All models that could explain a wrong answer to this variant."""
     own = tiled_models() if variant.kernel == "tiled" else ()
-    return (*general_models(variant), *own)
+    windows = window_models(variant) if "window" in variant.rules else ()
+    return (*general_models(variant), *own, *windows)

@@ -1,4 +1,4 @@
-"""Hidden cases that the rules and inputs of a variant do not call for, but its kernel does: a module a kernel.
+"""Hidden cases that a variant's kernel calls for, or one of its rules, beside those that all variants have.
 
 Its door is ``own_cases``.
 """
@@ -9,13 +9,18 @@ from collections.abc import Callable, Iterator
 
 from attention_grading.judging.draw import Draw
 from attention_grading.judging.own_cases.tiled import tiled_cases
+from attention_grading.judging.own_cases.window import window_cases
 from attention_lab.checks.case import Case
 from attention_lab.variants import Kernel
 
 _BY_KERNEL: dict[Kernel, Callable[[Draw], Iterator[Case]]] = {"tiled": tiled_cases}
+_BY_RULE: dict[str, Callable[[Draw], Iterator[Case]]] = {"window": window_cases}
 
 
 def own_cases(draw: Draw) -> Iterator[Case]:
-    """The cases of the variant's kernel; none where it needs no others than all have."""
+    """The cases of the variant's kernel and of its rules; none where these need no others than all have."""
     if draw.variant.kernel in _BY_KERNEL:
         yield from _BY_KERNEL[draw.variant.kernel](draw)
+    for rule in draw.variant.rules:
+        if rule in _BY_RULE:
+            yield from _BY_RULE[rule](draw)
