@@ -104,7 +104,7 @@ class PackedBatch:
     def arguments(self) -> dict[str, Any]:
         """The arguments of the learner's function, by name."""
         names = ("q", "k", "v", "num_heads", "head_dim")
-        borders = self.ids or {"cu_seqlens": self.cu_seqlens, "max_seqlen": self.max_seqlen}
+        borders: Mapping[str, Any] = self.ids or {"cu_seqlens": self.cu_seqlens, "max_seqlen": self.max_seqlen}
         return {**{name: getattr(self, name) for name in names}, **borders, **self.options}
 
     def given_as(self, inputs: Inputs, starts: Sequence[int] = ()) -> PackedBatch:

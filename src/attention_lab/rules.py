@@ -99,7 +99,8 @@ def sequence_of(arguments: Arguments) -> Tensor:
     """
     if "position_ids" in arguments:
         positions = arguments["position_ids"].long().cpu()
-        return (positions.diff(prepend=positions[:1] - 1) != 1).cumsum(0)
+        begins: Tensor = positions.diff(prepend=positions[:1] - 1) != 1
+        return begins.cumsum(0)
     borders = arguments["cu_seqlens"].long().cpu()
     return torch.repeat_interleave(torch.arange(len(borders) - 1), borders.diff())
 
