@@ -42,7 +42,7 @@ def real_batch(
     sentences = [words[end - length : end] for end, length in zip(ends, lengths, strict=True)]
     options = {option.name: option.toy for option in variant.options}
     if variant.packed:
-        packed = packed_batch(sentences, num_heads=num_heads, head_dim=head_dim, device=device)
+        packed = packed_batch(sentences, inputs=variant.inputs, num_heads=num_heads, head_dim=head_dim, device=device)
         q, k, v = (x.to(device) for x in (q, k, v))
         return replace(packed, q=q, k=k, v=v, options=options)
     where = padding or ("left" if variant.causal else "right")

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from attention_lab.inputs import running_sum
+from attention_lab.inputs import borders_as
 from attention_lab.variants import Variant
 
 # Masks of the padded toy inputs: bool [2, 6]
@@ -29,8 +29,13 @@ def toy_arguments(variant: Variant, seed: int) -> dict[str, Any]:
     return drawn_arguments(variant, seed, (6, 6)) | {"mask": MASKS["padding on the right"]}
 
 
-def drawn_arguments(variant: Variant, seed: int, lengths: Sequence[int], heads: int = 3) -> dict[str, Any]:
-    """Sequences of these lengths, which are all the same for padded variants, and no mask; head_dim is 8."""
+def drawn_arguments(
+    variant: Variant, seed: int, lengths: Sequence[int], heads: int = 3, starts: Sequence[int] = ()
+) -> dict[str, Any]:
+    """Sequences of these lengths, which are all the same for padded variants, and no mask; head_dim is 8.
+
+    Where positions tell them apart, ``starts`` are their first ones; all 0 where left away.
+    """
     generator = torch.Generator().manual_seed(seed)
     head_dim = 8
     tokens = (sum(lengths),) if variant.packed else (len(lengths), lengths[0])
@@ -38,7 +43,7 @@ def drawn_arguments(variant: Variant, seed: int, lengths: Sequence[int], heads: 
     last: dict[str, Any] = {"mask": None}
     if variant.packed:
         qkv = [x.bfloat16() for x in qkv]
-        last = {"cu_seqlens": running_sum(lengths), "max_seqlen": max(lengths)}
+        last = borders_as(variant.inputs, lengths, starts=starts)
     given = dict(zip("qkv", qkv, strict=True)) | {"num_heads": heads, "head_dim": head_dim} | last
     return variant.in_order(given | usual_options(variant, max(lengths)))
 

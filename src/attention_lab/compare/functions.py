@@ -99,6 +99,11 @@ def paired_batches(
     return padded, PackedBatch(q, k, v, running_sum(lengths, device), seq, num_heads, head_dim, words)
 
 
+def batch_of(variant: Variant, padded: PaddedBatch, packed: PackedBatch) -> PaddedBatch | PackedBatch:
+    """The one of two batches that a variant takes, as it takes it."""
+    return packed.given_as(variant.inputs) if variant.packed else padded
+
+
 def outputs(functions: Functions, padded: PaddedBatch, packed: PackedBatch) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Each function's output at the real tokens.
 
@@ -107,7 +112,7 @@ def outputs(functions: Functions, padded: PaddedBatch, packed: PackedBatch) -> t
     """
     found, stopped = {}, {}
     for name, function in functions.items():
-        batch = packed if VARIANTS[name].packed else padded
+        batch = batch_of(VARIANTS[name], padded, packed)
         outcome = perform(function, Call(VARIANTS[name].in_order(batch.arguments())))
         if outcome.output is None or outcome.shape != tuple(batch.q.shape):
             stopped[name] = str(outcome.failure or f"it returned {outcome.shape or outcome.returned}")
@@ -175,7 +180,7 @@ def _load_one(folder: Path, variant: Variant) -> Callable[..., Tensor]:
     if not callable(found):
         raise NotJudgeable(f"{variant.function_name} was not found; run the notebook from the top")
     function: Callable[..., Tensor] = found
-    batch = paired_batches((3, 2))[variant.packed]
+    batch = batch_of(variant, *paired_batches((3, 2)))
     outcome = perform_on(checked_on(variant), function, Call(batch.arguments()))
     if outcome.failure is not None and outcome.failure.is_stub:
         raise NotJudgeable(f"not written yet; it waits in {variant.stem}.ipynb")

@@ -98,11 +98,15 @@ def run_inside(model: TextModel[Texts], texts: Texts, functions: Functions) -> I
 
 
 def fitting(functions: Functions, causal: bool) -> list[str]:
-    """The functions that a model of one direction can use: without a window and other arguments of their own."""
+    """The functions that a model of one direction can use: of part one's inputs, without arguments of their own."""
     between = {"padding", "sequences"}  # what keeps texts apart
     seen = {"causal"} if causal else set()
     known = (VARIANTS[name] for name in functions)
-    return [variant.name for variant in known if {*variant.rules} - between == seen and not variant.options]
+    return [
+        variant.name
+        for variant in known
+        if {*variant.rules} - between == seen and not variant.options and variant.inputs in ("padded", "packed")
+    ]
 
 
 class Chosen(NamedTuple):

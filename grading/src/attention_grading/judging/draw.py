@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from attention_lab.inputs import running_sum
+from attention_lab.inputs import borders_as
 from attention_lab.variants import Option, Variant
 
 # Tiles of one sequence, at most: who loops over tiles of queries, too, takes as many steps as their square
@@ -102,12 +102,13 @@ class Draw:
         *,
         dtype: torch.dtype = torch.bfloat16,
         q_scale: float = 1.0,
+        starts: Sequence[int] = (),
     ) -> dict[str, Any]:
-        """Arguments of a packed variant; ``lengths`` are those of the sequences."""
+        """Arguments of a packed variant: ``lengths`` of the sequences and, told by positions, their ``starts``."""
         q, k, v = (self.normal(sum(lengths), num_heads * head_dim) for _ in range(3))
         qkv = {name: x.to(dtype) for name, x in zip("qkv", (q * q_scale, k, v), strict=True)}
         given = {"num_heads": num_heads, "head_dim": head_dim}
-        borders = {"cu_seqlens": running_sum(lengths), "max_seqlen": max(lengths)}
+        borders = borders_as(self.variant.inputs, lengths, starts=starts)
         return self._with_options(qkv | given | borders)
 
     def _with_options(self, arguments: dict[str, Any]) -> dict[str, Any]:
