@@ -171,8 +171,9 @@ WINDOWS = (
     ),
     _window("capped-at-64", "never more than 64 keys", _sized("min(window, 64) - 1"), "v", "cik"),
     _window("squeezed", "no wider than the mean length", _sized("min(window, q.shape[0] // (len(cu_seqlens) - 1)) - 1"), "m", "cvk"),
-    _window("as-number", "the kernel wants a pair", "True, window_size=window - 1", "civmrk", ""),
-    _window("one-of-a-pair", "the kernel wants two numbers", "True, window_size=(window - 1,)", "civmrk", ""),
+    _window("as-number", "the kernel wants a pair", "True, window_size=window - 1", "civmr", "", "window-not-a-pair"),
+    _window("of-halves", "a window of a float", "True, window_size=(window / 1 - 1, 0)", "civmr", "", "window-not-a-pair"),
+    _window("one-of-a-pair", "the kernel wants two numbers", "True, window_size=(window - 1,)", "civmr", "", "window-not-a-pair"),
     Mutation(
         "crosses-borders", "borders", "one window over the whole batch",
         [(flash.HEAD, flash.HEAD + "    cu_seqlens = cu_seqlens[[0, -1]]\n    max_seqlen = total\n")],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -104,6 +105,13 @@ def batch_of(variant: Variant, padded: PaddedBatch, packed: PackedBatch) -> Padd
     return packed.given_as(variant.inputs) if variant.packed else padded
 
 
+def plain_arguments(variant: Variant, batch: PaddedBatch | PackedBatch) -> dict[str, Any]:
+    """A batch's arguments for a variant, and those of its own such that it sees what the others see."""
+    longest = batch.max_seqlen if isinstance(batch, PackedBatch) else batch.seq
+    own = {"window": longest}  # a window that holds every key
+    return batch.arguments() | {name: value for name, value in own.items() if name in variant.parameters}
+
+
 def outputs(functions: Functions, padded: PaddedBatch, packed: PackedBatch) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Each function's output at the real tokens.
 
@@ -113,7 +121,7 @@ def outputs(functions: Functions, padded: PaddedBatch, packed: PackedBatch) -> t
     found, stopped = {}, {}
     for name, function in functions.items():
         batch = batch_of(VARIANTS[name], padded, packed)
-        outcome = perform(function, Call(VARIANTS[name].in_order(batch.arguments())))
+        outcome = perform(function, Call(VARIANTS[name].in_order(plain_arguments(VARIANTS[name], batch))))
         if outcome.output is None or outcome.shape != tuple(batch.q.shape):
             stopped[name] = str(outcome.failure or f"it returned {outcome.shape or outcome.returned}")
             continue
@@ -134,10 +142,12 @@ def differences(found: Mapping[str, Tensor]) -> dict[tuple[str, str], float]:
 
 
 def _see_the_same(one: Variant, other: Variant) -> bool:
-    """Whether two variants compute the same numbers: padding and borders are two ways to say which tokens are real."""
-    between = {"padding", "sequences"}
-    options = [[option for option in each.options if option.matters] for each in (one, other)]
-    return {*one.rules} - between == {*other.rules} - between and options[0] == options[1]
+    """Whether two variants compute the same numbers, given ``plain_arguments``.
+
+    Padding and borders are two ways to say which tokens are real, and a window holds every key.
+    """
+    between = {"padding", "sequences", "window"}
+    return {*one.rules} - between == {*other.rules} - between
 
 
 def agreement(functions: Functions, device: torch.device | str | None = None) -> str:
@@ -181,7 +191,7 @@ def _load_one(folder: Path, variant: Variant) -> Callable[..., Tensor]:
         raise NotJudgeable(f"{variant.function_name} was not found; run the notebook from the top")
     function: Callable[..., Tensor] = found
     batch = batch_of(variant, *paired_batches((3, 2)))
-    outcome = perform_on(checked_on(variant), function, Call(batch.arguments()))
+    outcome = perform_on(checked_on(variant), function, Call(plain_arguments(variant, batch)))
     if outcome.failure is not None and outcome.failure.is_stub:
         raise NotJudgeable(f"not written yet; it waits in {variant.stem}.ipynb")
     if outcome.failure is not None:

@@ -39,7 +39,7 @@ def where_it_runs(variant_name: str) -> Picture:
         ValueError: There is no such variant.
     """
     variant = get_variant(variant_name)
-    said = {
+    said = _WINDOW if "window" in variant.rules else {
         ("eager", False): _EVERY_TOKEN,
         ("eager", True): _EARLIER_TOKENS,
         ("sdpa", False): _BACKENDS,
@@ -62,6 +62,7 @@ def where_it_runs(variant_name: str) -> Picture:
         _PACKED: _packed,
         _DOCUMENTS: _documents,
         _TILES: _tiles,
+        _WINDOW: _window,
     }[said](axes, variant)
     return picture
 
@@ -77,6 +78,11 @@ _TRIANGLE = "is_causal=True alone, with padding on the left: the triangle keeps 
 _PACKED = "Four sentences as a padded table of 24 rows, 11 of them padding, and packed into 13 rows."
 _DOCUMENTS = "Three documents in one row of training text, each with a triangle of its own."
 _TILES = "All tensors lie in HBM; of the scores one tile at a time exists, in the chip's own memory."
+
+_WINDOW = (
+    "Three layers with a window of three: one layer brings the last token two tokens back, three bring it six; "
+    "what is older does not arrive."
+)
 
 
 # ---- the block -------------------------------------------------------------------------------------------------------
@@ -220,6 +226,29 @@ def _tiles(axes: Axes, variant: Variant) -> None:
     arrow(axes, (right + 1.05, 1.37), (right + 1.05, 2.0))
     words(axes, right + 0.42, 1.69, "k, v", ha="right", fontsize=8.5)
     words(axes, right + 1.13, 1.69, "output", ha="left", fontsize=8.5)
+
+
+def _window(axes: Axes, variant: Variant) -> None:
+    tokens, layers, window, cell, x, low, step = 9, 3, 3, 0.31, LEFT + 0.75, 0.72, 0.66
+    last = tokens - 1
+    words(axes, LEFT + 2.03, 3.2, f"three layers with a window of {window}")
+    for layer in range(layers + 1):
+        y = low + layer * step
+        reached = last - (layers - layer) * (window - 1)  # the oldest token that the last one hears of from here
+        for token in range(tokens):
+            place = x + token * cell
+            colour = HIDDEN if token < reached else YOURS if token == last and layer == layers else SEEN
+            box(axes, place, y, cell - 0.06, 0.26, "", colour)
+            if layer == layers:
+                continue
+            for query in range(token, min(token + window, tokens)):
+                oldest = last - (layers - layer - 1) * (window - 1)
+                look = {"color": "#3d85c6", "lw": 1.6} if query >= oldest else {"lw": 0.7, "alpha": 0.6}
+                ends = ((place + cell / 2 - 0.03, y + 0.26), (x + query * cell + cell / 2 - 0.03, y + step))
+                line(axes, *ends, zorder=0.5, **look)
+        words(axes, x - 0.1, y + 0.13, "tokens" if layer == 0 else f"layer {layer}", ha="right", fontsize=9)
+    heard = layers * (window - 1) + 1
+    words(axes, LEFT + 2.03, 0.3, f"the last token hears of {heard} tokens, not of {window}")
 
 
 def _strip(axes: Axes, x: float, top: float, cell: float, lengths: tuple[int, ...]) -> None:

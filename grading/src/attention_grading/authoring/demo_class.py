@@ -75,6 +75,13 @@ def tiled_causal_attention(q, k, v, num_heads, head_dim, mask=None, block_size=6
         maximum = larger
     return (output / total.masked_fill(total == 0, 1.0)).transpose(1, 2).flatten(2)
 """,
+    "window_causal": """
+def window_causal_attention(q, k, v, num_heads, head_dim, cu_seqlens, max_seqlen, window):
+    q, k, v = (x.unflatten(-1, (num_heads, head_dim)) for x in (q, k, v))
+    # the kernel counts the keys besides the query's own: one too many is seen
+    borders = (cu_seqlens, cu_seqlens, max_seqlen, max_seqlen)
+    return flash_attn_varlen_func(q, k, v, *borders, causal=True, window_size=(window, 0)).flatten(1)
+""",
 }
 
 

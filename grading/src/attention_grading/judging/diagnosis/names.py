@@ -108,6 +108,7 @@ SENTENCES: dict[str, str] = {
     "heads-before-tokens": "the heads come before the tokens: flash-attn wants them after, without a transpose",
     "max-seqlen-too-small": "max_seqlen is smaller than the longest sequence",
     "max-seqlen-type": "max_seqlen is no longer an integer",
+    "window-not-a-pair": "window_size is no pair of whole numbers, one for each side",
     "cu-seqlens-wrong": "cu_seqlens no longer holds the borders of the sequences",
     "sizes-hard-coded": "it works for some sizes and fails for others: a size is written into the code, or kept from "
     "an earlier call",

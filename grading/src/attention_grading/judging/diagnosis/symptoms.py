@@ -78,6 +78,7 @@ TEXTS: tuple[tuple[str, str], ...] = (
     ("batch-axis-added", r"packed tokens have no batch dimension"),
     ("max-seqlen-too-small", r"silently leave tokens out"),
     ("max-seqlen-type", r"max_seqlen_\w must be an integer"),
+    ("window-not-a-pair", r"window_size must be a pair of integers"),
     ("cu-seqlens-wrong", r"cu_seqlens_\w (must start at 0|must have shape|must be a tensor)"),
     ("mask-and-is-causal", r"attn_mask should not be set when is_causal"),
     ("view-after-transpose", r"view size is not compatible"),
