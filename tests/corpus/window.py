@@ -39,9 +39,10 @@ RIGHT = {
         "-1 where the window holds everything",
         BASE.replace(WINDOW, "window_size=(window - 1 if window < max_seqlen else -1, 0)"),
     ),
-    "list": ("a list, and a generator over q, k and v", _windowed(flash.RIGHT["unflatten"][1]).replace(
-        WINDOW, "window_size=[window - 1, 0]"
-    )),
+    "list": (
+        "a list, and a generator over q, k and v",
+        _windowed(flash.RIGHT["unflatten"][1]).replace(WINDOW, "window_size=[window - 1, 0]"),
+    ),
     "keywords": ("every argument by name", _windowed(flash.RIGHT["keywords"][1])),
     "positional": (
         "dropout, scale, causality and window by position",
@@ -122,7 +123,9 @@ DEFINED
 }
 
 
-def _window(name: str, reason: str, new: str, loses: str = "vm", keeps: str = "ck", diagnosis: str | None = None) -> Mutation:
+def _window(
+    name: str, reason: str, new: str, loses: str = "vm", keeps: str = "ck", diagnosis: str | None = None
+) -> Mutation:
     """Another window in the kernel's call."""
     return Mutation(name, "window", reason, [(HOW, new)], loses, keeps, diagnosis)
 
@@ -168,6 +171,12 @@ WINDOWS = (
     _window(
         "all-too-early", "-1 where the window holds all but one key",
         _sized("window - 1 if window + 1 < max_seqlen else -1"), keeps="cik",
+    ),
+    _window("modulo", "a window of more than there are begins anew", _sized("window % max_seqlen - 1"), keeps="cik"),
+    _window("capped-below", "always one key less than the longest has", _sized("min(window, max_seqlen - 1) - 1"), keeps="cik"),
+    _window(
+        "missing-at-some-lengths", "no window for 50 to 1000 tokens",
+        _sized("window - 1 if max_seqlen in range(50) or max_seqlen > 1000 else -1"), "vm", "cik",
     ),
     _window("capped-at-64", "never more than 64 keys", _sized("min(window, 64) - 1"), "v", "cik"),
     _window("squeezed", "no wider than the mean length", _sized("min(window, q.shape[0] // (len(cu_seqlens) - 1)) - 1"), "m", "cvk"),

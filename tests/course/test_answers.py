@@ -13,9 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from attention_lab import attention_map, packed_batch, padded_batch
+from attention_lab import attention_map, packed_batch, padded_batch, real_batch
 from attention_lab.flash import flash_attn_varlen_func
-from attention_lab.maps.heatmaps import attention_leaks
+from attention_lab.maps.heatmaps import attention_leaks, caption
 from attention_lab.maps.masks import masked_cells
 from attention_lab.notebook.learner_cells import SOLUTION_ID
 from attention_lab.rules import Reason
@@ -200,11 +200,27 @@ def test_09_a_left_side_of_minus_one_shows_all_of_the_past():
     assert answer("09", 3).startswith("All of its past")
 
 
+def test_09_a_window_of_four_takes_from_trained_heads_what_they_look_at():
+    looks = {}
+    for window in (5, 4):
+        batch = real_batch("window_causal", window=window)
+        looks[window] = caption("window_causal", batch, attention_map(solution("09"), batch))
+    assert real_batch("window_causal").options == {"window": 5}
+    for head in (1, 2):
+        assert re.search(rf"Head {head} puts [\d.]+ of its weight on what followed the same word earlier", looks[5])
+        (weight,) = re.findall(rf"Head {head} puts ([\d.]+) of its weight on each token itself", looks[4])
+        assert 0.5 < float(weight) < 0.7
+    assert "four tokens back" in answer("09", 4)
+    assert "more than half of their weight stays on each token itself" in answer("09", 4)
+
+
 def test_09_counts_what_is_too_far_back_and_what_a_window_saves():
     cells, batch = cells_of(next(path for stem, path in MASTERS.items() if stem.startswith("09"))), windowed()
     start, end = ends(batch)[1]
     too_far = (masked_cells("window_causal", batch)[start:end] == Reason.WINDOW).sum(1)
-    stated = [int(number) for number in re.findall(r"\d+", cells["mask-picture-text"].source.split("Answer</summary>")[1])]
+    stated = [
+        int(number) for number in re.findall(r"\d+", cells["mask-picture-text"].source.split("Answer</summary>")[1])
+    ]
     assert stated == [int(too_far.sum()), *too_far[too_far > 0].tolist()]
     seq, window = 2**16, 1024
 

@@ -24,11 +24,12 @@ COUNTED = "the window: how many keys does it hold, the query's own among them, a
 def window_cases(variant: Variant) -> Iterator[Case]:
     """Windows of one key, of some, of all but one, of all, and of more than there are."""
     item, start = ((), START) if variant.packed else ((0,), 0)
-    for window, place in ((4, 7), (LONGEST - 1, LONGEST - 1)):
+    for window, place in ((4, 7), (LONGEST - 1, LONGEST - 1), (LONGEST, LONGEST - 1)):
         arguments, query = _inputs(variant, window), start + place
         oldest = (*item, query - window + 1)
         hidden = hidden_by("window", variant, arguments, query)
-        yield hidden_case(variant, Probe(f"a window of {window}", "window", arguments, hidden, COUNTED))
+        if hidden.any():
+            yield hidden_case(variant, Probe(f"a window of {window}", "window", arguments, hidden, COUNTED))
         other = arguments | {"v": arguments["v"].clone()}
         other["v"][oldest] += 10.0
         words = f"a window of {window}: the oldest visible value"
