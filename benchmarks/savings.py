@@ -89,17 +89,26 @@ def settings() -> Iterator[Setting]:
 
 
 def packed(kernel: Attend, setting: Setting, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """A kernel with flash-attn's signature; q ``[queries, heads, head_dim]``, k and v ``[keys, key heads, head_dim]``."""
-    borders = [running_sum(lengths, q.device) for lengths in (setting.queries, setting.keys)]
-    longest = (max(setting.queries), max(setting.keys))
-    return kernel(q, k, v, *borders, *longest, window_size=(setting.left, 0))
+    """A kernel with flash-attn's signature.
+
+    Args:
+        kernel: The kernel.
+        setting: What is asked.
+        q: Queries ``[all queries, heads, head_dim]``.
+        k: Keys ``[all keys, key heads, head_dim]``.
+        v: Values, same shape.
+    """
+    return kernel(q, k, v, *_borders(setting, q.device), window_size=(setting.left, 0))
 
 
 def grouped(varlen_attn: Attend, setting: Setting, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """PyTorch's own, which reads each key head once for its group: behind flash-attn's signature it is copied first."""
-    borders = [running_sum(lengths, q.device) for lengths in (setting.queries, setting.keys)]
-    longest = (max(setting.queries), max(setting.keys))
-    return varlen_attn(q, k, v, *borders, *longest, window_size=(-1, 0), enable_gqa=True)
+    return varlen_attn(q, k, v, *_borders(setting, q.device), window_size=(setting.left, 0), enable_gqa=True)
+
+
+def _borders(setting: Setting, device: torch.device) -> tuple[Any, ...]:
+    both = (setting.queries, setting.keys)
+    return (*(running_sum(lengths, device) for lengths in both), *map(max, both))
 
 
 def sdpa(setting: Setting, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
