@@ -141,7 +141,7 @@ WINDOWS = (
     _window("window-negative", "below 0 means all", _sized("-window"), diagnosis="window-missing", loses="ivm"),
     _window("window-one-more", "the query itself comes on top", _sized("window"), diagnosis=OFF, loses="ivm"),
     _window("window-one-less", "and at 1 all keys: -1", _sized("window - 2"), diagnosis=OFF, loses="ivm"),
-    _window("window-one-less-and-never-all", "at 1 as it should be", _sized("max(window - 2, 0)"), loses="ivm"),
+    _window("window-one-less-and-never-all", "at 1 as it should be", _sized("max(window - 2, 0)"), diagnosis=OFF, loses="ivm"),
     _window("window-at-least-two", "the query alone is never enough", _sized("max(window - 1, 1)"), keeps="cik"),
     _window("window-without-itself", "the query does not see itself", "False, window_size=(window, -1)", loses="ivm"),
     _window(
@@ -172,6 +172,7 @@ WINDOWS = (
         "all-too-early", "-1 where the window holds all but one key",
         _sized("window - 1 if window + 1 < max_seqlen else -1"), keeps="cik",
     ),
+    _window("scale-other", "head_dim to the power of -0.8", f"{HOW}, softmax_scale=head_dim**-0.8", "vm", "cik", "scale-other"),
     _window("modulo", "a window of more than there are begins anew", _sized("window % max_seqlen - 1"), keeps="cik"),
     _window("capped-below", "always one key less than the longest has", _sized("min(window, max_seqlen - 1) - 1"), keeps="cik"),
     _window(

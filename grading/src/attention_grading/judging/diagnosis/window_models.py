@@ -36,11 +36,8 @@ def window_models(variant: Variant) -> Iterator[Model]:
 
 
 def _larger(variant: Variant, arguments: dict[str, Any], step: int) -> Tensor:
-    """A window that holds so many keys more. Where none is left, flash-attn reads -1 as all of them."""
-    window = arguments["window"] + step
-    if window == 0 and variant.kernel == "flash":
-        return right_keys(without(variant, "window"), arguments)
-    return right_keys(variant, arguments | {"window": window})
+    """A window that holds so many keys more. Where it holds none, nothing is known: for flash-attn, -1 is all keys."""
+    return right_keys(variant, arguments | {"window": arguments["window"] + step})
 
 
 def _fixed(variant: Variant, arguments: dict[str, Any], window: int) -> Tensor:
