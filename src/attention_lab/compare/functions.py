@@ -23,6 +23,11 @@ Functions = Mapping[str, Callable[..., Tensor]]
 # Right functions differ by rounding alone: at most 4e-7 in fp32 and 9e-4 in fp16 on inputs like these; ten times that
 TOLERANCE = {"eager": 1e-5, "tiled": 1e-5, "sdpa": 1e-5, "flash": 1e-2}
 
+# Values of options with which a function sees what the others see, from a batch's arguments
+_AS_THE_OTHERS: dict[str, Callable[[Mapping[str, Any]], int]] = {
+    "window": lambda arguments: arguments["q"].shape[-2],  # no sequence is longer
+}
+
 NOTHING = "Nothing to compare yet: finish two functions with the same mask, such as 01 and 03."
 
 
@@ -105,11 +110,11 @@ def batch_of(variant: Variant, padded: PaddedBatch, packed: PackedBatch) -> Padd
     return packed.given_as(variant.inputs) if variant.packed else padded
 
 
-def plain_arguments(variant: Variant, batch: PaddedBatch | PackedBatch) -> dict[str, Any]:
-    """A batch's arguments for a variant, and those of its own such that it sees what the others see."""
-    longest = batch.max_seqlen if isinstance(batch, PackedBatch) else batch.seq
-    own = {"window": longest}  # a window that holds every key
-    return batch.arguments() | {name: value for name, value in own.items() if name in variant.parameters}
+def arguments_for(variant: Variant, padded: PaddedBatch, packed: PackedBatch) -> dict[str, Any]:
+    """The arguments of one function by name, with options that let it see what the others see."""
+    arguments = batch_of(variant, padded, packed).arguments()
+    names = [option.name for option in variant.options if option.name in _AS_THE_OTHERS]
+    return arguments | {name: _AS_THE_OTHERS[name](arguments) for name in names}
 
 
 def outputs(functions: Functions, padded: PaddedBatch, packed: PackedBatch) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -121,7 +126,8 @@ def outputs(functions: Functions, padded: PaddedBatch, packed: PackedBatch) -> t
     found, stopped = {}, {}
     for name, function in functions.items():
         batch = batch_of(VARIANTS[name], padded, packed)
-        outcome = perform(function, Call(VARIANTS[name].in_order(plain_arguments(VARIANTS[name], batch))))
+        arguments = VARIANTS[name].in_order(arguments_for(VARIANTS[name], padded, packed))
+        outcome = perform(function, Call(arguments))
         if outcome.output is None or outcome.shape != tuple(batch.q.shape):
             stopped[name] = str(outcome.failure or f"it returned {outcome.shape or outcome.returned}")
             continue
@@ -142,12 +148,13 @@ def differences(found: Mapping[str, Tensor]) -> dict[tuple[str, str], float]:
 
 
 def _see_the_same(one: Variant, other: Variant) -> bool:
-    """Whether two variants compute the same numbers, given ``plain_arguments``.
-
-    Padding and borders are two ways to say which tokens are real, and a window holds every key.
-    """
-    between = {"padding", "sequences", "window"}
-    return {*one.rules} - between == {*other.rules} - between
+    """Whether two variants compute the same numbers: there are several ways to say which tokens are real."""
+    between = {"padding", "sequences", *_AS_THE_OTHERS}
+    options = [
+        [option for option in each.options if option.matters and option.name not in _AS_THE_OTHERS]
+        for each in (one, other)
+    ]
+    return {*one.rules} - between == {*other.rules} - between and options[0] == options[1]
 
 
 def agreement(functions: Functions, device: torch.device | str | None = None) -> str:
@@ -190,8 +197,9 @@ def _load_one(folder: Path, variant: Variant) -> Callable[..., Tensor]:
     if not callable(found):
         raise NotJudgeable(f"{variant.function_name} was not found; run the notebook from the top")
     function: Callable[..., Tensor] = found
-    batch = batch_of(variant, *paired_batches((3, 2)))
-    outcome = perform_on(checked_on(variant), function, Call(plain_arguments(variant, batch)))
+    batches = paired_batches((3, 2))
+    batch = batch_of(variant, *batches)
+    outcome = perform_on(checked_on(variant), function, Call(arguments_for(variant, *batches)))
     if outcome.failure is not None and outcome.failure.is_stub:
         raise NotJudgeable(f"not written yet; it waits in {variant.stem}.ipynb")
     if outcome.failure is not None:
