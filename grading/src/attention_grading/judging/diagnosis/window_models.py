@@ -60,4 +60,5 @@ def _in_chunks(variant: Variant, arguments: dict[str, Any]) -> Tensor:
     keys = right_keys(without(variant, "window"), arguments)
     # the place in its own sequence is how many earlier keys a query sees
     chunk = (keys.sum(-1) - 1) // arguments["window"]
-    return keys & (chunk[..., :, None] == chunk[..., None, :])
+    same: Tensor = chunk[..., :, None] == chunk[..., None, :]
+    return keys & same
