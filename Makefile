@@ -34,7 +34,7 @@ help:
 	@echo "make normalise       bring the notebooks in source/ and notebooks/ into their normal form"
 	@echo "make lab             JupyterLab on the START page, as a student (LAB_OPTIONS=--no-browser and the like)"
 	@echo "make lab-instructor  JupyterLab in the course root, with Formgrader and Create Assignment"
-	@echo "make lint            ruff, imports between rooms, declared dependencies, types"
+	@echo "make lint            ruff, imports between rooms, declared dependencies, types, Dockerfile, workflows"
 	@echo "make clean           remove build/; .venv stays"
 
 # One stamp a set of packages: it is rebuilt when the declared dependencies change
@@ -80,6 +80,10 @@ lint: $(VENV)/stamp-test
 	$(BIN)/deptry src
 	$(BIN)/deptry --config grading/pyproject.toml grading/src
 	$(BIN)/mypy
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/[!c]*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.citation-file-format CITATION.cff
 
 .PHONY: release
 release: $(VENV)/stamp
