@@ -1,4 +1,4 @@
-"""No index holds the two packages: whoever claimed their names there would be installed by a line that names them bare."""
+"""No index holds the two packages: a line that names them bare would install whatever somebody puts there."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from support.places import ROOT
 
 @cache
 def constraints() -> dict[str, set[str]]:
-    """The versions of each package in ``constraints.txt``: more than one where Python's version or the system decides."""
+    """Versions of each package in ``constraints.txt``: several where Python's version or the system decides."""
     versions = defaultdict(set)
     for line in (ROOT / "constraints.txt").read_text().splitlines():
         if not line.startswith("#"):
