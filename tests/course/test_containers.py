@@ -75,6 +75,7 @@ def test_steps_of_an_image_install_what_its_command_needs(target, tmp_path):
     (command,) = (json.loads(rest) for word, rest in steps(target) if word == "CMD")
     program = shutil.which(command[0], path=env["PATH"])
     assert Path(program).is_relative_to(tmp_path)
+    assert len([*(tmp_path / "venv").rglob("attention_*.dist-info/licenses/LICENSE")]) == [*STAGES].index(target) + 1
     assert (here / "release" / "START.md").exists() == (target == "learner")  # where `attention-lab start` looks
 
 
