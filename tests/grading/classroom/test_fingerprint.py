@@ -53,4 +53,4 @@ def test_stamp_says_by_which_versions_it_was_graded(tmp_path):
     write_stamp(tmp_path, "a print", versions("0.2.0"))
     assert versions_of(tmp_path) == f"attention-grading 0.2.0 with attention-lab {attention_lab.__version__}"
     (tmp_path / STAMP).write_text("[]")
-    assert versions_of(tmp_path) == "unknown"
+    assert versions_of(tmp_path) == "unknown versions"
