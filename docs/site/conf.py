@@ -27,6 +27,7 @@ suppress_warnings = [
 ]
 
 autodoc_member_order = "bysource"
+napoleon_use_ivar = True
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"
 
