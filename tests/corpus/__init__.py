@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from corpus import eager, fairness, flash, sdpa, styles, traps
+from corpus import eager, fairness, flash, sdpa, styles, tiled, traps
 from corpus.answer import Answer
 from corpus.symptoms import SYMPTOMS
 
 
 def _with_symptom(answer: Answer) -> Answer:
-    symptom = SYMPTOMS[answer.variant.partition("_")[0]].get(answer.name)
+    symptom = SYMPTOMS.get(answer.variant.partition("_")[0], {}).get(answer.name)
     return answer if symptom is None else replace(answer, diagnosis=symptom)
 
 
 CORPUS: list[Answer] = [
-    _with_symptom(answer) for group in (eager, sdpa, flash, styles, traps, fairness) for answer in group.answers()
+    _with_symptom(answer)
+    for group in (eager, sdpa, flash, tiled, styles, traps, fairness)
+    for answer in group.answers()
 ]
 
 __all__ = ["CORPUS", "Answer"]

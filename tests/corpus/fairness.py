@@ -174,7 +174,7 @@ def NAME(q, k, v, num_heads, head_dim, cu_seqlens, max_seqlen):
 
 
 def answers() -> list[Answer]:
-    """All of them, for each of the six variants."""
+    """All of them, for each variant of part one."""
     own = {"eager": (*PADDED, *EAGER), "sdpa": (*PADDED, *SDPA), "flash": FLASH}
     wrong = [
         mutation.of(variant, base)

@@ -750,7 +750,7 @@ def NAME(q, k, v, num_heads, head_dim, cu_seqlens, max_seqlen):
 
 
 def answers() -> list[Answer]:
-    """All of them, for each of the six variants."""
+    """All of them, for each variant of part one."""
     result = []
     for kernel, group in (("eager", EAGER), ("sdpa", SDPA), ("flash", FLASH)):
         for causal in (False, True):

@@ -42,6 +42,7 @@ SYMPTOMS: dict[str, dict[str, str]] = {
         "values-data": "gradient-cut",
         "weights-detached": "gradient-cut",
     },
+    "tiled": {},
     "sdpa": {
         "always-float32": "dtype-changed",
         "causal-or-mask": "mask-or-causal",

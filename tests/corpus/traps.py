@@ -143,7 +143,7 @@ FLASH = (
 
 
 def answers() -> list[Answer]:
-    """All of them, for each of the six variants."""
+    """All of them, for each variant of part one."""
     own = {"eager": (*PADDED, *EAGER), "sdpa": (*PADDED, *SDPA), "flash": FLASH}
     return [
         mutation.of(variant, base)
@@ -153,7 +153,7 @@ def answers() -> list[Answer]:
 
 
 def first_right() -> dict[str, str]:
-    """By variant, the answer that each notebook's own mutations start from: its first right one."""
+    """By variant of part one, the answer that each notebook's own mutations start from: its first right one."""
     first: dict[str, str] = {}
     for group in (eager, sdpa, flash):
         for answer in group.answers():

@@ -18,6 +18,7 @@ from support.prose import WORDS, words_of
 EXTRA = {
     "05_flash_bidirectional": ("why-flash", "why-flash-picture"),
     "06_flash_causal": ("decoding", "decoding-picture", "decoding-task", "decode", "decoding-check"),
+    "07_tiled_causal": ("bytes-text", "bytes", "memory-text", "memory-plot"),
 }
 
 

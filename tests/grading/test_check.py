@@ -11,14 +11,15 @@ from attention_lab import judge_all
 from attention_lab.notebook import judge_all as kit
 from attention_lab.notebook.run_cells import names_in_scope
 from attention_lab.variants import VARIANTS, Variant
-from corpus.traps import first_right
+from corpus import CORPUS
 from support.answers import RIGHT
 
 EAGER = VARIANTS["eager_causal"]
 pytestmark = pytest.mark.process
 
 UNSCALED = RIGHT.replace(" / math.sqrt(head_dim)", "")
-SOURCES = first_right()
+# by variant, its first right answer
+SOURCES = {answer.variant: answer.source for answer in reversed(CORPUS) if answer.right}
 
 
 def function_of(variant: Variant) -> Callable[..., object]:

@@ -81,7 +81,7 @@ def test_guard_stops_what_windows_does_not_have(windows):
 def test_doctor_reports(windows):
     done = attention_lab("doctor")
     assert done.stderr == ""
-    assert "All six notebooks can be worked on here." in done.stdout
+    assert "All notebooks can be worked on here." in done.stdout
 
 
 @pytest.mark.process

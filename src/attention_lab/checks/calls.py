@@ -19,15 +19,15 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from attention_lab.checks.intermediates import Intermediates, Meter
 from attention_lab.checks.pretended_device import PretendedDevice
 from attention_lab.checks.scaled_kernels import scaled_kernels
 from attention_lab.environment.not_yet import NotDefinedYet
 from attention_lab.tracebacks import learners_line
-from attention_lab.variants import OPTIONAL
 
 Form = Literal["keyword", "positional", "without mask"]
 Layout = Literal["contiguous", "sliced", "sequence first"]
-Setting = Literal["plain", "math", "scaled", "elsewhere", "unmarked", "marked"]
+Setting = Literal["plain", "math", "scaled", "elsewhere", "unmarked", "marked", "measured", "short of memory"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,14 +36,17 @@ class Call:
 
     Attributes:
         arguments: The function's arguments by name, in the order of its signature.
-        form: ``"keyword"``; ``"positional"``; ``"without mask"``: by position, the last argument left away.
+        form: ``"keyword"``; ``"positional"``; ``"without mask"``: by position, the mask and what follows left away.
         layout: How ``q``, ``k`` and ``v`` lie in memory. ``"sliced"``: thirds of one wider tensor, as a fused
             projection gives them; ``"sequence first"``: a transposed view, as ``batch_first=False`` code gives it.
         setting: ``"plain"``; ``"math"``: under SDPA's MATH backend; ``"scaled"``: while fused kernels'
             results are scaled (see ``scaled_kernels``); ``"elsewhere"``: on a pretended second device;
             ``"marked"``: with the fused kernels' results marked; ``"unmarked"``: its counterpart, the same way with
-            true results (both are the grader's affair and plain elsewhere).
-        cotangent: Where given, ``(output * cotangent).sum()`` is differentiated; shape of the output.
+            true results; ``"measured"``: while a meter follows the intermediates (see ``intermediates``);
+            ``"short of memory"``: with little memory beside what is in use (the last and the two before it are the
+            grader's affair and plain elsewhere).
+        cotangent: Where given, ``(output * cotangent).sum()`` is differentiated, but for a measured call: that asks
+            what the forward pass of training holds; shape of the output.
     """
 
     arguments: dict[str, Any]
@@ -112,6 +115,7 @@ class Outcome:
         changed: Names of the arguments that the call modified.
         marks: The numbers of fused kernels' true results, each with the factor by which it was marked, in the order of
             the kernels' calls.
+        intermediates: What a meter saw; ``None`` where none was set.
     """
 
     failure: Failure | None = None
@@ -124,6 +128,7 @@ class Outcome:
     gradients: dict[str, Tensor | None] = field(default_factory=dict)
     changed: tuple[str, ...] = ()
     marks: tuple[tuple[float, float], ...] = ()
+    intermediates: Intermediates | None = None
 
 
 def perform_on(device: str, function: Callable[..., Any], call: Call) -> Outcome:
@@ -172,8 +177,10 @@ def perform(function: Callable[..., Any], call: Call) -> Outcome:
     try:
         with quiet(), setting, gradients:
             output = _apply(function, arguments, call.form)
+            if isinstance(setting, Meter):
+                outcome.intermediates = setting.seen()
             _describe(output, outcome)
-            if call.cotangent is not None and outcome.output is not None:
+            if call.cotangent is not None and outcome.output is not None and call.setting != "measured":
                 _differentiate(output, call.cotangent, arguments, outcome)
     except NotDefinedYet:
         raise  # there is nothing to check
@@ -194,6 +201,8 @@ def _set(setting: Setting) -> AbstractContextManager[Any]:
         return sdpa_kernel(SDPBackend.MATH)
     if setting == "elsewhere":
         return PretendedDevice()
+    if setting == "measured":
+        return Meter()
     return scaled_kernels() if setting == "scaled" else contextlib.nullcontext()
 
 
@@ -235,8 +244,8 @@ def _no_logs() -> Iterator[None]:
 def _apply(function: Callable[..., Any], arguments: dict[str, Any], form: Form) -> Any:
     if form == "keyword":
         return function(**arguments)
-    values = list(arguments.values())
-    return function(*(values[: -len(OPTIONAL)] if form == "without mask" else values))
+    end = list(arguments).index("mask") if form == "without mask" else None
+    return function(*list(arguments.values())[:end])
 
 
 def _describe(output: Any, outcome: Outcome) -> None:

@@ -25,7 +25,11 @@ def contract_cases(variant: Variant) -> Iterator[Case]:
         unmasked = arguments | {"mask": None}
         yield _shape_case("dtypes (fp16, bf16, fp64)", others)
         forms = [Call(arguments, "positional"), Call(arguments), Call(unmasked), Call(unmasked, "without mask")]
-        yield _shape_case("positional, keyword, mask=None, no mask", forms)
+        options = [name for name in variant.optional if name != "mask"]
+        forms += [Call({name: value for name, value in arguments.items() if name != option}) for option in options]
+        yield _shape_case(
+            ", ".join(("positional, keyword, mask=None, no mask", *(f"no {name}" for name in options))), forms
+        )
     call = Call(arguments, setting="elsewhere")
     yield Case("contract", "device", (call,), lambda outcomes: no_device_mismatch("device", call, outcomes[0]))
 

@@ -166,7 +166,7 @@ def _own_query(variant: Variant) -> Case:
     others = torch.ones(arguments["q"].shape, dtype=torch.bool)
     others[place] = False
     hint = "how hidden_dim is cut into heads and merged again: in every head, a token keeps its own numbers"
-    if variant.kernel == "eager":
+    if not variant.fused:
         hint = f"the axis of the softmax, and {hint}"
     return _same_case(
         "one query at a time",

@@ -150,7 +150,9 @@ class Told:
     code: str = "not-alike"
 
 
-def require_alike(case: str, call: Call, got: Tensor, expected: Tensor, read: Tensor, told: Told) -> None:
+def require_alike(
+    case: str, call: Call, got: Tensor, expected: Tensor, read: Tensor, told: Told, slack: float = 1.0
+) -> None:
     """Fail where an output is another one than it should be, and name the worst place.
 
     Args:
@@ -160,13 +162,14 @@ def require_alike(case: str, call: Call, got: Tensor, expected: Tensor, read: Te
         expected: What it should be within rounding; same shape.
         read: bool, broadcastable to the output: places that count.
         told: What to say.
+        slack: How many times as far off as rounding usually takes it an output may be.
     """
     read = read.expand(got.shape)
     expected = expected.to(got.dtype)
     for output in (got, expected):
         require_finite(case, call, torch.where(read, output, 0.0))
     difference = torch.where(read, (got.double() - expected.double()).abs(), 0.0)
-    off = difference / (tolerance_of(got) * (1 + expected.double().abs()))
+    off = difference / (slack * tolerance_of(got) * (1 + expected.double().abs()))
     if not bool((off > 1).any()):
         return
     worst = off == off.max()

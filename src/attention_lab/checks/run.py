@@ -31,7 +31,7 @@ def check(variant: str | Variant, name: str, function: Callable[..., Any]) -> No
     """Run one visible check on your function: print a line for each case that passes, raise at the first that fails.
 
     Args:
-        variant: Which of the six, such as ``"eager_causal"``.
+        variant: Which notebook's, such as ``"eager_causal"``.
         name: ``"contract"`` or ``"invariants"``.
         function: Your function.
 

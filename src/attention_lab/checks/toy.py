@@ -18,6 +18,9 @@ MASKS: dict[str, Tensor] = {
     "padding in between": torch.tensor([[1, 0, 1, 1, 0, 1], [1, 1, 1, 0, 1, 1]]).bool(),
 }
 
+# Tokens of a toy sequence, at most
+FEW = 40
+
 
 def toy_arguments(variant: Variant, seed: int) -> dict[str, Any]:
     """Batch 2, seq 6, 3 heads of 8, right padding; packed: lengths 3, 6, 1, 5 in bf16; options at their toy values."""
@@ -36,7 +39,13 @@ def drawn_arguments(variant: Variant, seed: int, lengths: Sequence[int], heads: 
     if variant.packed:
         qkv = [x.bfloat16() for x in qkv]
         last = {"cu_seqlens": running_sum(lengths), "max_seqlen": max(lengths)}
-    return variant.in_order(dict(zip("qkv", qkv, strict=True)) | {"num_heads": heads, "head_dim": head_dim} | last)
+    given = dict(zip("qkv", qkv, strict=True)) | {"num_heads": heads, "head_dim": head_dim} | last
+    return variant.in_order(given | usual_options(variant, max(lengths)))
+
+
+def usual_options(variant: Variant, length: int) -> dict[str, Any]:
+    """Options that only say how to compute, at their defaults for many tokens: in toy's tiles these would take long."""
+    return {one.name: one.default for one in variant.options if not one.matters and length > FEW}
 
 
 def converted(arguments: dict[str, Any], dtype: torch.dtype) -> dict[str, Any]:

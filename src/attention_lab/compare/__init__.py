@@ -1,4 +1,4 @@
-"""The learner's own six functions side by side: outputs, time, memory, and figures of real kernels.
+"""The learner's own functions side by side: outputs, time, memory, and figures of real kernels.
 
 Its door is this package itself, and ``measure``, ``recorded`` and ``waste`` for what lesson L1 draws.
 """

@@ -16,6 +16,7 @@ from attention_lab.maps.layout import NARROW, TOP, foot, framed
 # Okabe and Ito's colours, told apart with colour-vision loss too; markers say the same without colour
 _LOOKS = {
     "eager": ("#d55e00", "o"),
+    "tiled": ("#e69f00", "v"),
     "sdpa": ("#0072b2", "s"),
     "flash": ("#009e73", "^"),
     "flash-attn": ("#009e73", "^"),

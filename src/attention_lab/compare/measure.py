@@ -5,17 +5,15 @@ from __future__ import annotations
 import contextlib
 import statistics
 import time
-import weakref
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
 import matplotlib
 import torch
-from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from attention_lab.checks.calls import failure_of
+from attention_lab.checks.intermediates import Meter
 from attention_lab.checks.run import checked_on
 from attention_lab.compare.curves import Curves, Point, draw_curves, handles, panels
 from attention_lab.compare.functions import Functions, paired_batches
@@ -110,7 +108,7 @@ def _costs_of_batch(functions: Functions, lengths: Sequence[int], device: str) -
 def cost_of(call: Callable[[], Any], device: str = "cpu") -> Cost:
     """Time a call and follow its memory; a CPU works with one core, however many it has."""
     with torch.no_grad(), _one_core(device):
-        peak = _peak(call, device)  # the first call, which also warms up
+        peak = peak_bytes(call, device)  # the first call, which also warms up
         times: list[float] = []
         while len(times) < _LEAST_RUNS or (sum(times) < _SECONDS and len(times) < _MOST_RUNS):
             start = time.perf_counter()
@@ -178,8 +176,8 @@ def _three_digits(x: float) -> str:
     return f"{float(f'{x:.3g}'):,g}"
 
 
-def _peak(call: Callable[[], Any], device: str) -> float:
-    """Bytes at the peak, beside what lived before."""
+def peak_bytes(call: Callable[[], Any], device: str = "cpu") -> float:
+    """Bytes of tensors at the peak of a call, beside what lived before."""
     if device == "cuda":
         call()  # libraries take their workspaces at the first call
         torch.cuda.synchronize()
@@ -188,46 +186,6 @@ def _peak(call: Callable[[], Any], device: str) -> float:
         call()
         torch.cuda.synchronize()
         return float(torch.cuda.max_memory_allocated() - before)
-    with _LivingTensors() as living:
+    with Meter() as meter:
         call()
-    return float(living.peak)
-
-
-class _LivingTensors(TorchDispatchMode):
-    """Adds up the storages of all tensors that operations make, as long as they live.
-
-    What a fused kernel keeps inside itself is not seen: that is little, and the point of such kernels.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.peak = 0
-        self._living = 0
-        self._holders: dict[int, int] = {}  # storage -> tensors that hold it
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        given = {_storage(x) for x in (*args, *(kwargs or {}).values()) if isinstance(x, Tensor)}
-        result = func(*args, **(kwargs or {}))
-        for tensor in result if isinstance(result, tuple | list) else (result,):
-            if isinstance(tensor, Tensor) and (_storage(tensor) in self._holders or _storage(tensor) not in given):
-                self._hold(tensor)
-        return result
-
-    def _hold(self, tensor: Tensor) -> None:
-        storage, size = _storage(tensor), tensor.untyped_storage().nbytes()
-        if storage not in self._holders:
-            self._living += size
-            self.peak = max(self.peak, self._living)
-        self._holders[storage] = self._holders.get(storage, 0) + 1
-        weakref.finalize(tensor, self._release, storage, size)
-
-    def _release(self, storage: int, size: int) -> None:
-        self._holders[storage] -= 1
-        if not self._holders[storage]:
-            del self._holders[storage]
-            self._living -= size
-
-
-def _storage(tensor: Tensor) -> int:
-    storage: int = tensor.untyped_storage()._cdata
-    return storage
+    return float(meter.seen().peak)

@@ -37,7 +37,7 @@ class Report:
 
 
 def doctor() -> int:
-    """Print the report; returns 0 when all six notebooks can be worked on here, else 1."""
+    """Print the report; returns 0 when all notebooks can be worked on here, else 1."""
     report = examine()
     width = max(map(len, report.rows))
     for name, finding in report.rows.items():
@@ -45,7 +45,7 @@ def doctor() -> int:
     for note in report.notes:
         print(f"\n{note}")
     if not report.problems:
-        print("\nAll six notebooks can be worked on here.")
+        print("\nAll notebooks can be worked on here.")
         return 0
     print("\nWhat to do:")
     for number, problem in enumerate(report.problems, start=1):
@@ -91,7 +91,7 @@ def examine() -> Report:
 def _device(torch: ModuleType) -> str:
     if torch.cuda.is_available():
         return f"cuda: {torch.cuda.get_device_name()}"
-    return "cpu: no CUDA GPU; all six notebooks run without one"
+    return "cpu: no CUDA GPU; all notebooks run without one"
 
 
 def _unused_gpu(torch: ModuleType) -> list[str]:

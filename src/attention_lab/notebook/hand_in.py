@@ -60,7 +60,7 @@ def check_hand_in(variant: str | Variant) -> None:
     """Look at the saved notebook before it is handed in, and say what to fix and where the file is.
 
     Args:
-        variant: Which of the six, such as ``"02_eager_causal"``.
+        variant: Which notebook's, such as ``"02_eager_causal"``.
     """
     variant = get_variant(variant)
     try:

@@ -19,7 +19,7 @@ def judge_all(variant: str | Variant, function: Callable[..., Any], *, explain: 
     """Judge all six checks of your function, and print what to fix first.
 
     Args:
-        variant: One of the six, such as ``"eager_causal"``.
+        variant: Which notebook's, such as ``"eager_causal"``.
         function: Your function.
         explain: Whether to say what the mistake's name means, too.
     """

@@ -39,6 +39,8 @@ INSTRUCTOR_IDS = frozenset(
         *GRADED_IDS,
         JUDGE_ALL_ID,
         "decoding-check",
+        "bytes",
+        "memory-plot",
         HAND_IN_ID,
     )
 )

@@ -46,6 +46,7 @@ def where_it_runs(variant_name: str) -> Picture:
         ("sdpa", True): _TRIANGLE,
         ("flash", False): _PACKED,
         ("flash", True): _DOCUMENTS,
+        ("tiled", True): _TILES,
     }[variant.kernel, variant.causal]
     block = (
         f"The block of {_kind(variant)}: W_Q, W_K and W_V make q, k and v; then your function, W_O and the MLP. "
@@ -60,6 +61,7 @@ def where_it_runs(variant_name: str) -> Picture:
         _TRIANGLE: _triangle,
         _PACKED: _packed,
         _DOCUMENTS: _documents,
+        _TILES: _tiles,
     }[said](axes, variant)
     return picture
 
@@ -74,6 +76,7 @@ _BACKENDS = "F.scaled_dot_product_attention chooses one of four backends by devi
 _TRIANGLE = "is_causal=True alone, with padding on the left: the triangle keeps later keys out, and lets padding in."
 _PACKED = "Four sentences as a padded table of 24 rows, 11 of them padding, and packed into 13 rows."
 _DOCUMENTS = "Three documents in one row of training text, each with a triangle of its own."
+_TILES = "All tensors lie in HBM; of the scores one tile at a time exists, in the chip's own memory."
 
 
 # ---- the block -------------------------------------------------------------------------------------------------------
@@ -197,6 +200,26 @@ def _documents(axes: Axes, variant: Variant) -> None:
         start += length
     _strip(axes, x, 0.9, cell, lengths)
     words(axes, LEFT + 2.03, 0.28, "each has a triangle of its own")
+
+
+def _tiles(axes: Axes, variant: Variant) -> None:
+    cell, x, top, wide = 0.27, LEFT + 0.12, 2.72, 4
+    tokens = 2 * wide
+    words(axes, x + tokens * cell / 2, 3.05, f"scores of {tokens} tokens in tiles of {wide} keys")
+    rows = [[HIDDEN if key > query or key < wide else YOURS for key in range(tokens)] for query in range(tokens)]
+    grid(axes, x, top, cell, rows)
+    line(
+        axes, (x + wide * cell, top + 0.06), (x + wide * cell, top - tokens * cell - 0.06), color=DARK, lw=2.5, zorder=5
+    )
+    words(axes, x + wide * cell / 2, 0.36, "gone")
+    words(axes, x + 1.5 * wide * cell, 0.36, "now")
+    right = x + tokens * cell + 0.2
+    for y, name, holds in ((2.0, "HBM, large", "q, k, v, output"), (0.75, "on chip, fast", "one tile of scores")):
+        box(axes, right, y, 1.55, 0.62, f"{name}\n{holds}", SEEN if y > 1 else YOURS, fontsize=8.5)
+    arrow(axes, (right + 0.5, 2.0), (right + 0.5, 1.37))
+    arrow(axes, (right + 1.05, 1.37), (right + 1.05, 2.0))
+    words(axes, right + 0.42, 1.69, "k, v", ha="right", fontsize=8.5)
+    words(axes, right + 1.13, 1.69, "output", ha="left", fontsize=8.5)
 
 
 def _strip(axes: Axes, x: float, top: float, cell: float, lengths: tuple[int, ...]) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import EllipsisType
 from typing import Any, Literal
 
-Kernel = Literal["eager", "sdpa", "flash"]
+Kernel = Literal["eager", "sdpa", "flash", "tiled"]
 Inputs = Literal["padded", "packed"]
 
 # Arguments of a function by its kind of inputs, in the order of its signature
@@ -14,8 +15,11 @@ _PARAMETERS: dict[Inputs, tuple[str, ...]] = {
     "padded": ("q", "k", "v", "num_heads", "head_dim", "mask"),
     "packed": ("q", "k", "v", "num_heads", "head_dim", "cu_seqlens", "max_seqlen"),
 }
-# What may be left away in a call
+# What may be left away in a call, besides options that have a default
 OPTIONAL = ("mask",)
+
+# How many notebooks each part of the course has; part one is whole in itself
+PART_SIZE = 6
 
 # Worth of each check, in the order of the notebook; ten points in all
 POINTS: dict[str, int] = {
@@ -36,11 +40,15 @@ class Option:
         name: As in the signature.
         toy: Its value in toy batches and visible checks.
         drawn: The values that hidden cases choose from.
+        default: Its value where a call leaves it away; ``...`` where a call must give it.
+        matters: Whether the right output depends on it; the size of a tile only says how it is computed.
     """
 
     name: str
     toy: int
     drawn: tuple[int, ...]
+    default: int | EllipsisType | None = ...
+    matters: bool = True
 
 
 @dataclass(frozen=True)
@@ -52,11 +60,13 @@ class Variant:
         name: Name in code and on the command line, such as ``eager_causal``.
         title: Name in prose, such as ``Eager causal attention``.
         kernel: What computes the attention: plain tensor operations (``"eager"``),
-            ``F.scaled_dot_product_attention`` (``"sdpa"``) or ``flash_attn_varlen_func`` (``"flash"``).
+            ``F.scaled_dot_product_attention`` (``"sdpa"``), ``flash_attn_varlen_func`` (``"flash"``), or plain tensor
+            operations on one tile of keys after the other (``"tiled"``), which never hold all scores at once.
         inputs: ``"padded"``: ``[batch, seq, hidden_dim]`` with a mask; ``"packed"``: ``[total_tokens, hidden_dim]``
             with ``cu_seqlens``.
         rules: Who is hidden from whom, and why: names in ``attention_lab.rules.RULES``, in rising order of precedence.
-        options: Further arguments; their places are before those that may be left away.
+        options: Further arguments; those without a default stand before the ones that may be left away, the others
+            after them.
         points: Worth of each check, in the order of the notebook.
     """
 
@@ -80,6 +90,16 @@ class Variant:
         return f"{self.name}_attention"
 
     @property
+    def part(self) -> int:
+        """Part of the course: 1 for the first six notebooks, 2 for the next."""
+        return (self.number - 1) // PART_SIZE + 1
+
+    @property
+    def fused(self) -> bool:
+        """Whether a fused kernel has to do the work, and not the learner's own tensor operations."""
+        return self.kernel in ("sdpa", "flash")
+
+    @property
     def packed(self) -> bool:
         """Whether the inputs are packed tokens with ``cu_seqlens`` instead of padded sequences with a mask."""
         return self.inputs == "packed"
@@ -93,8 +113,20 @@ class Variant:
     def parameters(self) -> tuple[str, ...]:
         """Names of the function's arguments, in the order of its signature."""
         given = _PARAMETERS[self.inputs]
-        needed = tuple(name for name in given if name not in OPTIONAL)
-        return (*needed, *(option.name for option in self.options), *(name for name in given if name in OPTIONAL))
+        needed = [name for name in given if name not in OPTIONAL]
+        needed += [option.name for option in self.options if option.default is ...]
+        return (*needed, *self.optional)
+
+    @property
+    def optional(self) -> tuple[str, ...]:
+        """Names of the arguments that a call may leave away: the last ones of the signature."""
+        last = [name for name in _PARAMETERS[self.inputs] if name in OPTIONAL]
+        return (*last, *(option.name for option in self.options if option.default is not ...))
+
+    def value_of(self, option: str, arguments: Mapping[str, Any]) -> Any:
+        """An option's value in a call, which may leave it away."""
+        usual = next(one.default for one in self.options if one.name == option)
+        return arguments.get(option, usual)
 
     def in_order(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Arguments in the order of the signature; options that are not among them get their toy values."""

@@ -34,17 +34,18 @@ def test_right_student_gets_full_marks_and_blank_and_broken_ones_none(course, st
 
 
 # A further variant's mistake has some name
-NAMES_OF_THE_SIX = {
+NAMES = {
     "01_eager_bidirectional": "missing-scale",
     "02_eager_causal": "causal-dropped-with-mask",
     "03_sdpa_bidirectional": "mask-inverted",
     "04_sdpa_causal": "mask-ignored",
     "05_flash_bidirectional": "sequences-not-separated",
     "06_flash_causal": "causal-missing",
+    "07_tiled_causal": "accumulator-not-rescaled",
 }
 
 
-@pytest.mark.parametrize(("stem", "name"), [(stem, NAMES_OF_THE_SIX.get(stem, "")) for stem in STEMS])
+@pytest.mark.parametrize(("stem", "name"), [(stem, NAMES.get(stem, "")) for stem in STEMS])
 def test_each_mistake_is_named_in_the_feedback(course, stem, name):
     page = (course / "feedback" / "one-mistake" / stem / f"{stem}.html").read_text()
     assert f"diagnosis: {name}" in page

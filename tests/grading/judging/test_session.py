@@ -8,7 +8,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from attention_grading.judging.diagnosis.models import bank
+from attention_grading.judging.diagnosis.bank import bank
 from attention_grading.judging.diagnosis.names import hint_for
 from attention_grading.judging.session import Session
 from attention_grading.sandbox.limits import Limits

@@ -61,6 +61,10 @@ CAUGHT = {
     ),
     "SDPA's MATH backend": ("sdpa_causal mask-with-is-causal",),
     "plain tensor operations": ("eager_causal fused-by-vmap", "eager_bidirectional flash-unseen-in-bf16"),
+    "another block_size": ("tiled_causal rescaled-backwards", "tiled_causal last-tile-always-lost"),
+    "all scores shifted": ("tiled_causal maximum-zero",),
+    "memory": ("tiled_causal block-size-64", "tiled_causal scores-cut-up"),
+    "memory, with gradients wanted": ("tiled_causal plain-for-training",),
     SDPA: ("sdpa_causal decoy", "sdpa_causal own-times-ratio", "sdpa_bidirectional own-heads"),
     FLASH: ("flash_causal eager", "flash_bidirectional sdpa"),
 }

@@ -82,7 +82,7 @@ def test_what_is_wrong_is_said(which, change, words):
 def test_heads_cut_across_tokens_are_found_under_their_own_name(name):
     function = right(name)
 
-    def wrong(q, k, v, num_heads, head_dim, mask=None):
+    def wrong(q, k, v, num_heads, head_dim, mask=None, **options):
         # [batch, seq, hidden_dim] read as [batch, num_heads, seq, head_dim]
         q, k, v = (
             x.reshape(len(x), num_heads, -1, head_dim).transpose(1, 2).reshape(x.shape) if x.numel() else x

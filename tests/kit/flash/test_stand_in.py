@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from attention_lab.checks.intermediates import Meter
 from attention_lab.compare.functions import paired_batches
-from attention_lab.compare.measure import _LivingTensors
 from attention_lab.compare.waste import Waste
 from attention_lab.flash.stand_in import BLOCK, flash_attn_varlen_stand_in
 from gpu.flash_contract import call, reference
@@ -30,9 +30,9 @@ def operations(lengths: tuple[int, ...], **options) -> int:
 
 def peak_bytes(lengths: tuple[int, ...]) -> int:
     given = arguments(lengths)
-    with torch.no_grad(), _LivingTensors() as living:
+    with torch.no_grad(), Meter() as meter:
         flash_attn_varlen_stand_in(**given)
-    return living.peak
+    return meter.seen().peak
 
 
 def test_it_computes_the_scores_of_each_sequence_with_itself_and_no_others():

@@ -71,4 +71,5 @@ def _run_logged(folder: Path, name: str, arguments: Sequence[str]) -> None:
     with (folder / "nbgrader.log").open("a") as log:
         log.write(f"$ {name} {' '.join(arguments[2:])}\n{done.stdout}\n")
     if done.returncode != 0:
-        raise RuntimeError(f"{name} {arguments[2]} failed:\n{done.stdout[-3000:]}")
+        told = "\n".join(line for line in done.stdout.splitlines() if "| INFO]" not in line)
+        raise RuntimeError(f"{name} {arguments[2]} failed:\n{told[-3000:]}")

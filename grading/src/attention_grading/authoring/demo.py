@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     students = STUDENTS if trusts_confinement(folder, console) else HONEST
     checked = stems_in(folder / "source")[-1]  # the first one's endless loop would cost the time limit twice more
     steps: tuple[tuple[str, Callable[[], object]], ...] = (
-        ("generating six releases", lambda: nbgrader(folder, "generate_assignment", "--assignment=*")),
+        (f"generating {len(VARIANTS)} releases", lambda: nbgrader(folder, "generate_assignment", "--assignment=*")),
         ("making a class", lambda: make_class(folder, students)),
         ("grading it: attention-grading grade", lambda: grade(folder)),
         ("writing feedback", lambda: nbgrader(folder, "generate_feedback", "--assignment=*")),
@@ -119,7 +119,7 @@ def reasons_table(folder: Path) -> Table:
     for student in STUDENTS:
         seen = {stem: reason for stem in _stems() if (reason := _reason(folder / "autograded" / student / stem))}
         if len(set(seen.values())) == 1 and len(seen) == len(VARIANTS):
-            seen = {"all six": next(iter(seen.values()))}
+            seen = {"all": next(iter(seen.values()))}
         for stem, reason in seen.items():
             table.add_row(student, stem, escape(reason))
     return table

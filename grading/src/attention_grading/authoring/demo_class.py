@@ -57,6 +57,24 @@ def flash_causal_attention(q, k, v, num_heads, head_dim, cu_seqlens, max_seqlen)
     # causal is forgotten
     return flash_attn_varlen_func(q, k, v, cu_seqlens, cu_seqlens, max_seqlen, max_seqlen).flatten(1)
 """,
+    "tiled_causal": """
+def tiled_causal_attention(q, k, v, num_heads, head_dim, mask=None, block_size=64):
+    q, k, v = (x.unflatten(-1, (num_heads, head_dim)).transpose(1, 2) for x in (q, k, v))
+    low, place = torch.finfo(q.dtype).min, torch.arange(q.shape[2], device=q.device)
+    maximum = torch.full_like(q[..., :1], low)
+    total, output = torch.zeros_like(maximum), torch.zeros_like(q)
+    for tile in place.split(block_size):
+        allowed = tile <= place[:, None]
+        if mask is not None:
+            allowed = allowed & mask[:, None, None, tile]
+        scores = (q @ k[:, :, tile].mT / math.sqrt(head_dim)).masked_fill(~allowed, low)
+        larger = torch.maximum(maximum, scores.amax(-1, keepdim=True))
+        shares = torch.exp(scores - larger) * allowed
+        total = total * torch.exp(maximum - larger) + shares.sum(-1, keepdim=True)
+        output = output + shares @ v[:, :, tile]  # what was gathered before is not rescaled
+        maximum = larger
+    return (output / total.masked_fill(total == 0, 1.0)).transpose(1, 2).flatten(2)
+""",
 }
 
 

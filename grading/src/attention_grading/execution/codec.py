@@ -12,6 +12,7 @@ from attention_grading.execution.frames import BrokenFrame, encode
 from attention_grading.text import plain
 from attention_lab.checks import calls
 from attention_lab.checks.calls import Call, Failure, Outcome
+from attention_lab.checks.intermediates import Intermediates
 
 NO_DATA = "a tensor without data"  # what came back where a tensor was announced, and not sent
 
@@ -74,6 +75,7 @@ def outcome_frame(
         "device": "cpu" if outcome.device == device else outcome.device,
         "differentiable": outcome.differentiable,
         "gradients": list(outcome.gradients),
+        "intermediates": outcome.intermediates,
     }
     tensors = {name: x for name, x in outcome.gradients.items() if x is not None}
     if outcome.output is not None:
@@ -123,12 +125,17 @@ def outcome_of(header: dict[str, Any], tensors: dict[str, Tensor]) -> Outcome:
             device=plain(header["device"], 20),
             differentiable=bool(header["differentiable"]),
             gradients={name: _gradient(tensors.get(name)) for name in ("q", "k", "v") if name in header["gradients"]},
+            intermediates=_intermediates(header.get("intermediates")),
         )
     except Exception as error:  # JSON holds infinities and numbers of any length
         raise BrokenFrame(f"an outcome that cannot be read: {type(error).__name__}: {error}") from error
 
 
 _MAX_DIMENSIONS = 16
+
+
+def _intermediates(sent: Any) -> Intermediates | None:
+    return None if sent is None else Intermediates(*(min(int(number), 2**62) for number in sent))
 
 
 def _gradient(gradient: Tensor | None) -> Tensor | None:

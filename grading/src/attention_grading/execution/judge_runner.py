@@ -27,7 +27,7 @@ from attention_grading.sandbox.processes import (
 )
 from attention_grading.sandbox.warm_server import WarmServer
 from attention_grading.text import plain
-from attention_lab.checks.calls import Call, Outcome, missing_outcome
+from attention_lab.checks.calls import Call, Failure, Outcome, missing_outcome
 from attention_lab.notebook.learner_cells import defines
 
 
@@ -169,27 +169,32 @@ class Supervisor:
         try:
             with self._process() as process, memory_ceiling(), watched(process, self._limits) as seen:
                 limited = dict.fromkeys(dispensable, self._limits.cell_seconds)
-                _converse(run, process, cells, function, calls, name, partial(_begin, run, seen, limited))
+                begin = partial(_begin, run, seen, limited)
+                _converse(run, process, cells, function, calls, name, begin, self.confined)
         except (WorkerFailed, OSError) as reason:  # the next try gets another process
             raise Interrupted(f"the grader's own process for it ended: {reason}") from reason
         if run.ended:
             process.require_own_end(seen, self._limits)
             run.ended = seen.hit or (process.how_it_ended(self._limits) if run.ended == _EARLY else run.ended)
             run.outcomes = [outcome or missing_outcome(run.ended) for outcome in run.outcomes]
-        run.is_short = seen.crowded
-        self._tell_the_memory_limit(run)
+        run.is_short = run.is_short or seen.crowded
+        self._tell_the_memory_limit(run, calls.calls)
         return run
 
-    def _tell_the_memory_limit(self, run: Run) -> None:
+    def _tell_the_memory_limit(self, run: Run, calls: Sequence[Call]) -> None:
         """PyTorch and Python say that memory is short, but not why."""
         if not self.confined:
             return
         words = f" (a submission may use {self._limits.memory_bytes // 2**20} MB)"
-        for outcome in run.outcomes:
+        for call, outcome in zip(calls, run.outcomes, strict=True):
             if outcome is None or outcome.failure is None:
                 continue
             failure = outcome.failure
-            if _OUT_OF_MEMORY.search(f"{failure.kind} {failure.text}"):
+            if not _OUT_OF_MEMORY.search(f"{failure.kind} {failure.text}"):
+                continue
+            if call.setting == SHORT_OF_MEMORY:
+                outcome.failure = replace(failure, text=f"{failure.text} (here it may use {SHORT_BYTES // 2**20} MB)")
+            else:
                 outcome.failure = replace(failure, text=failure.text + words)
                 run.is_short = True
         run.notes = [note + words if _OUT_OF_MEMORY.search(note) else note for note in run.notes]
@@ -197,6 +202,13 @@ class Supervisor:
     def _process(self) -> contextlib.AbstractContextManager[Process]:
         return fresh_process(JUDGE_WORKER, self._device) if self._server is None else self._server.child()
 
+
+# A call that has so much address space, all together, beyond what the process began with: two thirds of what all scores
+# of its tokens would take. A right function, its imports and the calls before take some 25 MB; where it is much more,
+# the learner's other cells may have taken it
+SHORT_OF_MEMORY = "short of memory"
+SHORT_BYTES = 100 * 2**20
+USUAL_BYTES = 45 * 2**20
 
 # Tensors that one submission may send, all together: a right function sends a hundredth of it
 MAX_BYTES = 256 * 2**20
@@ -235,10 +247,12 @@ def _converse(
     calls: EncodedCalls,
     name: str,
     begin: Callable[[int | None], None],
+    confined: bool,
 ) -> None:
     """Send the submission, answer its kernel requests, and gather its outcomes until it ends."""
     service = calls.factors()
     begun, current, room = -1, -1, MAX_BYTES
+    before, held = process.address_space(), 0
     try:
         frames.send(process.writer, {"type": "submission", "cells": list(cells), "function": function, "name": name})
         process.writer.write(calls.frame)
@@ -263,12 +277,21 @@ def _converse(
                 current += 1
                 asked = calls.calls[current]
                 service.begin(asked.setting == "marked", asked.arguments.values())
+                if asked.setting == SHORT_OF_MEMORY:
+                    held = process.address_space() - before
+                    run.is_short = held > USUAL_BYTES
+                    if confined:
+                        process.limit_address_space(before + SHORT_BYTES)
+                    frames.send(process.writer, {"type": "go"})
             elif kind == "kernel" and current >= 0:
                 _answer(process.writer, service, header, tensors)
             elif kind == "outcome" and header["index"] == current:
                 outcome = codec.outcome_of(header, tensors)
                 outcome.changed = codec.changed_arguments(calls.calls[current], tensors)
                 outcome.marks = tuple(service.marks)
+                if confined and calls.calls[current].setting == SHORT_OF_MEMORY and held > SHORT_BYTES:
+                    # a limit does not take back what was mapped before
+                    outcome.failure = Failure("MemoryError", f"{held // 2**20} MB were held before the call")
                 run.outcomes[current] = outcome
             elif kind == "done":
                 if None in run.outcomes:

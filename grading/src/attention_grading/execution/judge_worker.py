@@ -80,7 +80,8 @@ def warm_up() -> None:
     # the first message about an error, and one frame
     arguments = {name: x[0].detach() for name in "qkv"}
     perform(lambda **arguments: 1 / 0, Call(arguments))
-    perform(lambda q, k, v: (q @ k.transpose(-2, -1)).softmax(-1) @ v, Call(arguments, setting="elsewhere"))
+    for setting in ("elsewhere", "measured"):
+        perform(lambda q, k, v: (q @ k.transpose(-2, -1)).softmax(-1) @ v, Call(arguments, setting=setting))
     frames.encode({}, {"x": x})
     names_in_scope()  # imports where each lives
 
@@ -148,6 +149,8 @@ def serve_submission(reader: IO[bytes], writer: IO[bytes], device: str, confined
 
     for index, call in enumerate(calls):
         frames.send(writer, {"type": "call", "index": index})
+        if call.setting == "short of memory":
+            frames.receive(reader)  # "go": the runner has set the limit
         call = _Kept.of(call)
         outcome = _perform(function, call, service)
         try:

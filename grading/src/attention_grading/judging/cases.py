@@ -26,6 +26,7 @@ from attention_grading.judging.case_kinds import (
     with_zero_keys,
 )
 from attention_grading.judging.draw import Draw, holes_mask, left_mask, right_mask
+from attention_grading.judging.own_cases import own_cases
 from attention_lab.checks.calls import Call, Outcome
 from attention_lab.checks.case import Case
 from attention_lab.checks.run import visible_cases
@@ -47,13 +48,13 @@ def plan(variant_name: str, seed: str) -> tuple[Case, ...]:
     """All cases of a variant, the visible ones first, in the order of the checks.
 
     Args:
-        variant_name: One of the six, such as ``eager_causal``.
+        variant_name: Of one of the course's, such as ``eager_causal``.
         seed: Any text; the same text gives the same cases.
     """
     variant = VARIANTS[variant_name]
     draw = Draw(variant, seed)
     hidden = _packed_cases(draw) if variant.packed else _padded_cases(draw)
-    return (*visible_cases(variant), *hidden, *_kernel_cases(draw))
+    return (*visible_cases(variant), *hidden, *_kernel_cases(draw), *own_cases(draw))
 
 
 # ---- padded variants -------------------------------------------------------------------------------------------------
@@ -327,7 +328,7 @@ def _packed_halves(draw: Draw, lengths: Sequence[int]) -> list[dict[str, Any]]:
 
 def _kernel_cases(draw: Draw) -> Iterator[Case]:
     # a function may take another way for long sequences, in half precision, or where gradients are wanted
-    verdict = kernel_check.eager_kernel if draw.variant.kernel == "eager" else kernel_check.fused_kernel
+    verdict = kernel_check.fused_kernel if draw.variant.fused else kernel_check.eager_kernel
     for name, inputs in (_packed_kernel_inputs if draw.variant.packed else _padded_kernel_inputs)(draw).items():
         draw.reseed(f"kernel/{name}")
         asked = [(each, draw.cotangent(each) if "gradients" in name else None) for each in inputs()]

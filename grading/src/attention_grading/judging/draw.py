@@ -10,14 +10,17 @@ import torch
 from torch import Tensor
 
 from attention_lab.inputs import running_sum
-from attention_lab.variants import Variant
+from attention_lab.variants import Option, Variant
+
+# Tiles of one sequence, at most: who loops over tiles of queries, too, takes as many steps as their square
+MOST_TILES = 25
 
 
 class Draw:
     """Draws the inputs of one variant's cases from a seed.
 
     Args:
-        variant: One of the six.
+        variant: One of the course's.
         seed: Any text.
     """
 
@@ -109,8 +112,14 @@ class Draw:
 
     def _with_options(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """With drawn values of the variant's options, all arguments in the order of the signature."""
-        drawn = {one.name: self.choose(one.drawn) for one in self.variant.options}
+        drawn = {one.name: self.choose(self._fitting(one, arguments)) for one in self.variant.options}
         return self.variant.in_order(arguments | drawn)
+
+    @staticmethod
+    def _fitting(option: Option, arguments: dict[str, Any]) -> Sequence[int]:
+        """An option's values; of those that only say how to compute, the ones that do not make many tokens slow."""
+        least = 0 if option.matters else arguments["k"].shape[-2] // MOST_TILES
+        return [value for value in option.drawn if value >= least] or option.drawn[-1:]
 
     def cotangent(self, arguments: dict[str, Any]) -> Tensor:
         """Gradient of a loss over the real tokens: random there, zero at padding."""

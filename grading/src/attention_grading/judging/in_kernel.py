@@ -27,7 +27,7 @@ def judge(variant: str, check: str, function: Callable[..., Any]) -> float:
     Prints one line a case.
 
     Args:
-        variant: One of the six, such as ``"eager_causal"``.
+        variant: One of the course's, such as ``"eager_causal"``.
         check: One of the six checks, such as ``"values"``.
         function: The learner's function.
 
@@ -62,7 +62,7 @@ def perform_here(
     """Perform calls in this process, marked ones with marked kernels.
 
     Args:
-        variant: One of the six.
+        variant: One of the course's.
         function: The function to call.
         calls: The calls, with tensors on the CPU.
         device: Where the function gets its inputs; by default where the visible checks give them.

@@ -30,6 +30,7 @@ TOO_LARGE = "too many or too large kernel calls for the sizes that were given"
 # The kernels whose marks an output is searched for, by the kernel that the notebook is about
 MARKED_KERNELS: dict[str, tuple[str, ...]] = {
     "eager": ("sdpa", "flash", "other"),
+    "tiled": ("sdpa", "flash", "other"),
     "sdpa": ("sdpa",),
     "flash": ("flash",),
 }
@@ -39,7 +40,7 @@ class MarkedKernels:
     """The service behind the marked calls of one submission.
 
     Args:
-        kernels: Which kernels' results are marked: the notebook's own, or for an eager notebook all of them.
+        kernels: Which kernels' results are marked: the notebook's own, or all of them where none may be used.
 
     Attributes:
         marks: What was marked since the last ``begin``, in the order of the kernel calls: each number of a true result

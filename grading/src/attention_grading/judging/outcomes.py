@@ -25,7 +25,7 @@ def judge_outcomes(variant: Variant, seed: str, outcomes: Sequence[Outcome], not
     """Judge what the calls of ``plan(variant.name, seed)`` gave.
 
     Args:
-        variant: One of the six.
+        variant: One of the course's.
         seed: The seed that the calls were drawn from.
         outcomes: One a call, in the order of the plan.
         notes: Passed on to the verdict.

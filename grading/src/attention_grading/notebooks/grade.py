@@ -83,7 +83,7 @@ class NotebookTask:
     """One notebook to grade.
 
     Attributes:
-        notebook: Its name, without ``.ipynb``: one of the six stems.
+        notebook: Its name, without ``.ipynb``: one of the stems.
         master: Text of the instructor's source.
         text: What was handed in; ``None`` where it cannot be read.
         reason: Why it cannot be read.

@@ -54,6 +54,12 @@ class OutputLimits:
 CONVERSATION_BYTES = 2**30
 
 
+def limit_address_space(pid: int, allowed: int) -> None:
+    """Let a process map no more from now on, for good; does nothing where the system cannot."""
+    if hasattr(resource, "prlimit"):
+        resource.prlimit(pid, resource.RLIMIT_AS, (allowed, allowed))
+
+
 @contextlib.contextmanager
 def memory_ceiling(more: int = CONVERSATION_BYTES) -> Iterator[None]:
     """Let this process take so much more memory and no further while the block runs; then allocations fail.

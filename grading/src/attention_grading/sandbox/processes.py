@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TypeVar
 
-from attention_grading.sandbox.limits import Limits
+from attention_grading.sandbox.limits import Limits, limit_address_space
 
 
 class WorkerFailed(RuntimeError):
@@ -71,6 +71,19 @@ class Process:
             return len(os.listdir(f"/proc/{self.pid}/task"))
         except OSError:
             return 0
+
+    def address_space(self) -> int:
+        """Bytes that it has mapped; 0 where the platform does not tell."""
+        try:
+            with open(f"/proc/{self.pid}/statm") as file:
+                return int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+        except OSError:
+            return 0
+
+    def limit_address_space(self, allowed: int) -> None:
+        """Let it map no more from now on; nothing that it does takes this back. Only Linux does it."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            limit_address_space(self.pid, allowed)
 
     def was_killed_from_outside(self, limits: Limits) -> bool:
         """Whether somebody else killed it, as the kernel does where memory runs out; no limit of ours does it so."""

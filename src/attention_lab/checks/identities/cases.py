@@ -16,6 +16,7 @@ from attention_lab.checks.identities.scores import (
     scale_case,
 )
 from attention_lab.checks.identities.sizes import alone_cases, long_cases, one_head_case, twice_cases
+from attention_lab.checks.identities.tiles import block_size_case, memory_cases, shifted_case
 from attention_lab.checks.invariants import sensitive_cases, undisturbed_cases
 from attention_lab.variants import Variant
 
@@ -29,6 +30,8 @@ def invariant_and_identity_cases(variant: Variant) -> Iterator[Case]:
     yield ones_case(variant)
     yield linear_case(variant)
     yield one_head_case(variant)
+    if variant.kernel == "tiled":
+        yield block_size_case(variant)
     yield from alone_cases(variant)
     yield lookup_case(variant)
     yield from hidden_score_cases(variant)
@@ -40,3 +43,6 @@ def invariant_and_identity_cases(variant: Variant) -> Iterator[Case]:
     if variant.kernel == "sdpa":
         yield math_case(variant)
     yield from kernel_case(variant)
+    if variant.kernel == "tiled":
+        yield shifted_case(variant)
+        yield from memory_cases(variant)

@@ -51,14 +51,14 @@ def kernel_case(variant: Variant) -> Iterator[Case]:
     """
     if variant.packed and flash_route().name == "flash-attn":
         return
-    name = "plain tensor operations" if variant.kernel == "eager" else f"{CALLED[variant.kernel]} does the work"
+    name = f"{CALLED[variant.kernel]} does the work" if variant.fused else "plain tensor operations"
     drawn = drawn_arguments(variant, 17, (24, 24))
     dtypes = (torch.float16, torch.bfloat16) if variant.packed else (torch.float32, torch.float16, torch.bfloat16)
     calls = []
     for dtype in dtypes:
         plain = Call(converted(drawn, dtype))
         calls += [plain, replace(plain, setting="scaled")]
-    verify_pair = _require_untouched if variant.kernel == "eager" else _require_scaled
+    verify_pair = _require_scaled if variant.fused else _require_untouched
 
     def verify(outcomes: Sequence[Outcome]) -> None:
         for pair, call in zip(_pairs(outputs_of(name, calls, outcomes)), calls[::2], strict=True):

@@ -15,7 +15,7 @@ from attention_lab.checks.case import Case
 from attention_lab.checks.identities.outputs import outputs_of
 from attention_lab.checks.invariants import Probe, hidden_by, hidden_case, sensitive_case
 from attention_lab.checks.require import Told, require_alike
-from attention_lab.checks.toy import converted, drawn_arguments, toy_arguments
+from attention_lab.checks.toy import converted, drawn_arguments, toy_arguments, usual_options
 from attention_lab.inputs import running_sum
 from attention_lab.rules import real_tokens, visible_keys
 from attention_lab.variants import Variant
@@ -202,7 +202,7 @@ def _repeated_tokens(variant: Variant) -> Iterator[Case]:
     length = 13
     small = drawn_arguments(variant, 11, [length], heads=1)
     source = torch.arange(MANY) % length
-    large = small | {x: small[x].index_select(-2, source) for x in ("q", "k", "v")}
+    large = small | {x: small[x].index_select(-2, source) for x in ("q", "k", "v")} | usual_options(variant, MANY)
     if variant.packed:
         large |= {"cu_seqlens": running_sum([MANY]), "max_seqlen": MANY}
     hint = "what depends on the number of tokens: a table of a fixed size, a scale, a limit?"

@@ -8,7 +8,8 @@ from functools import lru_cache
 from torch import Tensor
 
 from attention_grading.judging.comparison import expected_of, output_of, relative_error, tolerance
-from attention_grading.judging.diagnosis.models import Model, bank
+from attention_grading.judging.diagnosis.bank import bank
+from attention_grading.judging.diagnosis.models import Model
 from attention_lab.checks.calls import Call, Outcome
 from attention_lab.rules import real_tokens
 from attention_lab.variants import Variant
@@ -18,7 +19,7 @@ def diagnose(variant: Variant, calls: Sequence[Call], outcomes: Sequence[Outcome
     """Name the mistake behind a check's outcomes.
 
     Args:
-        variant: One of the six.
+        variant: One of the course's.
         calls: All calls of the check.
         outcomes: What they gave.
 

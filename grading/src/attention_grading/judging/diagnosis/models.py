@@ -1,11 +1,10 @@
-"""A bank of known mistakes: what wrong code would have computed."""
+"""Models of known mistakes: what wrong code would have computed."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any
 
 import torch
@@ -69,12 +68,14 @@ class Model:
         return self.merge(weights @ v).reshape(inputs[0].shape), visible.any(-1)
 
 
-@lru_cache(maxsize=8)
-def bank(variant: Variant) -> tuple[Model, ...]:
-    models = [*_scale_models(variant), *_layout_models(), *_softmax_models(variant), *_visibility_models(variant)]
+def general_models(variant: Variant) -> Iterator[Model]:
+    """Models of what may go wrong in any attention with the variant's rules and inputs."""
+    yield from _scale_models(variant)
+    yield from _layout_models()
+    yield from _softmax_models(variant)
+    yield from _visibility_models(variant)
     if not variant.packed:
-        models += _mask_models(variant)
-    return tuple(models)
+        yield from _mask_models(variant)
 
 
 def _scale_models(variant: Variant) -> Iterator[Model]:
@@ -82,7 +83,7 @@ def _scale_models(variant: Variant) -> Iterator[Model]:
     yield Model("scale-hidden-dim", scale=lambda head_dim, hidden_dim, seq: hidden_dim**-0.5)
     yield Model("scale-multiplied", scale=lambda head_dim, hidden_dim, seq: head_dim**0.5)
     # a fused kernel scales by itself: there, the usual way to the same numbers is to scale once more
-    name = "scale-head-dim" if variant.kernel == "eager" else "scale-twice"
+    name = "scale-twice" if variant.fused else "scale-head-dim"
     yield Model(name, scale=lambda head_dim, hidden_dim, seq: 1 / head_dim)
     yield Model("scale-num-heads", scale=lambda head_dim, hidden_dim, seq: (head_dim / hidden_dim) ** 0.5)
     yield Model("scale-seq", scale=lambda head_dim, hidden_dim, seq: seq**-0.5)

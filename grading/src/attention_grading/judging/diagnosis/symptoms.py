@@ -17,6 +17,7 @@ from torch import Tensor
 from attention_grading.judging.case_kinds import MEMORY
 from attention_grading.judging.comparison import expected_of, output_of, relative_error, tolerance
 from attention_grading.judging.diagnosis.models import Model
+from attention_grading.judging.own_cases.tiled import FAR_BELOW_ZERO
 from attention_lab.checks.calls import Call, Failure, Outcome
 from attention_lab.checks.case import Case, CheckFailed
 from attention_lab.checks.words import NO_SUCH_GPU
@@ -24,7 +25,17 @@ from attention_lab.rules import visible_keys
 from attention_lab.variants import Variant
 
 # What the check ``kernel`` finds has the mistake's name for a code
-OF_KERNEL = ("fused-kernel", "kernel-not-called", "kernel-unused", "kernel-in-part")
+OF_KERNEL = (
+    "fused-kernel",
+    "kernel-not-called",
+    "kernel-unused",
+    "kernel-in-part",
+    "whole-scores",
+    "whole-rows",
+    "block-size-ignored",
+    "tiles-kept",
+    "work-unseen",
+)
 
 Judged = tuple[Case, Sequence[Outcome], CheckFailed | None]
 Performed = tuple[Call, Outcome]
@@ -36,7 +47,7 @@ def recognise_symptom(
     """Name the mistake behind a failed check by its symptom.
 
     Args:
-        variant: One of the six.
+        variant: One of the course's.
         judged: The check's cases, with their outcomes and problems.
         performed: All calls that the function was asked for, with their outcomes.
         right_before: Whether all earlier comparisons of outputs with the reference went well.
@@ -175,6 +186,8 @@ def _of_outcome(
         return "inputs-modified"
     if problem.code == "no-gradient":
         return "gradient-cut"
+    if case.name == FAR_BELOW_ZERO:
+        return "first-maximum-zero"
     if problem.code == "not-finite":
         return _of_nan(variant, pairs)
     if problem.code == "wrong-gradient" and right_before and all(_is_right(variant, *pair) for pair in pairs):
@@ -190,6 +203,8 @@ def _of_nan(variant: Variant, pairs: Sequence[Performed]) -> str | None:
         empty = all(bool((~bad | ~visible_keys(variant.rules, call.arguments).any(-1)).all()) for call, bad in where)
         if empty:
             return "empty-rows-nan"
+        if variant.kernel == "tiled" and all(_begins_empty(variant, call, bad) for call, bad in where):
+            return "empty-tile-nan"
         overflowing = all(_may_overflow(variant, call) for call, bad in where if bool(bad.any()))
         return "softmax-overflows" if overflowing else None
     for call, outcome in pairs:
@@ -198,6 +213,12 @@ def _of_nan(variant: Variant, pairs: Sequence[Performed]) -> str | None:
         ):
             return None  # NaN gradients without an empty row have another cause
     return "empty-rows-nan-gradient"
+
+
+def _begins_empty(variant: Variant, call: Call, bad: Tensor) -> bool:
+    """Whether each of these rows sees nothing in its first tile."""
+    first = visible_keys(variant.rules, call.arguments)[..., : variant.value_of("block_size", call.arguments)]
+    return not bool((bad & first.any(-1)).any())
 
 
 def _may_overflow(variant: Variant, call: Call) -> bool:

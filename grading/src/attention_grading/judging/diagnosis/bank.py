@@ -1,0 +1,16 @@
+"""The bank of known mistakes: the models that fit a variant."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from attention_grading.judging.diagnosis.models import Model, general_models
+from attention_grading.judging.diagnosis.tiled_models import tiled_models
+from attention_lab.variants import Variant
+
+
+@lru_cache(maxsize=16)
+def bank(variant: Variant) -> tuple[Model, ...]:
+    """All models that could explain a wrong answer to this variant."""
+    own = tiled_models() if variant.kernel == "tiled" else ()
+    return (*general_models(variant), *own)
