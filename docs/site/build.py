@@ -31,8 +31,13 @@ SECONDS = 300  # that one lesson may take on a busy machine
 # Pages by their heading in the site's list of pages
 PAGES = {
     "Students": ("release/START.md", "release/lessons/*.ipynb", "release/[0-9]*/*.ipynb"),
-    "Instructors": ("docs/teaching.md", "docs/grading_a_class.md", "docs/lms.md", "docs/running_a_course.md")
-    + ("SECURITY.md",),
+    "Instructors": (
+        "docs/teaching.md",
+        "docs/grading_a_class.md",
+        "docs/lms.md",
+        "docs/running_a_course.md",
+        "SECURITY.md",
+    ),
     "The learner kit": ("api.md",),
     "The course itself": ("CONTRIBUTING.md", "docs/architecture.md", "CHANGELOG.md", "CODE_OF_CONDUCT.md"),
 }

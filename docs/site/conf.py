@@ -1,4 +1,4 @@
-"""Sphinx's configuration of the course's site. Nothing here fetches anything, neither at build time nor in the browser."""
+"""Sphinx's configuration of the course's site. It fetches nothing, neither at build time nor in the browser."""
 
 from __future__ import annotations
 

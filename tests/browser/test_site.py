@@ -54,9 +54,7 @@ def pages(site: Path) -> dict[str, BeautifulSoup]:
 def solution_lines() -> Iterator[str]:
     """Lines of code in the solutions that stand in nothing that students get."""
     given = "\n".join(
-        cell.source
-        for path in (ROOT / "release").rglob("*.ipynb")
-        for cell in nbformat.read(path, as_version=4).cells
+        cell.source for path in (ROOT / "release").rglob("*.ipynb") for cell in nbformat.read(path, as_version=4).cells
     )
     for path in MASTERS.values():
         for region in re.findall(
