@@ -44,14 +44,14 @@ GRADING_A_CLASS = (
     "attention-grading grade 02_eager_causal --dry-run",
     "attention-grading grade 02_eager_causal",
     "attention-grading grade",
+    "nbgrader export --to=grades.csv",
+    "nbgrader db student remove ada --force",
+    Own("rm -r submitted/ada autograded/ada"),
     "attention-grading report",
     "nbgrader generate_feedback 02_eager_causal",
     "nbgrader generate_feedback 02_eager_causal --force",
     "attention-grading return 02_eager_causal --lms canvas --gradebook export.csv --download submissions.zip",
     "attention-grading return 02_eager_causal --lms canvas --gradebook export.csv --download submissions.zip --scale",
-    "nbgrader export --to=grades.csv",
-    "nbgrader db student remove ada --force",
-    Own("rm -r submitted/ada autograded/ada"),
     "nbgrader export --to=before.csv",
     Own("mkdir ../backup"),
     "cp -a gradebook.db .grading_seed ../backup/",
@@ -127,7 +127,7 @@ INSTALLS = (
     r"(python3? -m )?pip (install|wheel) .*|python3 -m venv \.venv|uv .*|conda .*|apt(-get)? .*|docker .*|twine .*"
 )
 # Programs that a text names without an order to type anything
-NAMED = r"make|git|diff|nbgrader( [a-z_]+)?|attention-lab( [a-z]+)?|attention-grading( [a-z]+)?"
+NAMED = r"make|git|python3?|diff|nbgrader( [a-z_]+)?|attention-lab( [a-z]+)?|attention-grading( [a-z]+)?"
 
 
 def pieces(command: Command) -> list[str]:
@@ -219,16 +219,16 @@ def test_a_class_goes_through_the_commands_of_the_pages(tmp_path):
     course = tmp_path / "course"
     prepare(ROOT, course)
     (course / "export.csv").write_text(CANVAS_EXPORT)
-    entries = {
-        f"{name}_{number}_99_{STEM}.ipynb": notebook(mark=name) for name, number in (("onea", 101), ("twob", 102))
-    }
+    names = {"one": 101, "two": 102, "three": 103}
+    entries = {f"{name}_{id_}_900{id_ - 100}_{STEM}.ipynb": notebook(mark=name) for name, id_ in names.items()}
     (course / "submissions.zip").write_bytes(zipped(entries))
     (course / "submitted" / "ada" / STEM).mkdir(parents=True)
     (course / "submitted" / where("ada")).write_bytes(notebook(mark="ada"))
     said = run_script(GRADING_A_CLASS, course)
-    assert "3 graded in" in said
+    assert said.count("4 graded in") == 1
+    assert said.count("3 graded in") == 1
     grades = (course / "grades.csv").read_text()
-    assert all(student in grades for student in ("101", "102", "ada"))
+    assert all(student in grades for student in ("101", "102", "103", "ada"))
     assert "ada" not in (course / "before.csv").read_text()
     assert (course / "returned" / STEM / "grades.csv").is_file()
     assert (tmp_path / "copy" / "after.csv").read_text() == (course / "before.csv").read_text()
