@@ -34,6 +34,7 @@ autodoc_typehints_description_target = "documented"
 # Furo brings its own styles and scripts, follows the reader's light or dark theme, and fits a phone
 html_theme = "furo"
 html_title = project
+html_use_index = False  # the search finds names, and the index fits no phone
 html_copy_source = False
 html_show_sourcelink = False
 html_static_path = [str(Path(__file__).parent / "static")]
