@@ -16,6 +16,7 @@ project = tomllib.loads((ROOT / "course.toml").read_text(encoding="utf-8"))["cou
 copyright = "the course's authors: code under the MIT licence, texts under CC BY 4.0"
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 root_doc = "index"
+highlight_language = "bash"  # a block that names no language is typed into a shell
 
 # Notebooks: ``build.py`` has run the lessons; exercises are shown as they are handed out
 nb_execution_mode = "off"
