@@ -31,6 +31,7 @@ help:
 	@echo "make release         write release/ from source/ and notebooks/ (FORCE=1 overwrites changed notebooks)"
 	@echo "make wheels          build both packages' wheels into build/dist/: the kit's may lie beside a notebook"
 	@echo "make lock            write uv.lock and constraints.txt anew (LOCK_OPTIONS=--upgrade takes newer versions)"
+	@echo "make site            build the static site into build/site/: README, lessons, pages, the kit's API"
 	@echo "make normalise       bring the notebooks in source/ and notebooks/ into their normal form"
 	@echo "make lab             JupyterLab on the START page, as a student (LAB_OPTIONS=--no-browser and the like)"
 	@echo "make lab-instructor  JupyterLab in the course root, with Formgrader and Create Assignment"
@@ -46,7 +47,11 @@ $(VENV)/stamp: pyproject.toml grading/pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/stamp-test: $(VENV)/stamp
-	$(INSTALL) -e ".[notebook,models,test]" -e "./grading[class,cluster,postgres]"
+	$(INSTALL) -e ".[notebook,models,test,site]" -e "./grading[class,cluster,postgres]"
+	touch $@
+
+$(VENV)/stamp-site: $(VENV)/stamp
+	$(INSTALL) -e ".[notebook,models,site]" -e "./grading[class]"
 	touch $@
 
 .PHONY: lock
@@ -96,6 +101,10 @@ wheels: $(VENV)/stamp
 	umask 022 && SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python -m pip wheel \
 	    --quiet --no-deps --no-build-isolation --wheel-dir build/dist . ./grading
 	@ls build/dist/*.whl
+
+.PHONY: site
+site: $(VENV)/stamp-site
+	HF_HUB_OFFLINE=1 $(BIN)/python docs/site/build.py
 
 .PHONY: normalise
 normalise: $(VENV)/stamp
