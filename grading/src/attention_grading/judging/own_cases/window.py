@@ -23,9 +23,9 @@ def window_cases(draw: Draw) -> Iterator[Case]:
     for window in (1, 2, length - 1, length, length + 1, 7 * length):
         inputs = partial(_in_window, draw, (length,), 5, 24, window)
         yield compared(draw, "values", COUNTED, f"a window of {window} over {length} tokens", inputs)
-    wide = partial(_in_window, draw, (draw.between(130, 160),), 1, 8, draw.between(70, 100))
+    wide = partial(_in_window, draw, (draw.between(130, 160),), 2, 8, draw.between(70, 100))
     yield compared(draw, "values", COUNTED, "a wide window over a long sequence", wide)
-    for window in (1, 3, 4, 7, max(RAGGED) - 1, max(RAGGED), max(RAGGED) + 1, 10 * max(RAGGED)):
+    for window in (1, 3, 6, 7, max(RAGGED) - 1, max(RAGGED), max(RAGGED) + 1, 10 * max(RAGGED)):
         inputs = partial(_in_window, draw, RAGGED, 2, 40, window)
         yield compared(draw, "masking", COUNTED, f"a window of {window} over ragged sequences", inputs)
     yield _reached(draw)
@@ -52,7 +52,7 @@ def _reached(draw: Draw) -> Case:
     query = (RAGGED[0] + RAGGED[1] - 2,) if draw.variant.packed else (1, RAGGED[1] - 2)
     calls = []
     for dtype in HALVES:
-        for window in (1, 4, 7):
+        for window in (1, 3, 7):
             arguments = _drawn(draw, RAGGED, 2, 40, dtype) | {"window": window}
             loss = torch.zeros(arguments["q"].shape)
             loss[query] = draw.normal(loss.shape[-1])
