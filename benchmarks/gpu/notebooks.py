@@ -27,6 +27,11 @@ from attention_lab.variants import VARIANTS
 ROOT = Path(__file__).parents[2]
 
 
+def tasks() -> list[Path]:
+    """The notebook of every variant."""
+    return [ROOT / "source" / variant.stem / f"{variant.stem}.ipynb" for variant in VARIANTS.values()]
+
+
 def execute(path: Path) -> tuple[NotebookNode, float]:
     """The executed notebook and the seconds that it took."""
     notebook = nbformat.read(path, as_version=4)
@@ -90,14 +95,11 @@ def main() -> int:
     )
     options = parser.parse_args()
     console = Console(highlight=False, width=160)
-    tasks, timed = (
-        [ROOT / "source" / v.stem / f"{v.stem}.ipynb" for v in VARIANTS.values()],
-        sorted(ROOT.glob("notebooks/L1_*.ipynb")),
-    )
-    paths, wrong = [*tasks, *timed], 0
+    timed = sorted(ROOT.glob("notebooks/L1_*.ipynb"))
+    paths, wrong = [*tasks(), *timed], 0
     with tarfile.open(options.archive, "w:gz") as archive, ThreadPoolExecutor(8) as pool:
         # what lesson L1 times, it times alone
-        executed = chain(pool.map(execute, tasks), map(execute, timed))
+        executed = chain(pool.map(execute, tasks()), map(execute, timed))
         for path, (notebook, seconds) in zip(paths, executed, strict=True):
             found = problems(notebook, options.route)
             wrong += bool(found)

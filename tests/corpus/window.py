@@ -172,7 +172,10 @@ WINDOWS = (
         "all-too-early", "-1 where the window holds all but one key",
         _sized("window - 1 if window + 1 < max_seqlen else -1"), keeps="cik",
     ),
-    _window("scale-other", "head_dim to the power of -0.8", f"{HOW}, softmax_scale=head_dim**-0.8", "vm", "cik", "scale-other"),
+    Mutation(
+        "scale-other", "scale", "head_dim to the power of -0.8",
+        [(HOW, f"{HOW}, softmax_scale=head_dim**-0.8")], "vm", "cik", "scale-other",
+    ),
     _window("modulo", "a window of more than there are begins anew", _sized("window % max_seqlen - 1"), keeps="cik"),
     _window("capped-below", "always one key less than the longest has", _sized("min(window, max_seqlen - 1) - 1"), keeps="cik"),
     _window(
