@@ -33,7 +33,7 @@ def invariant_and_identity_cases(variant: Variant) -> Iterator[Case]:
     yield one_head_case(variant)
     if variant.kernel == "tiled":
         yield block_size_case(variant)
-    if "window" in variant.rules:
+    if any(option.name == "window" and option.toy is not None for option in variant.options):
         yield from window_cases(variant)
     yield from alone_cases(variant)
     yield lookup_case(variant)

@@ -18,9 +18,10 @@ _BY_RULE: dict[str, Callable[[Draw], Iterator[Case]]] = {"window": window_cases}
 
 
 def own_cases(draw: Draw) -> Iterator[Case]:
-    """The cases of the variant's kernel and of its rules; none where these need no others than all have."""
+    """The cases of the variant's kernel, or else of its rules; none where these need no others than all have."""
     if draw.variant.kernel in _BY_KERNEL:
         yield from _BY_KERNEL[draw.variant.kernel](draw)
+        return
     for rule in draw.variant.rules:
         if rule in _BY_RULE:
             yield from _BY_RULE[rule](draw)
