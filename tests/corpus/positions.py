@@ -267,6 +267,7 @@ OWN = (
         [(BEGINS, "(position_ids[1:] - position_ids[:-1]).abs() > 1")],
         "m",
         "cvk",
+        "jumps-missed",
     ),
     Mutation(
         "same-start",
@@ -412,8 +413,9 @@ OWN = (
         "borders",
         "the positions at the borders, and not the borders",
         [("F.pad(starts, (0, 1), value=total)", "F.pad(position_ids[starts], (0, 1), value=total)"), (MAX, "total")],
-        "im",
-        "cv",
+        "cim",
+        "v",
+        "cu-seqlens-wrong",
     ),
     Mutation(
         "lengths-as-borders",
@@ -453,6 +455,7 @@ OWN = (
         [("    begins = torch", "    position_ids = position_ids.to(q.dtype)\n    begins = torch")],
         "vm",
         "ck",
+        "positions-converted",
     ),
     Mutation(
         "positions-in-bytes",
@@ -464,6 +467,7 @@ OWN = (
         ],
         "vm",
         "ck",
+        "positions-converted",
     ),
     Mutation(
         "positions-in-16-bits",
@@ -475,6 +479,7 @@ OWN = (
         ],
         "m",
         "cvrk",
+        "positions-converted",
     ),
     Mutation(
         "positions-in-place",
@@ -509,8 +514,9 @@ OWN = (
 """,
             )
         ],
-        "ivmr",
+        "vmrk",
         "c",
+        "constant-output, kernel-not-called",
     ),
 )
 

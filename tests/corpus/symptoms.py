@@ -46,7 +46,7 @@ SYMPTOMS: dict[str, dict[str, str]] = {
     # what it shares with 05 and 06; its own stand with the answers
     "packed": {
         "always-float32": "dtype-changed",
-        "border-forgotten": "cu-seqlens-wrong",
+        "border-forgotten": "outer-border-missing",
         "decoy": "kernel-unused",
         "dropout": "random-output",
         "eager": "kernel-not-called",
