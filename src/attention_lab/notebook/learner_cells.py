@@ -41,6 +41,8 @@ INSTRUCTOR_IDS = frozenset(
         "decoding-check",
         "bytes",
         "memory-plot",
+        "row",
+        "leak",
         HAND_IN_ID,
     )
 )
