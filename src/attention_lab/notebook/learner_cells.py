@@ -41,6 +41,9 @@ INSTRUCTOR_IDS = frozenset(
         "decoding-check",
         "bytes",
         "memory-plot",
+        "cache-bytes",
+        "groups",
+        "groups-map",
         HAND_IN_ID,
     )
 )
