@@ -24,10 +24,9 @@ def right(name: str):
     """A right function of a variant."""
     variant = get_variant(name)
 
-    def function(q, k, v, num_heads, head_dim, *rest, **named):
-        arguments = dict(zip(("q", "k", "v", "num_heads", "head_dim"), (q, k, v, num_heads, head_dim), strict=True))
-        keys = [name for name in variant.parameters if name not in arguments]
-        arguments |= dict.fromkeys(keys) | dict(zip(keys, rest, strict=False)) | named
+    def function(*by_place, **named):
+        arguments = dict.fromkeys(variant.optional) | dict(zip(variant.parameters, by_place, strict=False)) | named
+        q = arguments["q"]
         if q.device.type == "meta":
             return torch.empty_like(q)
         return attend(variant, arguments).to(q.dtype)

@@ -28,8 +28,9 @@ def dtype_name(x: Tensor) -> str:
 def sizes_in_words(call: Call) -> str:
     q = call.arguments["q"]
     names = ("batch", "seq") if q.dim() == 3 else ("total_tokens",)
-    sizes = ", ".join(f"{name} {size}" for name, size in zip(names, q.shape, strict=False))
-    return f"{sizes}, num_heads {call.arguments['num_heads']}, head_dim {call.arguments['head_dim']}"
+    sizes = [f"{name} {size}" for name, size in zip(names, q.shape, strict=False)]
+    heads = ("num_heads", "num_kv_heads", "head_dim")
+    return ", ".join([*sizes, *(f"{name} {call.arguments[name]}" for name in heads if name in call.arguments)])
 
 
 def counted(number: int, what: str) -> str:

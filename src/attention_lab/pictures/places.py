@@ -50,7 +50,8 @@ def where_it_runs(variant_name: str) -> Picture:
             ("flash", False): _PACKED,
             ("flash", True): _DOCUMENTS,
             ("tiled", True): _TILES,
-        }[variant.kernel, variant.causal]
+            ("shared", True): _SHARED,
+        }["shared" if variant.grouped else variant.kernel, variant.causal]
     )
     block = (
         f"The block of {_kind(variant)}: W_Q, W_K and W_V make q, k and v; then your function, W_O and the MLP. "
@@ -66,6 +67,7 @@ def where_it_runs(variant_name: str) -> Picture:
         _PACKED: _packed,
         _DOCUMENTS: _documents,
         _TILES: _tiles,
+        _SHARED: _shared,
         _POSITIONS: _positions,
     }[said](axes, variant)
     return picture
@@ -81,6 +83,7 @@ _BACKENDS = "F.scaled_dot_product_attention chooses one of four backends by devi
 _TRIANGLE = "is_causal=True alone, with padding on the left: the triangle keeps later keys out, and lets padding in."
 _PACKED = "Four sentences as a padded table of 24 rows, 11 of them padding, and packed into 13 rows."
 _DOCUMENTS = "Three documents in one row of training text, each with a triangle of its own."
+_SHARED = "Eight heads with eight key heads (MHA), with two (GQA) and with one (MQA), which is what a cache keeps."
 _TILES = "All tensors lie in HBM; of the scores one tile at a time exists, in the chip's own memory."
 _POSITIONS = (
     "Three documents in one row, each token with its position: 0 1 2 3, 0 1, and 5 to 9, a document that goes on from "
@@ -231,6 +234,24 @@ def _tiles(axes: Axes, variant: Variant) -> None:
     arrow(axes, (right + 1.05, 1.37), (right + 1.05, 2.0))
     words(axes, right + 0.42, 1.69, "k, v", ha="right", fontsize=8.5)
     words(axes, right + 1.13, 1.69, "output", ha="left", fontsize=8.5)
+
+
+def _shared(axes: Axes, variant: Variant) -> None:
+    heads, width, step, x = 8, 0.27, 0.34, LEFT + 0.62
+    words(axes, x + heads * step / 2, 3.22, "8 heads, and the key heads that a cache keeps")
+    for name, shared, top in (("MHA", 8, 2.75), ("GQA", 2, 1.78), ("MQA", 1, 0.81)):
+        words(axes, LEFT + 0.08, top - 0.17, name, ha="left", fontsize=11)
+        group = heads // shared
+        for head in range(heads):
+            middle = x + head * step + width / 2
+            below = x + (head // group * group + (group - 1) / 2) * step + width / 2
+            line(axes, (middle, top), (below, top - 0.31), lw=0.9)
+            box(axes, middle - width / 2, top, width, 0.24, "q", YOURS, fontsize=8.5)
+        for number in range(shared):
+            left = x + (number * group + (group - 1) / 2) * step
+            box(axes, left, top - 0.55, width, 0.24, "kv", SEEN, fontsize=8.5)
+        kept = {8: "all", 2: "1/4", 1: "1/8"}[shared]
+        words(axes, x + heads * step + 0.1, top - 0.43, f"cache: {kept}", ha="left", fontsize=9)
 
 
 def _positions(axes: Axes, variant: Variant) -> None:

@@ -73,6 +73,14 @@ SENTENCES: dict[str, str] = {
     "block-size-ignored": "the tiles are not of block_size keys",
     "tiles-kept": "what belongs to a tile is kept until the end, so that memory grows with the square of the tokens",
     "work-unseen": "the scores are computed where PyTorch's operations do not show",
+    "key-heads-in-turn": "the key heads are dealt out in turn, 0, 1, 0, 1, …: a group is num_heads / num_kv_heads "
+    "neighbouring query heads, and shares one key head",
+    "group-size-confused": "a query head's number is divided by num_kv_heads instead of the group's size",
+    "one-key-head": "all query heads use the first key head",
+    "key-heads-averaged": "all query heads use the mean of the key heads",
+    "heads-merged-in-turn": "the heads come back in another order: first the first head of each group, then the second",
+    "key-heads-ignored": "it works where k and v have as many heads as q, and fails where they have fewer",
+    "keys-copied": "the numbers are right, but k and v are copied for each query head before the kernel gets them",
     "borders-at-zeros-only": "a document begins only where the position is 0, and a continued one joins its neighbour",
     "borders-at-falls-only": "a document begins only where the count falls, which it need not do at a border",
     "jumps-ahead-missed": "where the count jumps ahead, two documents are taken for one",
@@ -142,6 +150,7 @@ _SUBJECTS = {
     r"first-maximum-|empty-tile-": "the maximum: what it is before a row has seen any key",
     r"whole-|tiles-kept|work-": "what exists at the same time: the scores of one tile, or more",
     r"window-": "the window: how many keys it holds, and where it ends",
+    r"key-heads-|group-|one-key-head": "the groups: which query heads share a key head?",
     r"borders-|jumps-|outer-border-|positions-": "the borders: between which tokens do they lie, and what stands in "
     "position_ids there?",
     r"sequences-": "cu_seqlens: it says where each sequence begins and ends, for the queries and for the keys",

@@ -1,4 +1,4 @@
-"""Hidden cases that the rules of a variant do not call for, but its kernel or its inputs do: a module each.
+"""Hidden cases that the rules of a variant do not call for, but its kernel, inputs or shared heads do: a module each.
 
 Its door is ``own_cases``.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from attention_grading.judging.draw import Draw
+from attention_grading.judging.own_cases.grouped import grouped_cases
 from attention_grading.judging.own_cases.positions import positions_cases
 from attention_grading.judging.own_cases.tiled import tiled_cases
 from attention_lab.checks.case import Case
@@ -18,7 +19,9 @@ _BY_INPUTS: dict[Inputs, Callable[[Draw], Iterator[Case]]] = {"positions": posit
 
 
 def own_cases(draw: Draw) -> Iterator[Case]:
-    """The cases of the variant's kernel and inputs; none where it needs no others than all have."""
+    """The variant's cases; none where it needs no others than all have."""
+    if draw.variant.grouped and draw.variant.inputs == "padded":
+        yield from grouped_cases(draw)
     if draw.variant.kernel in _BY_KERNEL:
         yield from _BY_KERNEL[draw.variant.kernel](draw)
     if draw.variant.inputs in _BY_INPUTS:
