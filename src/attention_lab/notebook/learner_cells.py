@@ -44,6 +44,7 @@ INSTRUCTOR_IDS = frozenset(
         "cache-bytes",
         "groups",
         "groups-map",
+        "saving",
         "row",
         "leak",
         HAND_IN_ID,

@@ -8,6 +8,7 @@ from attention_grading.judging.diagnosis.border_models import border_models
 from attention_grading.judging.diagnosis.grouped_models import grouped_models
 from attention_grading.judging.diagnosis.models import Model, general_models
 from attention_grading.judging.diagnosis.tiled_models import tiled_models
+from attention_grading.judging.diagnosis.window_models import window_models
 from attention_lab.variants import Variant
 
 
@@ -16,5 +17,6 @@ def bank(variant: Variant) -> tuple[Model, ...]:
     """All models that could explain a wrong answer to this variant."""
     of_tiles = tiled_models() if variant.kernel == "tiled" else ()
     of_groups = grouped_models() if variant.grouped else ()
+    of_windows = window_models(variant) if "window" in variant.rules else ()
     of_borders = border_models() if variant.inputs == "positions" else ()
-    return (*general_models(variant), *of_tiles, *of_groups, *of_borders)
+    return (*general_models(variant), *of_tiles, *of_groups, *of_windows, *of_borders)
