@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from attention_lab.inputs import running_sum
+from attention_lab.inputs import borders_as
 from attention_lab.variants import Variant
 
 # Masks of the padded toy inputs: bool [2, 6]
@@ -18,6 +18,9 @@ MASKS: dict[str, Tensor] = {
     "padding in between": torch.tensor([[1, 0, 1, 1, 0, 1], [1, 1, 1, 0, 1, 1]]).bool(),
 }
 
+# Packed toy inputs: lengths and, where positions tell the sequences apart, first positions: a continued one has another
+LENGTHS, STARTS = (3, 6, 1, 5), (0, 0, 4, 0)
+
 # Tokens of a toy sequence, at most
 FEW = 40
 
@@ -26,19 +29,22 @@ GROUP = 4
 
 
 def toy_arguments(variant: Variant, seed: int) -> dict[str, Any]:
-    """Batch 2, seq 6, 3 heads of 8, right padding; packed: lengths 3, 6, 1, 5 in bf16; options at their toy values.
+    """Batch 2, seq 6, 3 heads of 8, right padding; packed: ``LENGTHS`` in bf16; options at their toy values.
 
     Where heads share keys, the three are key heads, and serve 12.
     """
     if variant.packed:
-        return drawn_arguments(variant, seed, (3, 6, 1, 5))
+        return drawn_arguments(variant, seed, LENGTHS, starts=STARTS)
     return drawn_arguments(variant, seed, (6, 6)) | {"mask": MASKS["padding on the right"]}
 
 
-def drawn_arguments(variant: Variant, seed: int, lengths: Sequence[int], heads: int = 3) -> dict[str, Any]:
+def drawn_arguments(
+    variant: Variant, seed: int, lengths: Sequence[int], heads: int = 3, starts: Sequence[int] = ()
+) -> dict[str, Any]:
     """Sequences of these lengths, which are all the same for padded variants, and no mask; head_dim is 8.
 
-    Where heads share keys, ``heads`` are key heads, and each serves ``GROUP`` heads.
+    Where positions tell them apart, ``starts`` are their first ones; all 0 where left away. Where heads share keys,
+    ``heads`` are key heads, and each serves ``GROUP`` heads.
     """
     generator = torch.Generator().manual_seed(seed)
     head_dim = 8
@@ -49,7 +55,7 @@ def drawn_arguments(variant: Variant, seed: int, lengths: Sequence[int], heads: 
     last: dict[str, Any] = {"mask": None}
     if variant.packed:
         qkv = [x.bfloat16() for x in qkv]
-        last = {"cu_seqlens": running_sum(lengths), "max_seqlen": max(lengths)}
+        last = borders_as(variant.inputs, lengths, starts=starts)
     given = dict(zip("qkv", qkv, strict=True)) | {"num_heads": num_heads, "head_dim": head_dim} | shared | last
     return variant.in_order(given | usual_options(variant, max(lengths)))
 

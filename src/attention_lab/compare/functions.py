@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,9 +22,9 @@ Functions = Mapping[str, Callable[..., Tensor]]
 # Right functions differ by rounding alone: at most 4e-7 in fp32 and 9e-4 in fp16 on inputs like these; ten times that
 TOLERANCE = {"eager": 1e-5, "tiled": 1e-5, "sdpa": 1e-5, "flash": 1e-2}
 
-# Values of options with which a function sees what the others see, from a batch's arguments
-_AS_THE_OTHERS: dict[str, Callable[[Mapping[str, Any]], int]] = {
-    "num_kv_heads": lambda arguments: arguments["num_heads"],
+# Values of options with which a function sees what the others see
+_AS_THE_OTHERS: dict[str, Callable[[PaddedBatch | PackedBatch], int]] = {
+    "num_kv_heads": lambda batch: batch.num_heads,
 }
 
 NOTHING = "Nothing to compare yet: finish two functions with the same mask, such as 01 and 03."
@@ -105,11 +104,13 @@ def paired_batches(
     return padded, PackedBatch(q, k, v, running_sum(lengths, device), seq, num_heads, head_dim, words)
 
 
-def arguments_for(variant: Variant, padded: PaddedBatch, packed: PackedBatch) -> dict[str, Any]:
-    """The arguments of one function by name, with options that let it see what the others see."""
-    arguments = (packed if variant.packed else padded).arguments()
-    names = [option.name for option in variant.options if option.name in _AS_THE_OTHERS]
-    return arguments | {name: _AS_THE_OTHERS[name](arguments) for name in names}
+def batch_of(variant: Variant, padded: PaddedBatch, packed: PackedBatch) -> PaddedBatch | PackedBatch:
+    """The one of two batches that a variant takes, as it takes it, with options that let it see what the others see."""
+    batch = packed.given_as(variant.inputs) if variant.packed else padded
+    options = {
+        option.name: _AS_THE_OTHERS[option.name](batch) for option in variant.options if option.name in _AS_THE_OTHERS
+    }
+    return replace(batch, options={**batch.options, **options})
 
 
 def outputs(functions: Functions, padded: PaddedBatch, packed: PackedBatch) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -120,9 +121,8 @@ def outputs(functions: Functions, padded: PaddedBatch, packed: PackedBatch) -> t
     """
     found, stopped = {}, {}
     for name, function in functions.items():
-        batch = packed if VARIANTS[name].packed else padded
-        arguments = VARIANTS[name].in_order(arguments_for(VARIANTS[name], padded, packed))
-        outcome = perform(function, Call(arguments))
+        batch = batch_of(VARIANTS[name], padded, packed)
+        outcome = perform(function, Call(VARIANTS[name].in_order(batch.arguments())))
         if outcome.output is None or outcome.shape != tuple(batch.q.shape):
             stopped[name] = str(outcome.failure or f"it returned {outcome.shape or outcome.returned}")
             continue
@@ -192,9 +192,8 @@ def _load_one(folder: Path, variant: Variant) -> Callable[..., Tensor]:
     if not callable(found):
         raise NotJudgeable(f"{variant.function_name} was not found; run the notebook from the top")
     function: Callable[..., Tensor] = found
-    batches = paired_batches((3, 2))
-    batch = batches[variant.packed]
-    outcome = perform_on(checked_on(variant), function, Call(arguments_for(variant, *batches)))
+    batch = batch_of(variant, *paired_batches((3, 2)))
+    outcome = perform_on(checked_on(variant), function, Call(batch.arguments()))
     if outcome.failure is not None and outcome.failure.is_stub:
         raise NotJudgeable(f"not written yet; it waits in {variant.stem}.ipynb")
     if outcome.failure is not None:

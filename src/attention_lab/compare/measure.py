@@ -16,7 +16,7 @@ from attention_lab.checks.calls import failure_of
 from attention_lab.checks.intermediates import Meter
 from attention_lab.checks.run import checked_on
 from attention_lab.compare.curves import Curves, Point, draw_curves, handles, panels
-from attention_lab.compare.functions import Functions, arguments_for, paired_batches
+from attention_lab.compare.functions import Functions, batch_of, paired_batches
 from attention_lab.maps.cells import LOOK
 from attention_lab.maps.figure import NotebookFigure
 from attention_lab.variants import VARIANTS
@@ -94,10 +94,10 @@ def _costs_of_batch(functions: Functions, lengths: Sequence[int], device: str) -
     """Costs of the functions that run on this batch; the others are named."""
     dtype = torch.float16 if device == "cuda" else torch.float32
     sizes: dict[str, Any] = {"num_heads": HEADS, "head_dim": HEAD_DIM, "device": device, "dtype": dtype}
-    batches = paired_batches(lengths, **sizes)
+    padded, packed = paired_batches(lengths, **sizes)
     costs = {}
     for name, function in functions.items():
-        arguments = arguments_for(VARIANTS[name], *batches)
+        arguments = batch_of(VARIANTS[name], padded, packed).arguments()
         try:
             costs[name] = cost_of(partial(function, **arguments), device)
         except Exception as error:  # the learner's own code: whatever it is, the others are still timed

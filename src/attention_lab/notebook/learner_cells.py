@@ -44,6 +44,8 @@ INSTRUCTOR_IDS = frozenset(
         "cache-bytes",
         "groups",
         "groups-map",
+        "row",
+        "leak",
         HAND_IN_ID,
     )
 )

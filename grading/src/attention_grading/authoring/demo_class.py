@@ -88,6 +88,15 @@ def grouped_causal_attention(q, k, v, num_heads, num_kv_heads, head_dim, mask=No
         outputs.append(F.scaled_dot_product_attention(q[:, head : head + 1], k[:, own], v[:, own], attn_mask=allowed))
     return torch.cat(outputs, dim=1).transpose(1, 2).flatten(2)
 """,
+    "packed_positions": """
+def packed_positions_attention(q, k, v, num_heads, head_dim, position_ids):
+    q, k, v = (x.unflatten(-1, (num_heads, head_dim)) for x in (q, k, v))
+    begins = position_ids == 0  # a document that goes on from another row begins elsewhere
+    begins[0] = True
+    borders = F.pad(begins.nonzero().flatten(), (0, 1), value=len(q)).int()
+    longest = int(borders.diff().max())
+    return flash_attn_varlen_func(q, k, v, borders, borders, longest, longest, causal=True).flatten(1)
+""",
 }
 
 

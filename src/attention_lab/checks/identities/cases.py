@@ -8,6 +8,7 @@ from attention_lab.checks.case import Case
 from attention_lab.checks.identities.gradients import gradient_case, no_key_case
 from attention_lab.checks.identities.groups import group_case
 from attention_lab.checks.identities.kernels import kernel_case, math_case
+from attention_lab.checks.identities.positions import same_borders_case
 from attention_lab.checks.identities.scores import (
     hidden_score_cases,
     linear_case,
@@ -35,6 +36,8 @@ def invariant_and_identity_cases(variant: Variant) -> Iterator[Case]:
     yield one_head_case(variant)
     if variant.kernel == "tiled":
         yield block_size_case(variant)
+    if variant.inputs == "positions":
+        yield same_borders_case(variant)
     yield from alone_cases(variant)
     yield lookup_case(variant)
     yield from hidden_score_cases(variant)
