@@ -25,6 +25,7 @@ class Reason(IntEnum):
     PADDING = 2
     OTHER_SEQUENCE = 3
     WINDOW = 4
+    UNUSED = 5
 
 
 @dataclass(frozen=True)
@@ -99,14 +100,25 @@ def sequence_of(cu_seqlens: Tensor) -> Tensor:
 # ---- the rules -------------------------------------------------------------------------------------------------------
 
 
-def _distance(arguments: Arguments) -> Tensor:
-    """How far before its query each key stands: int64 ``[queries, keys]``; both are counted from the end."""
+def distance(arguments: Arguments) -> Tensor:
+    """How far before its query each key stands: int64, broadcastable to ``[..., queries, keys]``.
+
+    The last query stands at the last key, or at the last token that is cached: ``[batch, queries, keys]``.
+    """
     queries, keys = arguments["q"].shape[-2], arguments["k"].shape[-2]
-    return torch.arange(keys - queries, keys)[:, None] - torch.arange(keys)[None, :]
+    lengths = arguments.get("cache_seqlens")
+    end = torch.tensor(keys) if lengths is None else lengths.long().cpu()
+    places = end[..., None] - queries + torch.arange(queries)  # [..., queries]
+    return places[..., None] - torch.arange(keys)
 
 
 def _later(arguments: Arguments) -> Tensor:
-    return _distance(arguments) < 0
+    return distance(arguments) < 0
+
+
+def _unused(arguments: Arguments) -> Tensor:
+    places, lengths = torch.arange(arguments["k"].shape[-2]), arguments["cache_seqlens"].cpu()
+    return places >= lengths[:, None, None]
 
 
 def _padding(arguments: Arguments) -> Tensor:
@@ -121,7 +133,7 @@ def _other_sequence(arguments: Arguments) -> Tensor:
 
 def _beyond_window(arguments: Arguments) -> Tensor:
     window: int = arguments["window"]
-    return _distance(arguments) >= window
+    return distance(arguments) >= window
 
 
 RULES: dict[str, Rule] = {
@@ -161,6 +173,17 @@ RULES: dict[str, Rule] = {
             leak="the padding at place {place}",
             change="changed when masked keys and values changed",
             hint="where the mask enters: masked keys get no weight, for every head and every query",
+        ),
+        Rule(
+            name="unused",
+            reason=Reason.UNUSED,
+            hides=_unused,
+            hatch="oo",
+            legend="unused: nothing is cached there yet",
+            why="nothing is cached there yet",
+            leak="place {place} of the cache, where nothing is cached yet",
+            change="changed when unused places of the cache changed",
+            hint="cache_seqlens: it says for each item of the batch how many places of its cache hold a token",
         ),
         Rule(
             name="sequences",
