@@ -32,6 +32,18 @@ def test_cu_seqlens_are_the_running_sum_in_int32():
     assert (batch.max_seqlen, batch.lengths, batch.total_tokens) == (4, (2, 3, 4), 9)
 
 
+@pytest.mark.parametrize("batch_of", [padded_batch, packed_batch])
+def test_keys_may_have_fewer_heads(batch_of):
+    batch = batch_of(num_heads=6, num_kv_heads=2, head_dim=5)
+    assert (batch.q.shape[-1], batch.k.shape[-1], batch.v.shape[-1]) == (30, 10, 10)
+    assert (batch.num_kv_heads, batch.arguments()["num_kv_heads"]) == (2, 2)
+    assert batch_of(num_heads=6).num_kv_heads == 6
+    assert "num_kv_heads" not in batch_of(num_heads=6).arguments()
+    for wrong in (4, 0, 12):
+        with pytest.raises(ValueError, match="num_kv_heads must divide num_heads"):
+            batch_of(num_heads=6, num_kv_heads=wrong)
+
+
 def test_unpack_undoes_pack_at_real_tokens():
     batch = padded_batch(padding="holes")
     packed, cu_seqlens, max_seqlen = pack(batch.q, batch.mask)

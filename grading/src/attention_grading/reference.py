@@ -69,11 +69,12 @@ def split_heads(arguments: Mapping[str, Any], name: str) -> Tensor:
 
 
 def heads_of(x: Tensor, num_heads: int, head_dim: int) -> Tensor:
-    """``[..., tokens, width]`` becomes ``[..., num_heads, tokens, head_dim]``.
+    """``[..., tokens, width]`` becomes ``[..., num_heads, tokens, head_dim]``; x may have fewer heads."""
+    return shared_heads(x.unflatten(-1, (-1, head_dim)).transpose(-3, -2), num_heads)
 
-    Where ``x`` has fewer heads, each of them serves a group of neighbouring query heads.
-    """
-    heads: Tensor = x.unflatten(-1, (-1, head_dim)).transpose(-3, -2)
+
+def shared_heads(heads: Tensor, num_heads: int) -> Tensor:
+    """Each head serves a group of neighbouring query heads: ``[..., num_heads, tokens, head_dim]``."""
     return heads if heads.shape[-3] == num_heads else heads.repeat_interleave(num_heads // heads.shape[-3], dim=-3)
 
 

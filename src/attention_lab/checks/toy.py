@@ -21,25 +21,36 @@ MASKS: dict[str, Tensor] = {
 # Tokens of a toy sequence, at most
 FEW = 40
 
+# Query heads of each key head, where these may differ: as many as nothing else in the toy inputs
+GROUP = 4
+
 
 def toy_arguments(variant: Variant, seed: int) -> dict[str, Any]:
-    """Batch 2, seq 6, 3 heads of 8, right padding; packed: lengths 3, 6, 1, 5 in bf16; options at their toy values."""
+    """Batch 2, seq 6, 3 heads of 8, right padding; packed: lengths 3, 6, 1, 5 in bf16; options at their toy values.
+
+    Where heads share keys, the three are key heads, and serve 12.
+    """
     if variant.packed:
         return drawn_arguments(variant, seed, (3, 6, 1, 5))
     return drawn_arguments(variant, seed, (6, 6)) | {"mask": MASKS["padding on the right"]}
 
 
 def drawn_arguments(variant: Variant, seed: int, lengths: Sequence[int], heads: int = 3) -> dict[str, Any]:
-    """Sequences of these lengths, which are all the same for padded variants, and no mask; head_dim is 8."""
+    """Sequences of these lengths, which are all the same for padded variants, and no mask; head_dim is 8.
+
+    Where heads share keys, ``heads`` are key heads, and each serves ``GROUP`` heads.
+    """
     generator = torch.Generator().manual_seed(seed)
     head_dim = 8
     tokens = (sum(lengths),) if variant.packed else (len(lengths), lengths[0])
-    qkv = [torch.randn(*tokens, heads * head_dim, generator=generator) for _ in range(3)]
+    shared = {"num_kv_heads": heads} if variant.grouped else {}
+    num_heads = heads * GROUP if variant.grouped else heads
+    qkv = [torch.randn(*tokens, width * head_dim, generator=generator) for width in (num_heads, heads, heads)]
     last: dict[str, Any] = {"mask": None}
     if variant.packed:
         qkv = [x.bfloat16() for x in qkv]
         last = {"cu_seqlens": running_sum(lengths), "max_seqlen": max(lengths)}
-    given = dict(zip("qkv", qkv, strict=True)) | {"num_heads": heads, "head_dim": head_dim} | last
+    given = dict(zip("qkv", qkv, strict=True)) | {"num_heads": num_heads, "head_dim": head_dim} | shared | last
     return variant.in_order(given | usual_options(variant, max(lengths)))
 
 

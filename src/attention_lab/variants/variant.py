@@ -42,6 +42,8 @@ class Option:
         drawn: The values that hidden cases choose from.
         default: Its value where a call leaves it away; ``...`` where a call must give it.
         matters: Whether the right output depends on it; the size of a tile only says how it is computed.
+        before: Name of the parameter that it stands before; empty at the end: of those that a call must give, or of
+            all, where it has a default.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Option:
     drawn: tuple[int, ...]
     default: int | EllipsisType | None = ...
     matters: bool = True
+    before: str = ""
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ class Variant:
             with ``cu_seqlens``.
         rules: Who is hidden from whom, and why: names in ``attention_lab.rules.RULES``, in rising order of precedence.
         options: Further arguments; those without a default stand before the ones that may be left away, the others
-            after them.
+            after them. ``num_kv_heads`` is the number of heads of k and v where these may be fewer than q's.
         points: Worth of each check, in the order of the notebook.
     """
 
@@ -105,6 +108,11 @@ class Variant:
         return self.inputs == "packed"
 
     @property
+    def grouped(self) -> bool:
+        """Whether k and v may have fewer heads than q, each of which serves a group of neighbouring query heads."""
+        return any(option.name == "num_kv_heads" for option in self.options)
+
+    @property
     def causal(self) -> bool:
         """Whether query i sees only keys j <= i."""
         return "causal" in self.rules
@@ -114,7 +122,9 @@ class Variant:
         """Names of the function's arguments, in the order of its signature."""
         given = _PARAMETERS[self.inputs]
         needed = [name for name in given if name not in OPTIONAL]
-        needed += [option.name for option in self.options if option.default is ...]
+        for option in self.options:
+            if option.default is ...:
+                needed.insert(needed.index(option.before) if option.before else len(needed), option.name)
         return (*needed, *self.optional)
 
     @property

@@ -142,6 +142,53 @@ def test_new_variant_gets_the_identities_from_its_rules():
     assert failure(WINDOW, forgotten_for_many).case == "window, 80 tokens"
 
 
+# ... and so do heads that share keys
+SHARED = Variant(
+    13,
+    "eager_shared",
+    "",
+    "eager",
+    "padded",
+    ("causal", "padding"),
+    (Option("num_kv_heads", toy=3, drawn=(1, 2, 6), before="head_dim"),),
+)
+
+
+def shared(to_all: str):
+    source = RIGHT.replace("head_dim, mask", "num_kv_heads, head_dim, mask")
+    keys = "    k, v = (x.unflatten(-1, (num_kv_heads, head_dim)) for x in (k, v))\n"
+    keys += f"    k, v = (x.{to_all}.flatten(-2) for x in (k, v))\n"
+    return function_of(source.replace("    q, k, v = ", keys + "    q, k, v = ", 1), "eager_causal")
+
+
+def test_new_variant_may_have_fewer_key_heads():
+    assert SHARED.parameters == ("q", "k", "v", "num_heads", "num_kv_heads", "head_dim", "mask")
+    check(SHARED, "contract", shared("repeat_interleave(num_heads // num_kv_heads, dim=2)"))
+    check(SHARED, "invariants", shared("repeat_interleave(num_heads // num_kv_heads, dim=2)"))
+    assert failure(SHARED, shared("repeat(1, 1, num_heads // num_kv_heads, 1)")).case == "one head alone"
+    cut = shared("repeat_interleave(num_heads // num_kv_heads, dim=2).detach()")
+    assert failure(SHARED, cut).case == "gradients"
+
+
+def test_gradients_of_shared_keys_are_summed_over_their_group():
+    """Each query head's share of a gradient alone, as if it had keys of its own."""
+    function = shared("repeat_interleave(num_heads // num_kv_heads, dim=2)")
+
+    class OneShare(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx, gradient):
+            return gradient / 4  # a mean over the four of the group
+
+    def averaged(*arguments, **named):
+        return function(**named | {name: OneShare.apply(named[name]) for name in "kv"})
+
+    assert failure(SHARED, averaged).problem == "the gradient of v does not fit the output in head 0"
+
+
 @pytest.mark.parametrize("name", [name for name, variant in VARIANTS.items() if not variant.packed])
 def test_two_numbers_that_differ_look_different(name):
     function = function_of(next(a.source for a in CORPUS if a.variant == name and a.right), name)

@@ -31,9 +31,9 @@ def option_values(variant: Variant) -> list[tuple[str, int]]:
     return [(option.name, value) for option in variant.options for value in option.drawn]
 
 
-def with_option(name: str, value: int, inputs: Callable[[], dict[str, Any]]) -> list[dict[str, Any]]:
+def with_option(name: str, value: int, inputs: Callable[..., dict[str, Any]]) -> list[dict[str, Any]]:
     """Drawn arguments with this value of an option."""
-    return [inputs() | {name: value}]
+    return [inputs(**{name: value})]
 
 
 def compared(

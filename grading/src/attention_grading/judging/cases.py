@@ -5,6 +5,7 @@ Every number comes from the seed and the case's name: one seed gives one set of 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
 from typing import Any
@@ -30,7 +31,7 @@ from attention_grading.judging.own_cases import own_cases
 from attention_lab.checks.calls import Call, Outcome
 from attention_lab.checks.case import Case
 from attention_lab.checks.run import visible_cases
-from attention_lab.variants import VARIANTS
+from attention_lab.variants import VARIANTS, Variant
 
 # sizes that are no powers of two, so that swapped or rounded axes show
 ODD_SIZES = (3, 5, 6, 7, 9, 11, 13)
@@ -147,11 +148,17 @@ def _padded_masking(draw: Draw) -> Iterator[Case]:
         "positional arguments", lambda: [draw.padded(2, 6, 2, 8, mask=holes_mask(draw, 2, 6))], form="positional"
     )
 
-    def padded() -> dict[str, Any]:
-        return draw.padded(2, 9, 3, 5, mask=left_mask([9, 6], 9))
+    def padded(**option: int) -> dict[str, Any]:
+        return draw.padded(2, 9, _many_heads(draw.variant), 5, mask=left_mask([9, 6], 9), **option)
 
     for name, value in option_values(draw.variant):
         yield masking(f"{name} {value}", partial(with_option, name, value, padded))
+
+
+def _many_heads(variant: Variant) -> int:
+    """So many that each number of key heads divides them."""
+    asked = [value for option in variant.options if option.name == "num_kv_heads" for value in option.drawn]
+    return math.lcm(3, *asked)
 
 
 def _padded_elsewhere(draw: Draw) -> Iterator[Case]:
@@ -282,8 +289,8 @@ def _packed_masking(draw: Draw) -> Iterator[Case]:
     yield masking("non-contiguous inputs", lambda: [draw.packed([3, 7], 3, 8)], layout="sliced")
     yield masking("positional arguments", lambda: [draw.packed([6, 2, 8], 2, 24)], form="positional")
 
-    def ragged() -> dict[str, Any]:
-        return draw.packed([4, 9, 7], 3, 8)
+    def ragged(**option: int) -> dict[str, Any]:
+        return draw.packed([4, 9, 7], _many_heads(draw.variant), 8, **option)
 
     for name, value in option_values(draw.variant):
         yield masking(f"{name} {value}", partial(with_option, name, value, ragged))

@@ -9,11 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from attention_lab.inputs import running_sum
+from attention_lab.inputs import key_heads, running_sum
 from attention_lab.variants import Option, Variant
 
 # Tiles of one sequence, at most: who loops over tiles of queries, too, takes as many steps as their square
 MOST_TILES = 25
+
+# How many query heads a key head serves, where these may differ
+GROUPS = (1, 2, 3)
 
 
 class Draw:
@@ -57,27 +60,30 @@ class Draw:
         dtype: torch.dtype = torch.float32,
         q_scale: float = 1.0,
         junk: float = 0.0,
+        **options: int,
     ) -> dict[str, Any]:
         """Arguments of a padded variant.
 
         Args:
             batch: Number of sequences.
             seq: Their padded length.
-            num_heads: Number of heads.
+            num_heads: Number of heads; where heads share keys and options do not say how, each is a key head of its
+                own group.
             head_dim: Size of one head.
             mask: bool ``[batch, seq]`` or ``None``.
             dtype: Of q, k and v.
             q_scale: Standard deviation of the queries; the scores grow with it.
             junk: Size of the keys and values at padding, which nobody may see.
+            options: Values of the variant's options, instead of drawn ones.
         """
-        width = num_heads * head_dim
-        q, k, v = (self.normal(batch, seq, width) for _ in range(3))
+        heads = self._heads(num_heads, options)
+        q, k, v = (self.normal(batch, seq, width) for width in _widths(heads, head_dim))
         q = q * q_scale
         if mask is not None and junk:
             hidden = ~mask[..., None]
             k, v = torch.where(hidden, junk * k, k), torch.where(hidden, junk * (1 + v.abs()), v)
         qkv = {name: x.to(dtype) for name, x in zip("qkv", (q, k, v), strict=True)}
-        return self._with_options(qkv | {"num_heads": num_heads, "head_dim": head_dim, "mask": mask})
+        return self._with_options(qkv | heads | {"head_dim": head_dim, "mask": mask} | options)
 
     def lifted(self, batch: int, seq: int, num_heads: int, mask: Tensor) -> dict[str, Any]:
         """Arguments of a padded variant whose scores are about -8192 at real keys and 8192 at padding.
@@ -90,7 +96,7 @@ class Draw:
         arguments = self.padded(batch, seq, num_heads, 4, mask=mask, junk=4.0)
         strength = 64.0  # its square times head_dim over sqrt(head_dim) is 2^13
         for name, sign in (("q", torch.ones(())), ("k", torch.where(mask[..., None], -1.0, 1.0))):
-            half = (4 * self.normal(batch, seq, num_heads, 2)).round() / 4
+            half = (4 * self.normal(batch, seq, arguments[name].shape[-1] // 4, 2)).round() / 4
             arguments[name] = torch.cat([half, -half], dim=-1).flatten(2) + sign * strength
         return arguments
 
@@ -102,17 +108,28 @@ class Draw:
         *,
         dtype: torch.dtype = torch.bfloat16,
         q_scale: float = 1.0,
+        **options: int,
     ) -> dict[str, Any]:
         """Arguments of a packed variant; ``lengths`` are those of the sequences."""
-        q, k, v = (self.normal(sum(lengths), num_heads * head_dim) for _ in range(3))
+        heads = self._heads(num_heads, options)
+        q, k, v = (self.normal(sum(lengths), width) for width in _widths(heads, head_dim))
         qkv = {name: x.to(dtype) for name, x in zip("qkv", (q * q_scale, k, v), strict=True)}
-        given = {"num_heads": num_heads, "head_dim": head_dim}
         borders = {"cu_seqlens": running_sum(lengths), "max_seqlen": max(lengths)}
-        return self._with_options(qkv | given | borders)
+        return self._with_options(qkv | heads | {"head_dim": head_dim} | borders | options)
+
+    def _heads(self, num_heads: int, options: dict[str, int]) -> dict[str, int]:
+        """The numbers of heads that go with a case's."""
+        if not self.variant.grouped or "num_kv_heads" in options:
+            return {"num_heads": num_heads} | options
+        return {"num_heads": num_heads * self.choose(GROUPS), "num_kv_heads": num_heads}
 
     def _with_options(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """With drawn values of the variant's options, all arguments in the order of the signature."""
-        drawn = {one.name: self.choose(self._fitting(one, arguments)) for one in self.variant.options}
+        drawn = {
+            one.name: self.choose(self._fitting(one, arguments))
+            for one in self.variant.options
+            if one.name not in arguments
+        }
         return self.variant.in_order(arguments | drawn)
 
     @staticmethod
@@ -126,6 +143,12 @@ class Draw:
         cotangent = self.normal(*arguments["q"].shape)
         mask = arguments.get("mask")
         return cotangent if mask is None else cotangent * mask[..., None]
+
+
+def _widths(arguments: dict[str, int], head_dim: int) -> tuple[int, int, int]:
+    """Widths of q, k and v."""
+    shared = key_heads(arguments) * head_dim
+    return arguments["num_heads"] * head_dim, shared, shared
 
 
 def right_mask(lengths: Sequence[int], seq: int) -> Tensor:

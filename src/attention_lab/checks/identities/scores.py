@@ -14,6 +14,7 @@ from attention_lab.checks.identities.outputs import outputs_of
 from attention_lab.checks.invariants import Probe, hidden_by, hidden_case
 from attention_lab.checks.require import Told, require_alike
 from attention_lab.checks.toy import MASKS, converted, drawn_arguments, toy_arguments
+from attention_lab.inputs import key_heads
 from attention_lab.rules import real_tokens, visible_keys
 from attention_lab.variants import Variant
 
@@ -119,7 +120,8 @@ def lookup_case(variant: Variant) -> Case:
         arguments = inputs(variant, 7, mask)
         matched = _matched(variant, arguments)  # [..., queries, heads]
         calls.append(Call(arguments | _matching(variant, arguments, matched)))
-        values = arguments["v"].unflatten(-1, (-1, arguments["head_dim"]))
+        group = arguments["num_heads"] // key_heads(arguments)
+        values = arguments["v"].unflatten(-1, (-1, arguments["head_dim"])).repeat_interleave(group, dim=-2)
         wanted.append(torch.take_along_dim(values, matched[..., None], dim=-3).flatten(-2))
 
     def verify(outcomes: Sequence[Outcome]) -> None:
@@ -143,7 +145,7 @@ def _matched(variant: Variant, arguments: dict[str, Any]) -> Tensor:
 
 def _matching(variant: Variant, arguments: dict[str, Any], matched: Tensor) -> dict[str, Tensor]:
     """q and k of length 20, so that q·k is 400 where they match and 0 elsewhere."""
-    head_dim, heads, k = arguments["head_dim"], arguments["num_heads"], arguments["k"]
+    head_dim, heads, k = arguments["head_dim"], key_heads(arguments), arguments["k"]
     place = torch.arange(k.shape[-2])
     if variant.packed:
         borders = arguments["cu_seqlens"].long()

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from attention_grading.reference import heads_of, masked_softmax
+from attention_grading.reference import heads_of, masked_softmax, shared_heads
 from attention_lab.rules import visible_keys
 from attention_lab.variants import Variant
 
@@ -38,7 +38,9 @@ class Model:
         name: Of the mistake.
         scale: From head_dim, hidden_dim and seq to the factor on the scores.
         visible: From variant and arguments to the visible keys, ``[..., queries, keys]``.
-        split: From ``[..., tokens, hidden_dim]`` to ``[..., num_heads, tokens, head_dim]``.
+        split: From ``[..., tokens, hidden_dim]`` to ``[..., num_heads, tokens, head_dim]``; of k and v by their own
+            number of heads.
+        share: From heads of k or v and the number of query heads to one for each of these.
         merge: The way back.
         order: Which inputs play query, key and value.
         weigh: From scores and visible keys to weights.
@@ -48,6 +50,7 @@ class Model:
     scale: Callable[[int, int, int], float] = lambda head_dim, hidden_dim, seq: head_dim**-0.5
     visible: Callable[[Variant, dict[str, Any]], Tensor] = right_keys
     split: Callable[[Tensor, int, int], Tensor] = heads_of
+    share: Callable[[Tensor, int], Tensor] = shared_heads
     merge: Callable[[Tensor], Tensor] = lambda x: x.transpose(-3, -2).flatten(-2)
     order: str = "qkv"
     weigh: Callable[[Tensor, Tensor], Tensor] = masked_softmax
@@ -59,19 +62,23 @@ class Model:
     def output(self, variant: Variant, arguments: dict[str, Any]) -> tuple[Tensor, Tensor]:
         """What the mistaken function gives, and at which tokens that is defined (some key is visible)."""
         heads, head_dim = arguments["num_heads"], arguments["head_dim"]
-        inputs = [arguments[name].double() for name in self.order]
-        q, k, v = (self.split(x, heads, head_dim) for x in inputs)
-        seq = arguments["q"].shape[-2]
+        q, k, v = (self._heads(arguments[name].double(), heads, head_dim) for name in self.order)
+        shape = arguments["q"].shape
         visible = self.visible(variant, arguments)
-        scores = q @ k.transpose(-2, -1) * self.scale(head_dim, heads * head_dim, seq)
+        scores = q @ k.transpose(-2, -1) * self.scale(head_dim, heads * head_dim, shape[-2])
         weights = self.weigh(scores, visible.unsqueeze(-3))
-        return self.merge(weights @ v).reshape(inputs[0].shape), visible.any(-1)
+        return self.merge(weights @ v).reshape(shape), visible.any(-1)
+
+    def _heads(self, x: Tensor, num_heads: int, head_dim: int) -> Tensor:
+        """One input head by head, as many as q has."""
+        own = x.shape[-1] // head_dim
+        return self.share(self.split(x, own, head_dim), num_heads)
 
 
 def general_models(variant: Variant) -> Iterator[Model]:
     """Models of what may go wrong in any attention with the variant's rules and inputs."""
     yield from _scale_models(variant)
-    yield from _layout_models()
+    yield from _layout_models(variant)
     yield from _softmax_models(variant)
     yield from _visibility_models(variant)
     if not variant.packed:
@@ -89,7 +96,7 @@ def _scale_models(variant: Variant) -> Iterator[Model]:
     yield Model("scale-seq", scale=lambda head_dim, hidden_dim, seq: seq**-0.5)
 
 
-def _layout_models() -> Iterator[Model]:
+def _layout_models(variant: Variant) -> Iterator[Model]:
     def interleaved(x: Tensor, heads: int, dim: int) -> Tensor:
         apart: Tensor = x.unflatten(-1, (dim, heads))
         return apart.movedim(-1, -3)
@@ -109,8 +116,9 @@ def _layout_models() -> Iterator[Model]:
     yield Model("heads-not-transposed-back", merge=as_it_lies)
     yield Model("heads-viewed-without-transpose", split=viewed)
     yield Model("heads-viewed-without-transpose", split=viewed, merge=as_it_lies)
-    yield Model("heads-never-split", split=one_head)
-    yield Model("heads-never-split", split=one_head, scale=lambda head_dim, hidden_dim, seq: hidden_dim**-0.5)
+    if not variant.grouped:  # q and k of different widths have no product
+        yield Model("heads-never-split", split=one_head)
+        yield Model("heads-never-split", split=one_head, scale=lambda head_dim, hidden_dim, seq: hidden_dim**-0.5)
     yield _OverHeads("attention-over-heads")
     yield _OverHeads("attention-over-heads", causal=True)
     swaps = {"kqv": "qk-swapped", "qvk": "kv-swapped", "vkq": "qv-swapped"}
@@ -268,7 +276,8 @@ class _Inputs(Model):
 
     def output(self, variant: Variant, arguments: dict[str, Any]) -> tuple[Tensor, Tensor]:
         output, defined = Model(self.name).output(variant, arguments)
-        return arguments[self.which].double() + (output if self.with_output else 0.0), defined
+        added = heads_of(arguments[self.which].double(), arguments["num_heads"], arguments["head_dim"])
+        return self.merge(added) + (output if self.with_output else 0.0), defined
 
 
 @dataclass(frozen=True)
@@ -278,10 +287,10 @@ class _OverHeads(Model):
     causal: bool = False
 
     def output(self, variant: Variant, arguments: dict[str, Any]) -> tuple[Tensor, Tensor]:
-        heads, head_dim = arguments["num_heads"], arguments["head_dim"]
-        q, k, v = (arguments[name].double().unflatten(-1, (heads, head_dim)) for name in "qkv")
+        head_dim = arguments["head_dim"]
+        q, k, v = (arguments[name].double().unflatten(-1, (-1, head_dim)) for name in "qkv")
         scores = q @ k.transpose(-2, -1) * head_dim**-0.5
-        seen = torch.ones(heads, heads, dtype=torch.bool)
+        seen = torch.ones(scores.shape[-2:], dtype=torch.bool)
         weights = masked_softmax(scores, seen.tril() if self.causal else seen)
         return (weights @ v).flatten(-2), torch.ones(q.shape[:-2], dtype=torch.bool)
 
