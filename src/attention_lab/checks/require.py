@@ -127,7 +127,7 @@ def require_unchanged(case: str, outcome: Outcome) -> None:
             case,
             f"your function modified its input {names}",
             f"expected {names} as before the call, got other values",
-            "operations that end in an underscore, and += *= /= on q, k, v or the mask",
+            f"operations that end in an underscore, and += *= /= on {names}",
             "inputs-modified",
             {"inputs": list(outcome.changed)},
         )

@@ -6,9 +6,9 @@ import importlib
 import pkgutil
 
 from attention_lab.variants import course
-from attention_lab.variants.variant import OPTIONAL, POINTS, Kernel, Option, Variant
+from attention_lab.variants.variant import OPTIONAL, POINTS, Inputs, Kernel, Option, Variant
 
-__all__ = ["OPTIONAL", "POINTS", "VARIANTS", "Kernel", "Option", "Variant", "get_variant"]
+__all__ = ["OPTIONAL", "POINTS", "VARIANTS", "Inputs", "Kernel", "Option", "Variant", "get_variant"]
 
 
 def _found() -> dict[str, Variant]:

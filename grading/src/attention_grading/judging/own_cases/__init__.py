@@ -1,4 +1,4 @@
-"""Hidden cases that the rules and inputs of a variant do not call for, but its kernel does: a module a kernel.
+"""Hidden cases that a variant's kernel calls for beside its rules and inputs, and those of caches: a module each.
 
 Its door is ``own_cases``.
 """

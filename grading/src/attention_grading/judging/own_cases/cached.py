@@ -13,6 +13,7 @@ from attention_grading.judging.case_kinds import (
     HALVES,
     compared,
     devices,
+    many_heads,
     option_values,
     remembered,
     unmodified,
@@ -28,6 +29,8 @@ LENGTHS = "cache_seqlens: how many places of each item's cache hold a token, the
 NOT_FINITE = "infinity and NaN in unused places"
 NOTHING = "what becomes of places that nobody sees: zero times infinity is NaN, and so is zero times NaN"
 LARGE = "a row of large scores: does the softmax stay finite, in the dtype that it is computed in?"
+KernelInputs = Callable[[], list[dict[str, Any]]]
+
 ODD_SIZES = (5, 6, 7, 9, 11, 13)
 ODD_HEAD_DIMS = (3, 5, 6, 10, 12, 20)
 
@@ -78,7 +81,7 @@ def _values(draw: Draw) -> Iterator[Case]:
         yield values(f"non-contiguous inputs ({layout})", lambda: full(2, 7, 3, 2, 8), layout=layout)
 
     def grouped(**option: int) -> dict[str, Any]:
-        return draw.cached([9, 9], 4, 9, draw.many_heads, 5, **option)
+        return draw.cached([9, 9], 4, 9, many_heads(draw.variant), 5, **option)
 
     for name, value in option_values(draw.variant):
         yield values(f"{name} {value}", partial(with_option, name, value, grouped))
@@ -185,7 +188,7 @@ def _not_finite(draw: Draw, junk: float) -> list[dict[str, Any]]:
     ]
 
 
-def cached_kernel_inputs(draw: Draw) -> dict[str, Callable[[], list[dict[str, Any]]]]:
+def cached_kernel_inputs(draw: Draw) -> dict[str, KernelInputs]:
     """What the check ``kernel`` calls the function with."""
     cached = draw.cached
     return {
