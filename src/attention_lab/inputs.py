@@ -269,7 +269,9 @@ def cached_batch(
     """
     lengths = [len(words) for words in sentences]
     if not lengths or new < 1 or min(lengths) < new:
-        raise ValueError(f"cached_batch needs sentences of at least new = {new} words, and new at least 1; got {lengths}")
+        raise ValueError(
+            f"cached_batch needs sentences of at least new = {new} words, and new at least 1; got {lengths}"
+        )
     places = max(lengths) + 1 if max_len is None else max_len
     if places < max(lengths):
         raise ValueError(f"a sentence of {max(lengths)} words does not fit into a cache of max_len = {places} places")

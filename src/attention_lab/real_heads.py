@@ -6,14 +6,25 @@ causal ones from the kit's own tiny model that repeats (``models/causal.py``).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from attention_lab.inputs import PAD, PackedBatch, PaddedBatch, Padding, packed_batch, padded_batch, unpack
+from attention_lab.inputs import (
+    PAD,
+    Batch,
+    CachedBatch,
+    Padding,
+    cached_batch,
+    packed_batch,
+    padded_batch,
+    unpack,
+)
 from attention_lab.variants import Variant, get_variant
 
 RECORDED = Path(str(files("attention_lab"))) / "data" / "heads.npz"
@@ -21,11 +32,11 @@ RECORDED = Path(str(files("attention_lab"))) / "data" / "heads.npz"
 
 def real_batch(
     variant: str | Variant, padding: Padding | None = None, device: torch.device | str | None = None
-) -> PaddedBatch | PackedBatch:
+) -> Batch:
     """Queries, keys and values of trained heads on two short sentences.
 
     Args:
-        variant: Whose kind of batch it is to be: padded in fp32 or packed in fp16, bidirectional or causal.
+        variant: Whose kind of batch it is to be: padded or cached in fp32, or packed in fp16, bidirectional or causal.
         padding: As in ``padded_batch``, for padded ones; by default on the left for causal variants, else on the right.
         device: Where the tensors live; the CPU by default.
 
@@ -45,11 +56,28 @@ def real_batch(
         packed = packed_batch(sentences, num_heads=num_heads, head_dim=head_dim, device=device)
         q, k, v = (x.to(device) for x in (q, k, v))
         return replace(packed, q=q, k=k, v=v, options=options)
+    if variant.cached:
+        cached = cached_batch(sentences, num_heads=num_heads, num_kv_heads=num_heads, head_dim=head_dim)
+        return _with_recorded(cached, (q, k, v), lengths, device)
     where = padding or ("left" if variant.causal else "right")
     padded = padded_batch(sentences, num_heads=num_heads, head_dim=head_dim, padding=where)
     mask = torch.tensor([[token != PAD for token in row] for row in padded.tokens])
     q, k, v = (unpack(x, mask).float().to(device) for x in (q, k, v))
     return replace(padded, q=q, k=k, v=v, mask=mask.to(device), options=options)
+
+
+def _with_recorded(
+    batch: CachedBatch, qkv: tuple[Tensor, ...], lengths: Sequence[int], device: torch.device | str | None
+) -> CachedBatch:
+    """Recorded keys and values in the cache, and the last queries; unused places keep what lies there."""
+    q, k, v = (x.float().split(lengths) for x in qkv)
+    caches = {"k_cache": batch.k_cache.clone(), "v_cache": batch.v_cache.clone()}
+    for cache, recorded in zip(caches.values(), (k, v), strict=True):
+        for item, tokens in enumerate(recorded):
+            cache[item, : len(tokens)] = tokens.unflatten(-1, (batch.num_kv_heads, batch.head_dim))
+    queries = torch.stack([tokens[-batch.new :] for tokens in q])
+    tensors = caches | {"q": queries, "cache_seqlens": batch.cache_seqlens}
+    return replace(batch, **{name: x.to(device) for name, x in tensors.items()})
 
 
 def _kind(variant: Variant) -> str:

@@ -212,11 +212,12 @@ def sensitive_cases(variant: Variant) -> Iterator[Case]:
     start = int(arguments["cu_seqlens"][1]) if variant.packed else 0
     if "window" in arguments:
         key = query + 1 - min(arguments["window"], query + 1)  # the oldest that it sees
-    if variant.cached:
-        key = int(visible_keys(variant.rules, arguments)[0, query].sum()) - 2  # the last before its own
+    own = key
+    if variant.cached:  # the oldest token, and the query's own
+        key, own = 0, int(visible_keys(variant.rules, arguments)[0, query].sum()) - 1
     item = () if variant.packed else (0,)
     query_place, key_place = (*item, start + query), (*item, start + key)
-    for name, place in (("k", key_place), ("v", key_place), ("q", query_place)):
+    for name, place in (("k", key_place), ("v", (*item, start + own)), ("q", query_place)):
         other = dict(arguments)
         other[name] = arguments[name].clone()
         other[name][place] += 1.0 if name == "v" else torch.linspace(-2, 2, arguments[name].shape[-1]).to(other[name])

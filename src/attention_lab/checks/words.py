@@ -27,7 +27,9 @@ def dtype_name(x: Tensor) -> str:
 
 def sizes_in_words(call: Call) -> str:
     q, arguments = call.arguments["q"], call.arguments
-    names = ("total_tokens",) if q.dim() == 2 else ("batch", "new") if "cache_seqlens" in arguments else ("batch", "seq")
+    names = (
+        ("total_tokens",) if q.dim() == 2 else ("batch", "new") if "cache_seqlens" in arguments else ("batch", "seq")
+    )
     sizes = ", ".join(f"{name} {size}" for name, size in zip(names, q.shape, strict=False))
     if "cache_seqlens" in arguments:
         sizes += f", max_len {arguments['k'].shape[1]}, cache_seqlens {arguments['cache_seqlens'].tolist()}"

@@ -48,7 +48,9 @@ def chunks_case(variant: Variant) -> Case:
         expected = together.split(CHUNKS, dim=1)
         for call, chunk, part in zip(calls[1:], chunks, expected, strict=True):
             new = call.arguments["q"].shape[1]
-            problem = f"is another one when {new} new {'token comes' if new == 1 else 'tokens come'} than in one prefill"
+            problem = (
+                f"is another one when {new} new {'token comes' if new == 1 else 'tokens come'} than in one prefill"
+            )
             require_alike(name, call, chunk, part, ALL, Told(problem, "as in one prefill", STANDS))
 
     return Case("invariants", name, tuple(calls), verify)

@@ -14,7 +14,7 @@ from attention_lab.checks.case import Case, CheckFailed
 from attention_lab.checks.identities.outputs import outputs_of
 from attention_lab.checks.require import Told, locate, require_alike, require_finite
 from attention_lab.checks.scaled_kernels import FACTORS
-from attention_lab.checks.toy import MASKS, converted, drawn_arguments, toy_arguments, with_mask
+from attention_lab.checks.toy import MASKS, cached_arguments, converted, drawn_arguments, toy_arguments, with_mask
 from attention_lab.checks.words import dtype_name
 from attention_lab.flash import flash_route
 from attention_lab.rules import real_tokens
@@ -55,7 +55,7 @@ def kernel_case(variant: Variant) -> Iterator[Case]:
     name = f"{CALLED[variant.kernel]} does the work" if variant.fused else "plain tensor operations"
     drawn = [drawn_arguments(variant, 17, (24, 24))]
     if variant.cached:
-        drawn.append(toy_arguments(variant, 17))
+        drawn.append(cached_arguments(variant, 17, lengths=(6, 7), new=1, max_len=10))
     dtypes = (torch.float16, torch.bfloat16) if variant.packed else (torch.float32, torch.float16, torch.bfloat16)
     calls = []
     for arguments, dtype in itertools.product(drawn, dtypes):

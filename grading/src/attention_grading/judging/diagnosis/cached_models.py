@@ -22,20 +22,23 @@ CONSTANTS = (*SMALL_CONSTANTS, -1e5, -1e6, -1e9)
 def cached_models() -> Iterator[Model]:
     """Models for variants with a cache."""
     yield Model("causal-top-left", visible=_top_left)
-    for only_used in (False, True):
-        yield Model("causal-end-of-cache", visible=_end_of_cache(only_used))
-    yield Model("unused-seen", visible=all_keys)
-    for length in (_first, _longest, _shortest):
-        yield Model("one-length-for-all", visible=_with_lengths(length))
-        yield Model("one-length-for-all", visible=_with_lengths(length, triangle=False))
-    yield Model("new-tokens-counted-twice", visible=_moved(lambda new: new))
     yield Model("past-forgotten", visible=_new_alone)
     yield _CachesViewed("heads-viewed-without-transpose")
-    yield Model("mask-multiplied", weigh=lambda scores, visible: (scores * visible).softmax(-1))
-    yield Model("mask-after-softmax", weigh=lambda scores, visible: scores.softmax(-1) * visible)
-    for constant in CONSTANTS:
-        yield Model("mask-constant-too-small", weigh=filled_with(constant))
-        yield Model("mask-constant-too-small", weigh=added(constant))
+    yield Model("causal-end-of-cache", visible=_end_of_cache(only_used=True))
+    yield _Zeroed("unused-zeroed", visible=all_keys)
+    yield Model("unused-seen", visible=all_keys)
+    for model in (Model, _Zeroed):  # who sees an unused place may have put zeros there before
+        yield model("causal-end-of-cache", visible=_end_of_cache(only_used=False))
+        yield model("new-tokens-counted-twice", visible=_moved(lambda new: new))
+        yield model("causal-one-ahead", visible=_moved(lambda new: 1))
+        for length in (_first, _longest, _shortest):
+            yield model("one-length-for-all", visible=_with_lengths(length))
+            yield model("one-length-for-all", visible=_with_lengths(length, triangle=False))
+        yield model("mask-multiplied", weigh=lambda scores, visible: (scores * visible).softmax(-1))
+        yield model("mask-after-softmax", weigh=lambda scores, visible: scores.softmax(-1) * visible)
+        for constant in CONSTANTS:
+            yield model("mask-constant-too-small", weigh=filled_with(constant))
+            yield model("mask-constant-too-small", weigh=added(constant))
 
 
 def _top_left(variant: Variant, arguments: dict[str, Any]) -> Tensor:
@@ -98,6 +101,15 @@ def _used(arguments: dict[str, Any], lengths: Tensor) -> Tensor:
 def _for_all(arguments: dict[str, Any], seen: Tensor) -> Tensor:
     """The same for each item: ``[batch, queries, keys]``."""
     return seen.expand(len(arguments["q"]), -1, -1)
+
+
+@dataclass(frozen=True)
+class _Zeroed(Model):
+    """Unused places hold zeros."""
+
+    def output(self, variant: Variant, arguments: dict[str, Any]) -> tuple[Tensor, Tensor]:
+        used = _used(arguments, arguments["cache_seqlens"]).transpose(1, 2)  # [batch, keys, 1]
+        return super().output(variant, arguments | {x: torch.where(used, arguments[x], 0.0) for x in ("k", "v")})
 
 
 @dataclass(frozen=True)

@@ -79,6 +79,7 @@ SENTENCES: dict[str, str] = {
     "one-length-for-all": "one length serves the whole batch; cache_seqlens has one for each item",
     "new-tokens-counted-twice": "the new tokens are added to cache_seqlens, which has counted them already",
     "past-forgotten": "queries see the new tokens alone, and not what was cached before them",
+    "unused-zeroed": "unused places are set to 0, but still take part in the softmax",
     "unused-seen": "places of the cache that hold no token are seen",
     "unused-not-finite": "infinity or NaN from places that hold no token reaches the output: its weight is 0, and 0 times "
     "NaN is NaN",
@@ -144,7 +145,7 @@ _SUBJECTS = {
     r"first-maximum-|empty-tile-": "the maximum: what it is before a row has seen any key",
     r"whole-|tiles-kept|work-": "what exists at the same time: the scores of one tile, or more",
     r"window-": "the window: how many keys it holds, and where it ends",
-    r"one-length-|new-tokens-|past-|unused-seen": "cache_seqlens: which places of each item's cache hold a token, and where "
+    r"one-length-|new-tokens-|past-|unused-seen|unused-zeroed": "cache_seqlens: which places of each item's cache hold a token, and where "
     "the new ones stand",
     r"unused-not-": "what becomes of a place that nobody sees, on its way through both products",
     r"sequences-": "cu_seqlens: it says where each sequence begins and ends, for the queries and for the keys",

@@ -72,7 +72,8 @@ def _values(draw: Draw) -> Iterator[Case]:
         lambda: full(2, draw.between(130, 160), 70, 1, 8) + full(1, draw.between(1030, 1060), 2, 1, 4),
     )
     yield values(
-        f"chunks of {', '.join(map(str, CHUNKS))}", lambda: _cut(chunk_calls(full(2, sum(CHUNKS), sum(CHUNKS), 2, 5)[0]))
+        f"chunks of {', '.join(map(str, CHUNKS))}",
+        lambda: _cut(chunk_calls(full(2, sum(CHUNKS), sum(CHUNKS), 2, 5)[0])),
     )
     yield compared(draw, "values", LARGE, "large scores", lambda: full(2, 9, 3, 2, 8, q_scale=40.0))
     yield values("zero queries", lambda: full(2, 6, 3, 2, 7, q_scale=0.0))
@@ -97,11 +98,16 @@ def _masking(draw: Draw) -> Iterator[Case]:
     yield masking("room in the cache", lambda: [cached([6, 6], 1, 11, 3, 5), cached([7, 7, 7], 4, 10, 2, 6)])
     yield masking("ragged lengths", lambda: [cached([4, 9, 6], 1, 13, 2, 5), cached([5, 11, 8], 4, 12, 3, 6)])
     yield masking("ragged lengths, one cache full", lambda: [cached([3, 10], 2, 10, 3, 5)])
-    yield masking("an item with nothing cached before", lambda: [cached([4, 9], 4, 11, 2, 6), cached([1, 6], 1, 9, 2, 8)])
-    yield masking("a prefill, with room", lambda: [cached([6, 6], 6, 11, 3, 5)])
-    yield masking("huge numbers in unused places", lambda: [cached([4, 7, 6], new, 9, 2, 8, junk=1e30) for new in (1, 3)])
     yield masking(
-        f"chunks of {', '.join(map(str, CHUNKS))}", lambda: chunk_calls(cached([9, 12], sum(CHUNKS), 13, 2, 5, junk=8.0))
+        "an item with nothing cached before", lambda: [cached([4, 9], 4, 11, 2, 6), cached([1, 6], 1, 9, 2, 8)]
+    )
+    yield masking("a prefill, with room", lambda: [cached([6, 6], 6, 11, 3, 5)])
+    yield masking(
+        "huge numbers in unused places", lambda: [cached([4, 7, 6], new, 9, 2, 8, junk=1e30) for new in (1, 3)]
+    )
+    yield masking(
+        f"chunks of {', '.join(map(str, CHUNKS))}",
+        lambda: chunk_calls(cached([9, 12], sum(CHUNKS), 13, 2, 5, junk=8.0)),
     )
     yield masking("a batch of one", lambda: [cached([5], 2, 9, 3, 4, junk=8.0)])
     yield masking(
