@@ -278,10 +278,10 @@ def cached_batch(
     width, shared, _ = _widths(num_heads, num_kv_heads, head_dim)
     (q,) = _random((len(lengths), new), [width], dtype, device, seed)
     k, v = _random((len(lengths), places), [shared, shared], dtype, device, seed + 1)
-    caches = [x.unflatten(-1, (num_kv_heads, head_dim)) for x in (k, v)]
+    k_cache, v_cache = (x.unflatten(-1, (num_kv_heads, head_dim)) for x in (k, v))
     tokens = tuple((*words, *[UNUSED] * (places - len(words))) for words in sentences)
     counts = torch.tensor(lengths, dtype=torch.int32, device=device)
-    return CachedBatch(q, *caches, counts, num_heads, num_kv_heads, head_dim, tokens)
+    return CachedBatch(q, k_cache, v_cache, counts, num_heads, num_kv_heads, head_dim, tokens)
 
 
 def pack(x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, int]:

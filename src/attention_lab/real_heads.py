@@ -71,13 +71,12 @@ def _with_recorded(
 ) -> CachedBatch:
     """Recorded keys and values in the cache, and the last queries; unused places keep what lies there."""
     q, k, v = (x.float().split(lengths) for x in qkv)
-    caches = {"k_cache": batch.k_cache.clone(), "v_cache": batch.v_cache.clone()}
-    for cache, recorded in zip(caches.values(), (k, v), strict=True):
+    k_cache, v_cache = batch.k_cache.to(device, copy=True), batch.v_cache.to(device, copy=True)
+    for cache, recorded in ((k_cache, k), (v_cache, v)):
         for item, tokens in enumerate(recorded):
             cache[item, : len(tokens)] = tokens.unflatten(-1, (batch.num_kv_heads, batch.head_dim))
-    queries = torch.stack([tokens[-batch.new :] for tokens in q])
-    tensors = caches | {"q": queries, "cache_seqlens": batch.cache_seqlens}
-    return replace(batch, **{name: x.to(device) for name, x in tensors.items()})
+    queries = torch.stack([tokens[-batch.new :] for tokens in q]).to(device)
+    return replace(batch, q=queries, k_cache=k_cache, v_cache=v_cache, cache_seqlens=batch.cache_seqlens.to(device))
 
 
 def _kind(variant: Variant) -> str:

@@ -1,7 +1,7 @@
 """Queries, keys and values by role, and as a function takes them.
 
-All of the course's own code knows them as ``q``, ``k`` and ``v``, ``[..., tokens, width]``. A function with a cache takes
-keys and values under other names and with their heads apart: ``k_cache`` and ``v_cache``,
+The course's own code knows them as ``q``, ``k`` and ``v``, ``[..., tokens, width]``. A function with a cache takes keys
+and values under other names and with their heads apart: ``k_cache`` and ``v_cache``,
 ``[batch, max_len, num_kv_heads, head_dim]``. Between the two stands this module alone.
 """
 

@@ -109,7 +109,8 @@ def distance(arguments: Arguments) -> Tensor:
     lengths = arguments.get("cache_seqlens")
     end = torch.tensor(keys) if lengths is None else lengths.long().cpu()
     places = end[..., None] - queries + torch.arange(queries)  # [..., queries]
-    return places[..., None] - torch.arange(keys)
+    before: Tensor = places[..., None] - torch.arange(keys)
+    return before
 
 
 def _later(arguments: Arguments) -> Tensor:
@@ -117,8 +118,8 @@ def _later(arguments: Arguments) -> Tensor:
 
 
 def _unused(arguments: Arguments) -> Tensor:
-    places, lengths = torch.arange(arguments["k"].shape[-2]), arguments["cache_seqlens"].cpu()
-    return places >= lengths[:, None, None]
+    unused: Tensor = torch.arange(arguments["k"].shape[-2]) >= arguments["cache_seqlens"].cpu()[:, None, None]
+    return unused
 
 
 def _padding(arguments: Arguments) -> Tensor:

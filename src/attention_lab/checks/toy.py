@@ -40,7 +40,7 @@ def toy_arguments(variant: Variant, seed: int) -> dict[str, Any]:
 def drawn_arguments(variant: Variant, seed: int, lengths: Sequence[int], heads: int = 3) -> dict[str, Any]:
     """Sequences of these lengths, which are all the same for padded variants, and no mask; head_dim is 8.
 
-    Where heads share keys, ``heads`` are key heads, and each serves ``GROUP`` heads. Caches are full, and all tokens new.
+    Where heads share keys, ``heads`` are key heads, and each serves ``GROUP`` heads. Caches are full, all tokens new.
     """
     if variant.cached:
         return cached_arguments(variant, seed, lengths, new=lengths[0], max_len=lengths[0], heads=heads)

@@ -149,7 +149,7 @@ def _padded_masking(draw: Draw) -> Iterator[Case]:
         "positional arguments", lambda: [draw.padded(2, 6, 2, 8, mask=holes_mask(draw, 2, 6))], form="positional"
     )
 
-    def padded(**option: int) -> dict[str, Any]:
+    def padded(**option: Any) -> dict[str, Any]:
         return draw.padded(2, 9, many_heads(draw.variant), 5, mask=left_mask([9, 6], 9), **option)
 
     for name, value in option_values(draw.variant):
@@ -284,7 +284,7 @@ def _packed_masking(draw: Draw) -> Iterator[Case]:
     yield masking("non-contiguous inputs", lambda: [draw.packed([3, 7], 3, 8)], layout="sliced")
     yield masking("positional arguments", lambda: [draw.packed([6, 2, 8], 2, 24)], form="positional")
 
-    def ragged(**option: int) -> dict[str, Any]:
+    def ragged(**option: Any) -> dict[str, Any]:
         return draw.packed([4, 9, 7], many_heads(draw.variant), 8, **option)
 
     for name, value in option_values(draw.variant):

@@ -106,4 +106,5 @@ def filled(arguments: dict[str, Any], number: float) -> dict[str, Any]:
 
 def unused_places(arguments: dict[str, Any]) -> Tensor:
     """Places of the caches that hold no token: bool ``[batch, max_len]``."""
-    return torch.arange(arguments["k"].shape[1]) >= arguments["cache_seqlens"][:, None]
+    unused: Tensor = torch.arange(arguments["k"].shape[1]) >= arguments["cache_seqlens"][:, None]
+    return unused

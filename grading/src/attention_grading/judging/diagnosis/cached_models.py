@@ -89,13 +89,18 @@ def _moved(steps: Callable[[int], int]) -> Visible:
 
 def _new_alone(variant: Variant, arguments: dict[str, Any]) -> Tensor:
     """What was cached before the new tokens is not seen."""
-    before = arguments["cache_seqlens"][:, None, None] - arguments["q"].shape[1]
-    return right_keys(variant, arguments) & (torch.arange(arguments["k"].shape[1]) >= before)
+    return right_keys(variant, arguments) & (distance(arguments) <= _steps_to_first(arguments))
+
+
+def _steps_to_first(arguments: dict[str, Any]) -> Tensor:
+    """How far each query stands behind the first new token: int64 ``[queries, 1]``."""
+    return torch.arange(arguments["q"].shape[1])[:, None]
 
 
 def _used(arguments: dict[str, Any], lengths: Tensor) -> Tensor:
     """Places below each item's length: bool ``[batch, 1, keys]``."""
-    return torch.arange(arguments["k"].shape[1]) < lengths[:, None, None]
+    used: Tensor = torch.arange(arguments["k"].shape[1]) < lengths[:, None, None]
+    return used
 
 
 def _for_all(arguments: dict[str, Any], seen: Tensor) -> Tensor:

@@ -73,16 +73,16 @@ SENTENCES: dict[str, str] = {
     "block-size-ignored": "the tiles are not of block_size keys",
     "tiles-kept": "what belongs to a tile is kept until the end, so that memory grows with the square of the tokens",
     "work-unseen": "the scores are computed where PyTorch's operations do not show",
-    "causal-top-left": "the triangle begins at the cache's first place, as is_causal=True draws it; the new tokens stand "
-    "at the end of what is cached",
+    "causal-top-left": "the triangle begins at the cache's first place, as is_causal=True draws it; the new tokens "
+    "stand at the end of what is cached",
     "causal-end-of-cache": "the triangle ends at the cache's last place instead of each item's last token",
     "one-length-for-all": "one length serves the whole batch; cache_seqlens has one for each item",
     "new-tokens-counted-twice": "the new tokens are added to cache_seqlens, which has counted them already",
     "past-forgotten": "queries see the new tokens alone, and not what was cached before them",
     "unused-zeroed": "unused places are set to 0, but still take part in the softmax",
     "unused-seen": "places of the cache that hold no token are seen",
-    "unused-not-finite": "infinity or NaN from places that hold no token reaches the output: its weight is 0, and 0 times "
-    "NaN is NaN",
+    "unused-not-finite": "infinity or NaN from places that hold no token reaches the output: its weight is 0, and 0 "
+    "times NaN is NaN",
     "sequences-not-separated": "tokens see other sequences of the packed batch",
     "mean-of-values": "all visible keys get the same weight: queries and keys have no effect",
     "returns-values": "the output is v itself",
@@ -145,8 +145,8 @@ _SUBJECTS = {
     r"first-maximum-|empty-tile-": "the maximum: what it is before a row has seen any key",
     r"whole-|tiles-kept|work-": "what exists at the same time: the scores of one tile, or more",
     r"window-": "the window: how many keys it holds, and where it ends",
-    r"one-length-|new-tokens-|past-|unused-seen|unused-zeroed": "cache_seqlens: which places of each item's cache hold a token, and where "
-    "the new ones stand",
+    r"one-length-|new-tokens-|past-|unused-seen|unused-zeroed": "cache_seqlens: which places of each item's cache hold "
+    "a token, and where the new ones stand",
     r"unused-not-": "what becomes of a place that nobody sees, on its way through both products",
     r"sequences-": "cu_seqlens: it says where each sequence begins and ends, for the queries and for the keys",
     r"heads-|attention-over-heads": "the heads: how they are split off, and how they come together again",

@@ -81,7 +81,7 @@ def _values(draw: Draw) -> Iterator[Case]:
     for layout in ("sliced", "sequence first"):
         yield values(f"non-contiguous inputs ({layout})", lambda: full(2, 7, 3, 2, 8), layout=layout)
 
-    def grouped(**option: int) -> dict[str, Any]:
+    def grouped(**option: Any) -> dict[str, Any]:
         return draw.cached([9, 9], 4, 9, many_heads(draw.variant), 5, **option)
 
     for name, value in option_values(draw.variant):
