@@ -6,6 +6,7 @@ import torch
 
 from attention_grading.reference import attend
 from attention_lab import get_variant
+from attention_lab.roles import by_role
 
 # To the task ``eager_causal``; tests spoil it by replacing a line
 RIGHT = """
@@ -24,10 +25,11 @@ def right(name: str):
     """A right function of a variant."""
     variant = get_variant(name)
 
-    def function(q, k, v, num_heads, head_dim, *rest, **named):
-        keys = ("cu_seqlens", "max_seqlen") if variant.packed else ("mask",)
-        arguments = dict(zip(("q", "k", "v", "num_heads", "head_dim"), (q, k, v, num_heads, head_dim), strict=True))
-        arguments |= dict.fromkeys(keys) | dict(zip(keys, rest, strict=False)) | named
+    def function(*given, **named):
+        arguments = dict(zip(variant.parameters, given, strict=False)) | by_role(named)
+        if variant.cached and given:
+            arguments |= {x: arguments[x].flatten(-2) for x in ("k", "v")}
+        q = arguments["q"]
         if q.device.type == "meta":
             return torch.empty_like(q)
         return attend(variant, arguments).to(q.dtype)

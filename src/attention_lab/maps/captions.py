@@ -172,14 +172,13 @@ def _look_words(map_: WeightMap) -> str:
 
 def _habit_words(map_: WeightMap) -> list[str]:
     queries, keys = map_.cells.shape
-    if queries != keys:
-        return []  # the first tokens do not ask
+    tokens = map_.read if queries == keys else (map_.cells != Reason.UNUSED).any(0)
     sequence = [
-        sum(border <= place for border in map_.borders) if real else -1 for place, real in enumerate(map_.read.tolist())
+        sum(border <= place for border in map_.borders) if real else -1 for place, real in enumerate(tokens.tolist())
     ]
     return [
         f"Head {habit.head} puts {habit.share:.2f} of its weight on {habit.target}, on average."
-        for habit in habits(map_.weights, map_.tokens, sequence)
+        for habit in habits(map_.weights, map_.tokens, sequence, map_.first)
     ]
 
 

@@ -29,6 +29,7 @@ from attention_lab.maps.figure import NotebookFigure, blank_figure
 from attention_lab.maps.heatmaps import attention_heatmap, attention_leaks, caption, mask_heatmap
 from attention_lab.maps.masks import masked_cells
 from attention_lab.rules import Reason
+from support.batches import small_batch
 
 V, C, P, S = Reason.VISIBLE, Reason.CAUSAL, Reason.PADDING, Reason.OTHER_SEQUENCE
 WORDS = (("a", "b", "c"), ("d", "e"))
@@ -210,7 +211,7 @@ def test_a_batch_of_the_wrong_kind_is_refused() -> None:
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_even_weights_do_not_leak_in_any_variant(variant: str) -> None:
-    batch = packed_batch() if VARIANTS[variant].packed else padded_batch(padding="left")
+    batch = small_batch(variant)
     assert attention_leaks(variant, batch, even_weights(variant, batch)) == []
 
 
