@@ -605,6 +605,7 @@ WRONG = (
         [(VALUES, VALUES + GROUPED.format("repeat(1, num_heads // num_kv_heads, 1, 1)"))],
         "vm",
         "ck",
+        "key-heads-in-turn",
     ),
     Mutation(
         "one-key-head",
@@ -613,13 +614,16 @@ WRONG = (
         [(VALUES, VALUES + GROUPED.format("narrow(1, 0, 1)"))],
         "vm",
         "c",
+        "one-key-head",
     ),
     Mutation(
         "no-groups",
         "groups",
         "the kernel is not told that heads share keys",
         _called("attn_mask=allowed[:, None]"),
-        "civmrk",
+        "civmr",
+        "",
+        "key-heads-ignored",
     ),
     Mutation(
         "caches-viewed",

@@ -12,7 +12,7 @@ from attention_lab.notebook.learner_cells import INSTRUCTOR_IDS, SOLUTION_ID
 from attention_lab.variants import POINTS
 from support.cells import cells_of
 from support.places import MASTERS, ROOT, STEMS
-from support.prose import WORDS, words_of
+from support.prose import CHARACTERS, WORDS, words_of
 
 # What one notebook has beside the cells that all share
 EXTRA = {
@@ -81,6 +81,14 @@ def test_code_cells_are_short():
             if cell.cell_type == "code" and cell_id != SOLUTION_ID:
                 lines = [line for line in cell.source.split("\n") if line.strip()]
                 assert len(lines) <= 15, f"{stem}, {cell_id}: {len(lines)} lines"
+
+
+def test_code_lines_fit_a_window_without_scrolling_sideways():
+    """The setup cell is folded."""
+    for stem, path in MASTERS.items():
+        for cell_id, cell in cells_of(path).items():
+            if cell.cell_type == "code" and cell_id != "setup":
+                assert max(map(len, cell.source.split("\n"))) <= CHARACTERS, f"{stem}, {cell_id}"
 
 
 def test_text_cells_are_short():

@@ -21,7 +21,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from attention_lab.checks.intermediates import Intermediates, Meter
 from attention_lab.checks.pretended_device import PretendedDevice
-from attention_lab.checks.scaled_kernels import scaled_kernels
+from attention_lab.checks.scaled_kernels import ScaledKernels
 from attention_lab.environment.not_yet import NotDefinedYet
 from attention_lab.roles import as_called
 from attention_lab.tracebacks import learners_line
@@ -41,7 +41,7 @@ class Call:
         layout: How ``q``, ``k`` and ``v`` lie in memory. ``"sliced"``: thirds of one wider tensor, as a fused
             projection gives them; ``"sequence first"``: a transposed view, as ``batch_first=False`` code gives it.
         setting: ``"plain"``; ``"math"``: under SDPA's MATH backend; ``"scaled"``: while fused kernels'
-            results are scaled (see ``scaled_kernels``); ``"elsewhere"``: on a pretended second device;
+            results are scaled (see ``ScaledKernels``); ``"elsewhere"``: on a pretended second device;
             ``"marked"``: with the fused kernels' results marked; ``"unmarked"``: its counterpart, the same way with
             true results; ``"measured"``: while a meter follows the intermediates (see ``intermediates``);
             ``"short of memory"``: with little memory beside what is in use (the last and the two before it are the
@@ -117,6 +117,7 @@ class Outcome:
         marks: The numbers of fused kernels' true results, each with the factor by which it was marked, in the order of
             the kernels' calls.
         intermediates: What a meter saw; ``None`` where none was set.
+        keys: Most numbers in memory of a k or v that a scaled, marked or unmarked SDPA was given.
     """
 
     failure: Failure | None = None
@@ -130,6 +131,7 @@ class Outcome:
     changed: tuple[str, ...] = ()
     marks: tuple[tuple[float, float], ...] = ()
     intermediates: Intermediates | None = None
+    keys: int = 0
 
 
 def perform_on(device: str, function: Callable[..., Any], call: Call) -> Outcome:
@@ -180,6 +182,8 @@ def perform(function: Callable[..., Any], call: Call) -> Outcome:
             output = _apply(function, arguments, call.form)
             if isinstance(setting, Meter):
                 outcome.intermediates = setting.seen()
+            if isinstance(setting, ScaledKernels):
+                outcome.keys = setting.keys
             _describe(output, outcome)
             if call.cotangent is not None and outcome.output is not None and call.setting != "measured":
                 _differentiate(output, call.cotangent, arguments, outcome)
@@ -204,7 +208,7 @@ def _set(setting: Setting) -> AbstractContextManager[Any]:
         return PretendedDevice()
     if setting == "measured":
         return Meter()
-    return scaled_kernels() if setting == "scaled" else contextlib.nullcontext()
+    return ScaledKernels() if setting == "scaled" else contextlib.nullcontext()
 
 
 def failure_of(error: BaseException) -> Failure:

@@ -27,13 +27,13 @@ def dtype_name(x: Tensor) -> str:
 
 def sizes_in_words(call: Call) -> str:
     q, arguments = call.arguments["q"], call.arguments
-    names = (
-        ("total_tokens",) if q.dim() == 2 else ("batch", "new") if "cache_seqlens" in arguments else ("batch", "seq")
-    )
-    sizes = ", ".join(f"{name} {size}" for name, size in zip(names, q.shape, strict=False))
+    names = ("batch", "seq") if q.dim() == 3 else ("total_tokens",)
+    sizes = [f"{name} {size}" for name, size in zip(names, q.shape, strict=False)]
     if "cache_seqlens" in arguments:
-        sizes += f", max_len {arguments['k'].shape[1]}, cache_seqlens {arguments['cache_seqlens'].tolist()}"
-    return f"{sizes}, num_heads {call.arguments['num_heads']}, head_dim {call.arguments['head_dim']}"
+        lengths = arguments["cache_seqlens"].tolist()
+        sizes = [f"batch {q.shape[0]}, new {q.shape[1]}, max_len {arguments['k'].shape[1]}, cache_seqlens {lengths}"]
+    heads = ("num_heads", "num_kv_heads", "head_dim")
+    return ", ".join([*sizes, *(f"{name} {arguments[name]}" for name in heads if name in arguments)])
 
 
 def counted(number: int, what: str) -> str:

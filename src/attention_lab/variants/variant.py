@@ -125,6 +125,11 @@ class Variant:
         return any(option.name == "num_kv_heads" for option in self.options)
 
     @property
+    def keeps_keys(self) -> bool:
+        """Whether SDPA has to get shared keys and values uncopied; caches are copied in any case, to tidy them."""
+        return self.grouped and self.kernel == "sdpa" and not self.cached
+
+    @property
     def causal(self) -> bool:
         """Whether query i sees only keys j <= i."""
         return "causal" in self.rules

@@ -59,6 +59,8 @@ CAUGHT = {
         "eager_causal gradient-doubled",
         "eager_causal written-without-mask",
         "sdpa_causal detached-in-fp16",
+        "grouped_causal gradient-averaged",
+        "grouped_causal gradient-of-first-head",
         "flash_causal values-data",
         "flash_causal written-at-empty",
     ),
@@ -68,7 +70,20 @@ CAUGHT = {
     "all scores shifted": ("tiled_causal maximum-zero",),
     "memory": ("tiled_causal block-size-64", "tiled_causal scores-cut-up"),
     "memory, with gradients wanted": ("tiled_causal plain-for-training",),
-    SDPA: ("sdpa_causal decoy", "sdpa_causal own-times-ratio", "sdpa_bidirectional own-heads"),
+    "each key head and its group": (
+        "grouped_causal repeat",
+        "grouped_causal values-in-turn",
+        "grouped_causal keys-in-turn",
+        "grouped_causal key-heads-reversed",
+        "grouped_causal mean-of-key-heads",
+    ),
+    SDPA: (
+        "grouped_causal copied",
+        "grouped_causal keys-copied-alone",
+        "sdpa_causal decoy",
+        "sdpa_causal own-times-ratio",
+        "sdpa_bidirectional own-heads",
+    ),
     FLASH: ("flash_causal eager", "flash_bidirectional sdpa"),
 }
 SOURCES = {f"{answer.variant} {answer.name}": answer.source for answer in CORPUS}
@@ -168,7 +183,7 @@ def test_new_variant_may_have_fewer_key_heads():
     assert SHARED.parameters == ("q", "k", "v", "num_heads", "num_kv_heads", "head_dim", "mask")
     check(SHARED, "contract", shared("repeat_interleave(num_heads // num_kv_heads, dim=2)"))
     check(SHARED, "invariants", shared("repeat_interleave(num_heads // num_kv_heads, dim=2)"))
-    assert failure(SHARED, shared("repeat(1, 1, num_heads // num_kv_heads, 1)")).case == "one head alone"
+    assert failure(SHARED, shared("repeat(1, 1, num_heads // num_kv_heads, 1)")).case == "each key head and its group"
     cut = shared("repeat_interleave(num_heads // num_kv_heads, dim=2).detach()")
     assert failure(SHARED, cut).case == "gradients"
 

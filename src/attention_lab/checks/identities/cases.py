@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from attention_lab.checks.case import Case
 from attention_lab.checks.identities.caches import alone_case, chunks_case, garbage_cases
 from attention_lab.checks.identities.gradients import gradient_case, no_key_case
+from attention_lab.checks.identities.groups import group_case
 from attention_lab.checks.identities.kernels import kernel_case, math_case
 from attention_lab.checks.identities.scores import (
     hidden_score_cases,
@@ -30,6 +31,8 @@ def invariant_and_identity_cases(variant: Variant) -> Iterator[Case]:
     yield from sensitive_cases(variant)
     yield ones_case(variant)
     yield linear_case(variant)
+    if variant.grouped:
+        yield group_case(variant)
     yield one_head_case(variant)
     if variant.kernel == "tiled":
         yield block_size_case(variant)

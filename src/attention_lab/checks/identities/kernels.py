@@ -17,6 +17,7 @@ from attention_lab.checks.scaled_kernels import FACTORS
 from attention_lab.checks.toy import MASKS, cached_arguments, converted, drawn_arguments, toy_arguments, with_mask
 from attention_lab.checks.words import dtype_name
 from attention_lab.flash import flash_route
+from attention_lab.inputs import key_heads
 from attention_lab.rules import real_tokens
 from attention_lab.variants import Variant
 
@@ -66,8 +67,35 @@ def kernel_case(variant: Variant) -> Iterator[Case]:
     def verify(outcomes: Sequence[Outcome]) -> None:
         for pair, call in zip(_pairs(outputs_of(name, calls, outcomes)), calls[::2], strict=True):
             verify_pair(variant, name, call, *pair)
+        if variant.keeps_keys:
+            for call, outcome in zip(calls, outcomes, strict=True):
+                require_own_keys(name, call, outcome)
 
     yield Case("invariants", name, tuple(calls), verify)
+
+
+# A row of keys more, which stands for those of a query that sees none, is not a copy for each query head
+COPIED = 1.5
+
+
+def require_own_keys(name: str, call: Call, outcome: Outcome) -> None:
+    """SDPA must get k and v as they are, and not a copy of each key head for every query head of its group.
+
+    Raises:
+        CheckFailed: It was given several times the numbers.
+    """
+    keys = next(call.arguments[x] for x in ("k", "k_cache") if x in call.arguments)
+    own, group = keys.numel(), call.arguments["num_heads"] // key_heads(call.arguments)
+    if outcome.keys > COPIED * own:
+        raise CheckFailed(
+            name,
+            f"k and v take up to {outcome.keys / own:.2g} times their memory before the kernel gets them",
+            f"expected the {own:,} numbers of {key_heads(call.arguments)} key heads, which the kernel can share among "
+            f"{group} query heads each, got {outcome.keys:,}",
+            "what becomes of k and v on their way to the kernel: are they copied for each query head?",
+            "keys-copied",
+            {"own": own, "got": outcome.keys},
+        )
 
 
 def _require_untouched(variant: Variant, name: str, call: Call, plain: Tensor, scaled: Tensor) -> None:

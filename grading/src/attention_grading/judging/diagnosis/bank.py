@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from attention_grading.judging.diagnosis.cached_models import cached_models
+from attention_grading.judging.diagnosis.grouped_models import grouped_models
 from attention_grading.judging.diagnosis.models import Model, general_models
 from attention_grading.judging.diagnosis.tiled_models import tiled_models
 from attention_lab.variants import Variant
@@ -13,5 +14,7 @@ from attention_lab.variants import Variant
 @lru_cache(maxsize=16)
 def bank(variant: Variant) -> tuple[Model, ...]:
     """All models that could explain a wrong answer to this variant."""
-    own = tiled_models() if variant.kernel == "tiled" else cached_models() if variant.cached else ()
-    return (*general_models(variant), *own)
+    tiled = tiled_models() if variant.kernel == "tiled" else ()
+    grouped = grouped_models() if variant.grouped else ()
+    cached = cached_models() if variant.cached else ()
+    return (*general_models(variant), *tiled, *grouped, *cached)

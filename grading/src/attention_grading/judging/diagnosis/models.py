@@ -38,9 +38,8 @@ class Model:
         name: Of the mistake.
         scale: From head_dim, hidden_dim and seq to the factor on the scores.
         visible: From variant and arguments to the visible keys, ``[..., queries, keys]``.
-        split: From ``[..., tokens, hidden_dim]`` to ``[..., num_heads, tokens, head_dim]``; of k and v by their own
+        split: From ``[..., tokens, hidden_dim]`` to ``[..., num_heads, tokens, head_dim]``; k and v by their own
             number of heads.
-        share: From heads of k or v and the number of query heads to one for each of these.
         merge: The way back.
         order: Which inputs play query, key and value.
         weigh: From scores and visible keys to weights.
@@ -50,7 +49,6 @@ class Model:
     scale: Callable[[int, int, int], float] = lambda head_dim, hidden_dim, seq: head_dim**-0.5
     visible: Callable[[Variant, dict[str, Any]], Tensor] = right_keys
     split: Callable[[Tensor, int, int], Tensor] = heads_of
-    share: Callable[[Tensor, int], Tensor] = shared_heads
     merge: Callable[[Tensor], Tensor] = lambda x: x.transpose(-3, -2).flatten(-2)
     order: str = "qkv"
     weigh: Callable[[Tensor, Tensor], Tensor] = masked_softmax
@@ -62,17 +60,20 @@ class Model:
     def output(self, variant: Variant, arguments: dict[str, Any]) -> tuple[Tensor, Tensor]:
         """What the mistaken function gives, and at which tokens that is defined (some key is visible)."""
         heads, head_dim = arguments["num_heads"], arguments["head_dim"]
-        q, k, v = (self._heads(arguments[name].double(), heads, head_dim) for name in self.order)
+        q, k, v = (self.heads(arguments, name) for name in self.order)
         shape = arguments["q"].shape
         visible = self.visible(variant, arguments)
         scores = q @ k.transpose(-2, -1) * self.scale(head_dim, heads * head_dim, shape[-2])
         weights = self.weigh(scores, visible.unsqueeze(-3))
         return self.merge(weights @ v).reshape(shape), visible.any(-1)
 
-    def _heads(self, x: Tensor, num_heads: int, head_dim: int) -> Tensor:
+    def heads(self, arguments: dict[str, Any], name: str) -> Tensor:
         """One input head by head, as many as q has."""
-        own = x.shape[-1] // head_dim
-        return self.share(self.split(x, own, head_dim), num_heads)
+        return shared_heads(self.split_by_own_heads(arguments, name), arguments["num_heads"])
+
+    def split_by_own_heads(self, arguments: dict[str, Any], name: str) -> Tensor:
+        x, head_dim = arguments[name].double(), arguments["head_dim"]
+        return self.split(x, x.shape[-1] // head_dim, head_dim)
 
 
 def general_models(variant: Variant) -> Iterator[Model]:

@@ -73,6 +73,14 @@ SENTENCES: dict[str, str] = {
     "block-size-ignored": "the tiles are not of block_size keys",
     "tiles-kept": "what belongs to a tile is kept until the end, so that memory grows with the square of the tokens",
     "work-unseen": "the scores are computed where PyTorch's operations do not show",
+    "key-heads-in-turn": "the key heads are dealt out in turn, 0, 1, 0, 1, …: a group is num_heads / num_kv_heads "
+    "neighbouring query heads, and shares one key head",
+    "group-size-confused": "a query head's number is divided by num_kv_heads instead of the group's size",
+    "one-key-head": "all query heads use the first key head",
+    "key-heads-averaged": "all query heads use the mean of the key heads",
+    "heads-merged-in-turn": "the heads come back in another order: first the first head of each group, then the second",
+    "key-heads-ignored": "it works where k and v have as many heads as q, and fails where they have fewer",
+    "keys-copied": "the numbers are right, but k and v are copied for each query head before the kernel gets them",
     "causal-top-left": "the triangle begins at the cache's first place, as is_causal=True draws it; the new tokens "
     "stand at the end of what is cached",
     "causal-end-of-cache": "the triangle ends at the cache's last place instead of each item's last token",
@@ -145,6 +153,7 @@ _SUBJECTS = {
     r"first-maximum-|empty-tile-": "the maximum: what it is before a row has seen any key",
     r"whole-|tiles-kept|work-": "what exists at the same time: the scores of one tile, or more",
     r"window-": "the window: how many keys it holds, and where it ends",
+    r"key-heads-|group-|one-key-head": "the groups: which query heads share a key head?",
     r"one-length-|new-tokens-|past-|unused-seen|unused-zeroed": "cache_seqlens: which places of each item's cache hold "
     "a token, and where the new ones stand",
     r"unused-not-": "what becomes of a place that nobody sees, on its way through both products",

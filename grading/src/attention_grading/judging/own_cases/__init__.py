@@ -1,4 +1,4 @@
-"""Hidden cases that a variant's kernel calls for beside its rules and inputs, and those of caches: a module each.
+"""Hidden cases that a variant's kernel or its shared heads call for beside its inputs; and those of caches.
 
 Its door is ``own_cases``.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from attention_grading.judging.draw import Draw
+from attention_grading.judging.own_cases.grouped import grouped_cases
 from attention_grading.judging.own_cases.tiled import tiled_cases
 from attention_lab.checks.case import Case
 from attention_lab.variants import Kernel
@@ -16,6 +17,8 @@ _BY_KERNEL: dict[Kernel, Callable[[Draw], Iterator[Case]]] = {"tiled": tiled_cas
 
 
 def own_cases(draw: Draw) -> Iterator[Case]:
-    """The cases of the variant's kernel; none where it needs no others than all have."""
+    """The variant's cases; none where it needs no others than all have."""
+    if draw.variant.grouped and draw.variant.inputs == "padded":
+        yield from grouped_cases(draw)
     if draw.variant.kernel in _BY_KERNEL:
         yield from _BY_KERNEL[draw.variant.kernel](draw)
