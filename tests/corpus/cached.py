@@ -367,6 +367,7 @@ WRONG = (
         _called("is_causal=new > 1, enable_gqa=True"),
         "ivm",
         "ck",
+        "causal-top-left",
     ),
     Mutation(
         "no-mask",

@@ -19,6 +19,15 @@ EXTRA = {
     "05_flash_bidirectional": ("why-flash", "why-flash-picture"),
     "06_flash_causal": ("decoding", "decoding-picture", "decoding-task", "decode", "decoding-check"),
     "07_tiled_causal": ("bytes-text", "bytes", "memory-text", "memory-plot"),
+    "10_cached_decode": (
+        "alignment-text",
+        "alignment-picture",
+        "cache-bytes-text",
+        "cache-bytes",
+        "generate-text",
+        "generate-step",
+        "generate",
+    ),
 }
 
 

@@ -39,7 +39,7 @@ def where_it_runs(variant_name: str) -> Picture:
         ValueError: There is no such variant.
     """
     variant = get_variant(variant_name)
-    said = {
+    said = _BY_NAME.get(variant.name) or {
         ("eager", False): _EVERY_TOKEN,
         ("eager", True): _EARLIER_TOKENS,
         ("sdpa", False): _BACKENDS,
@@ -62,6 +62,7 @@ def where_it_runs(variant_name: str) -> Picture:
         _PACKED: _packed,
         _DOCUMENTS: _documents,
         _TILES: _tiles,
+        _CACHE: _cache,
     }[said](axes, variant)
     return picture
 
@@ -77,6 +78,10 @@ _TRIANGLE = "is_causal=True alone, with padding on the left: the triangle keeps 
 _PACKED = "Four sentences as a padded table of 24 rows, 11 of them padding, and packed into 13 rows."
 _DOCUMENTS = "Three documents in one row of training text, each with a triangle of its own."
 _TILES = "All tensors lie in HBM; of the scores one tile at a time exists, in the chip's own memory."
+_CACHE = "A prefill puts five tokens into the cache; three calls with one new token each read all of it."
+
+# Scenes of variants that share kernel and direction with another
+_BY_NAME = {"cached_decode": _CACHE}
 
 
 # ---- the block -------------------------------------------------------------------------------------------------------
@@ -220,6 +225,23 @@ def _tiles(axes: Axes, variant: Variant) -> None:
     arrow(axes, (right + 1.05, 1.37), (right + 1.05, 2.0))
     words(axes, right + 0.42, 1.69, "k, v", ha="right", fontsize=8.5)
     words(axes, right + 1.13, 1.69, "output", ha="left", fontsize=8.5)
+
+
+def _cache(axes: Axes, variant: Variant) -> None:
+    cell, x, top, places = 0.31, LEFT + 0.92, 2.62, 8
+    words(axes, x + places * cell / 2, 3.15, "the cache, call by call")
+    calls = [(0, 5), (5, 1), (6, 1), (7, 1)]  # tokens that are there, and new ones
+    for number, (cached, new) in enumerate(calls):
+        y = top - number * 0.5
+        row = [SEEN] * cached + [YOURS] * new + [HIDDEN] * (places - cached - new)
+        grid(axes, x, y + cell / 2, cell, [row])
+        words(axes, x - 0.1, y, "decode" if number else "prefill", ha="right")
+        words(axes, x + places * cell + 0.1, y, f"{new} new", ha="left")
+    for number, (colour, said) in enumerate(((SEEN, "cached"), (YOURS, "new"), (HIDDEN, "unused"))):
+        left = LEFT + 0.55 + number * 1.15
+        box(axes, left, 0.55, 0.22, 0.22, "", colour)
+        words(axes, left + 0.28, 0.66, said, ha="left", fontsize=9)
+    words(axes, LEFT + 2.03, 0.25, "each call reads all keys and values that are there")
 
 
 def _strip(axes: Axes, x: float, top: float, cell: float, lengths: tuple[int, ...]) -> None:
