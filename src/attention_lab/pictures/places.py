@@ -39,15 +39,18 @@ def where_it_runs(variant_name: str) -> Picture:
         ValueError: There is no such variant.
     """
     variant = get_variant(variant_name)
-    said = _BY_NAME.get(variant.name) or {
-        ("eager", False): _EVERY_TOKEN,
-        ("eager", True): _EARLIER_TOKENS,
-        ("sdpa", False): _BACKENDS,
-        ("sdpa", True): _TRIANGLE,
-        ("flash", False): _PACKED,
-        ("flash", True): _DOCUMENTS,
-        ("tiled", True): _TILES,
-    }[variant.kernel, variant.causal]
+    said = (
+        _BY_NAME.get(variant.name)
+        or {
+            ("eager", False): _EVERY_TOKEN,
+            ("eager", True): _EARLIER_TOKENS,
+            ("sdpa", False): _BACKENDS,
+            ("sdpa", True): _TRIANGLE,
+            ("flash", False): _PACKED,
+            ("flash", True): _DOCUMENTS,
+            ("tiled", True): _TILES,
+        }[variant.kernel, variant.causal]
+    )
     block = (
         f"The block of {_kind(variant)}: W_Q, W_K and W_V make q, k and v; then your function, W_O and the MLP. "
         "Norms and skip connections are left out."

@@ -63,7 +63,9 @@ def cached_alignments(new: int, length: int, max_len: int) -> Picture:
         "the triangle ends at the last token": torch.where(must, SEES, SEES_NOT),
         "SDPA, is_causal=True": torch.where(must & ~does, MISSES, torch.where(does, SEES, SEES_NOT)),
     }
-    said = f"The last of {new} new tokens must see {int(must[-1].sum())} of {max_len} places, of which {length} are used"
+    said = (
+        f"The last of {new} new tokens must see {int(must[-1].sum())} of {max_len} places, of which {length} are used"
+    )
     caption = f"{said}; is_causal=True shows it {int(does[-1].sum())}, and hides {int((must & ~does)[-1].sum())}."
     picture, axes = blank(WIDTH, HEIGHT, caption)
     cell = min(0.36, 2.35 / max_len, 1.2 / new)

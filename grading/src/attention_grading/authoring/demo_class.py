@@ -75,6 +75,15 @@ def tiled_causal_attention(q, k, v, num_heads, head_dim, mask=None, block_size=6
         maximum = larger
     return (output / total.masked_fill(total == 0, 1.0)).transpose(1, 2).flatten(2)
 """,
+    "cached_decode": """
+def cached_decode_attention(q, k_cache, v_cache, cache_seqlens, num_heads, num_kv_heads, head_dim):
+    q = q.unflatten(-1, (num_heads, head_dim)).transpose(1, 2)
+    used = (torch.arange(k_cache.shape[1], device=q.device) < cache_seqlens[:, None])[:, :, None, None]
+    k, v = (cache.masked_fill(~used, 0.0).transpose(1, 2) for cache in (k_cache, v_cache))
+    # the triangle begins at the first key, and not where the new tokens stand
+    output = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
+    return output.transpose(1, 2).flatten(2)
+""",
 }
 
 
