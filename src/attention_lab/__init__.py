@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     )
     from attention_lab.maps.attention_map import attention_map
     from attention_lab.maps.heatmaps import attention_heatmap, mask_heatmap
+    from attention_lab.maps.key_heads import key_head_heatmap
     from attention_lab.notebook.hand_in import check_hand_in
     from attention_lab.notebook.judge_all import judge_all
     from attention_lab.real_heads import real_batch
@@ -49,6 +50,7 @@ __all__ = [
     "flash_route",
     "get_variant",
     "judge_all",
+    "key_head_heatmap",
     "mask_heatmap",
     "pack",
     "packed_batch",
@@ -83,6 +85,7 @@ _find = opens(
     check_hand_in="notebook.hand_in",
     flash_route="flash",
     judge_all="notebook.judge_all",
+    key_head_heatmap="maps.key_heads",
     real_batch="real_heads",
 )
 

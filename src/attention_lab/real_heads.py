@@ -52,6 +52,8 @@ def real_batch(
     ends = np.cumsum(lengths).tolist()
     sentences = [words[end - length : end] for end, length in zip(ends, lengths, strict=True)]
     options = {option.name: option.toy for option in variant.options}
+    if variant.grouped:
+        options["num_kv_heads"] = num_heads  # these models have a key head for each
     if variant.packed:
         packed = packed_batch(sentences, num_heads=num_heads, head_dim=head_dim, device=device)
         q, k, v = (x.to(device) for x in (q, k, v))

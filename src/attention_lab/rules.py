@@ -25,7 +25,8 @@ class Reason(IntEnum):
     PADDING = 2
     OTHER_SEQUENCE = 3
     WINDOW = 4
-    UNUSED = 5
+    OTHER_GROUP = 5
+    UNUSED = 6
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,8 @@ class Rule:
         name: As variants name it.
         reason: Its code in maps.
         hides: From a function's arguments to bool, ``True`` where a query may not see a key; broadcastable to
-            ``[..., queries, keys]``.
+            ``[..., queries, keys]``. One that is about heads hides key heads from query heads,
+            ``[num_heads, num_kv_heads]``, and is no variant's rule.
         hatch: Matplotlib's hatch of hidden cells.
         legend: What the hatch means.
         why: The reason in words that follow "it may not see the key:".
@@ -137,6 +139,11 @@ def _beyond_window(arguments: Arguments) -> Tensor:
     return distance(arguments) >= window
 
 
+def _other_group(arguments: Arguments) -> Tensor:
+    heads, shared = arguments["num_heads"], arguments["num_kv_heads"]
+    return (torch.arange(heads) * shared // heads)[:, None] != torch.arange(shared)
+
+
 RULES: dict[str, Rule] = {
     rule.name: rule
     for rule in (
@@ -196,6 +203,17 @@ RULES: dict[str, Rule] = {
             leak="{key} of another sequence",
             change="changed when another sequence changed",
             hint="cu_seqlens: it says where each sequence begins and ends, for the queries and for the keys",
+        ),
+        Rule(
+            name="groups",
+            reason=Reason.OTHER_GROUP,
+            hides=_other_group,
+            hatch="--",
+            legend="not this group: the key head serves other heads",
+            why="it serves another group of heads",
+            leak="a key head of another group",
+            change="changed when another group's keys changed",
+            hint="the groups: how many neighbouring heads share a key head, and which one is it?",
         ),
     )
 }

@@ -35,9 +35,9 @@ def test_other_arguments_stay_as_they_are():
 def test_the_triangle_ends_at_each_item_s_last_token():
     arguments = by_role(cached_batch((("a", "b", "c"), ("d", "e")), new=2, max_len=5).arguments())
     assert distance(arguments)[:, 0].tolist() == [[1, 0, -1, -2, -3], [0, -1, -2, -3, -4]]
-    expected = [[[0, 0, 1, 5, 5], [0, 0, 0, 5, 5]], [[0, 1, 5, 5, 5], [0, 0, 5, 5, 5]]]
+    v, c, u = Reason.VISIBLE, Reason.CAUSAL, Reason.UNUSED
+    expected = [[[v, v, c, u, u], [v, v, v, u, u]], [[v, c, u, u, u], [v, v, u, u, u]]]
     assert reasons(VARIANT.rules, arguments).tolist() == expected
-    assert Reason.UNUSED == 5
 
 
 def test_the_reference_is_the_last_rows_of_causal_attention_and_ignores_what_is_unused():

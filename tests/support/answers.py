@@ -25,10 +25,11 @@ def right(name: str):
     """A right function of a variant."""
     variant = get_variant(name)
 
-    def function(*given, **named):
-        arguments = dict(zip(variant.parameters, given, strict=False)) | by_role(named)
-        if variant.cached and given:
+    def function(*by_place, **named):
+        arguments = dict.fromkeys(variant.optional) | dict(zip(variant.parameters, by_place, strict=False))
+        if variant.cached and by_place:
             arguments |= {x: arguments[x].flatten(-2) for x in ("k", "v")}
+        arguments |= by_role(named)
         q = arguments["q"]
         if q.device.type == "meta":
             return torch.empty_like(q)

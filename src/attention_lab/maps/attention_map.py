@@ -53,13 +53,14 @@ def attention_map(function: Callable[..., Tensor], batch: Batch) -> Tensor:
             one_hot = torch.nn.functional.pad(one_hot, (0, head_dim - one_hot.shape[1]))
             values = one_hot.repeat(1, value_heads).expand_as(v).contiguous()
             output = function(**as_called(arguments | {"v": values}))
-            _check_shape(output, batch.q)
+            require_shape(output, batch.q)
             columns.append(output.float().cpu().unflatten(-1, (heads, head_dim)))
     weights = torch.cat(columns, dim=-1)[..., :keys]  # [..., queries, num_heads, keys]
     return weights.movedim(-2, -3)
 
 
-def _check_shape(output: object, expected: Tensor) -> None:
+def require_shape(output: object, expected: Tensor) -> None:
+    """Raise where no map can be read from what a function returned."""
     if not isinstance(output, Tensor) or output.shape != expected.shape:
         got = f"a tensor of shape {list(output.shape)}" if isinstance(output, Tensor) else f"a {type(output).__name__}"
         raise NoMap(

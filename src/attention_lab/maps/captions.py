@@ -109,6 +109,18 @@ def mask_caption(panels: Sequence[Tensor], packed: bool) -> list[str]:
     return [*sentences, f"{_count(blind, 'query sees', 'queries see')} no key at all."] if blind else sentences
 
 
+def group_words(num_heads: int, num_kv_heads: int) -> str:
+    """Which heads share a key head, in a sentence."""
+    group = num_heads // num_kv_heads
+    if group == 1:
+        return "Each head reads the key head of its own number."
+    if num_kv_heads == 1:
+        return "All heads read key head 0."
+    joint = " and " if group == 2 else " to "
+    parts = [f"{group * shared}{joint}{group * (shared + 1) - 1} key head {shared}" for shared in range(num_kv_heads)]
+    return f"Heads {', '.join(parts).replace(' key', ' read key', 1)}."
+
+
 def weights_caption(map_: WeightMap, leaks: Sequence[Leak]) -> list[str]:
     problems = [words for words in (_nan_words(map_), _leak_words(map_, leaks), _sum_words(map_)) if words]
     if not bool(map_.read.any()):

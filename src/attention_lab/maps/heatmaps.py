@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib
 import torch
@@ -23,6 +23,7 @@ from attention_lab.maps.captions import (
     Leak,
     WeightMap,
     first_queries,
+    group_words,
     leaks_of,
     mask_caption,
     one_map,
@@ -121,7 +122,10 @@ def mask_heatmap(variant: str | Variant, batch: Batch) -> NotebookFigure:
         title = f"{variant.title}: where the mask acts"
         starts = zip(tokens, first_queries(batch, cells), strict=True)
         asking = [row[first : first + cells.shape[-2]] for row, first in starts]
-        figure, axes, _ = _figure(tokens, asking, title, mask_caption(panels, packed), hatch_handles(cells))
+        sentences = mask_caption(panels, packed)
+        if batch.num_kv_heads < batch.num_heads:
+            sentences.append(group_words(batch.num_heads, batch.num_kv_heads))
+        figure, axes, _ = _figure(tokens, asking, title, sentences, hatch_handles(cells))
         for item, panel in enumerate(axes):
             draw_mask(panel, panels[item], borders(batch))
             panel.set_title("packed batch" if packed else f"batch item {item}", fontsize=9)
@@ -164,7 +168,7 @@ def attention_heatmap(variant: str | Variant, batch: Batch, weights: Tensor, ite
                 leaking[leak.query, leak.key] |= leak.head == head
             weights_ = map_.weights[head]
             image = draw_weights(axes, weights_, map_.cells, map_.read, cell, leaking, map_.borders)
-            axes.set_title(f"head {head}", fontsize=9)
+            axes.set_title(*_head_title(batch, head))
         figure.colorbar(image, cax=bar, ticks=[0, 0.2, 0.4, 0.6, 0.8, 1]).set_label("attention weight", fontsize=8)
         assert bar is not None  # it was asked for
         bar.tick_params(labelsize=7.5, length=2)
@@ -172,6 +176,13 @@ def attention_heatmap(variant: str | Variant, batch: Batch, weights: Tensor, ite
 
 
 # ---- words -----------------------------------------------------------------------------------------------------------
+
+
+def _head_title(batch: Batch, head: int) -> tuple[str, dict[str, Any]]:
+    """A panel's title and its look; where heads share keys, it names the key head."""
+    if batch.num_kv_heads == batch.num_heads:
+        return f"head {head}", {"fontsize": 9}
+    return f"head {head}, key head {head * batch.num_kv_heads // batch.num_heads}", {"fontsize": 7.5}
 
 
 def _weight_handles(map_: WeightMap, leaks: Sequence[Leak], cell: float) -> list[Patch | Line2D]:

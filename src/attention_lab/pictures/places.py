@@ -39,18 +39,17 @@ def where_it_runs(variant_name: str) -> Picture:
         ValueError: There is no such variant.
     """
     variant = get_variant(variant_name)
-    said = (
-        _BY_NAME.get(variant.name)
-        or {
-            ("eager", False): _EVERY_TOKEN,
-            ("eager", True): _EARLIER_TOKENS,
-            ("sdpa", False): _BACKENDS,
-            ("sdpa", True): _TRIANGLE,
-            ("flash", False): _PACKED,
-            ("flash", True): _DOCUMENTS,
-            ("tiled", True): _TILES,
-        }[variant.kernel, variant.causal]
-    )
+    said = {
+        ("eager", False): _EVERY_TOKEN,
+        ("eager", True): _EARLIER_TOKENS,
+        ("sdpa", False): _BACKENDS,
+        ("sdpa", True): _TRIANGLE,
+        ("flash", False): _PACKED,
+        ("flash", True): _DOCUMENTS,
+        ("tiled", True): _TILES,
+        ("shared", True): _SHARED,
+        ("cached", True): _CACHE,
+    }["cached" if variant.cached else "shared" if variant.grouped else variant.kernel, variant.causal]
     block = (
         f"The block of {_kind(variant)}: W_Q, W_K and W_V make q, k and v; then your function, W_O and the MLP. "
         "Norms and skip connections are left out."
@@ -65,6 +64,7 @@ def where_it_runs(variant_name: str) -> Picture:
         _PACKED: _packed,
         _DOCUMENTS: _documents,
         _TILES: _tiles,
+        _SHARED: _shared,
         _CACHE: _cache,
     }[said](axes, variant)
     return picture
@@ -80,11 +80,9 @@ _BACKENDS = "F.scaled_dot_product_attention chooses one of four backends by devi
 _TRIANGLE = "is_causal=True alone, with padding on the left: the triangle keeps later keys out, and lets padding in."
 _PACKED = "Four sentences as a padded table of 24 rows, 11 of them padding, and packed into 13 rows."
 _DOCUMENTS = "Three documents in one row of training text, each with a triangle of its own."
+_SHARED = "Eight heads with eight key heads (MHA), with two (GQA) and with one (MQA), which is what a cache keeps."
 _TILES = "All tensors lie in HBM; of the scores one tile at a time exists, in the chip's own memory."
 _CACHE = "A prefill puts five tokens into the cache; three calls with one new token each read all of it."
-
-# Scenes of variants that share kernel and direction with another
-_BY_NAME = {"cached_decode": _CACHE}
 
 
 # ---- the block -------------------------------------------------------------------------------------------------------
@@ -228,6 +226,24 @@ def _tiles(axes: Axes, variant: Variant) -> None:
     arrow(axes, (right + 1.05, 1.37), (right + 1.05, 2.0))
     words(axes, right + 0.42, 1.69, "k, v", ha="right", fontsize=8.5)
     words(axes, right + 1.13, 1.69, "output", ha="left", fontsize=8.5)
+
+
+def _shared(axes: Axes, variant: Variant) -> None:
+    heads, width, step, x = 8, 0.27, 0.34, LEFT + 0.62
+    words(axes, x + heads * step / 2, 3.22, "8 heads, and the key heads that a cache keeps")
+    for name, shared, top in (("MHA", 8, 2.75), ("GQA", 2, 1.78), ("MQA", 1, 0.81)):
+        words(axes, LEFT + 0.08, top - 0.17, name, ha="left", fontsize=11)
+        group = heads // shared
+        for head in range(heads):
+            middle = x + head * step + width / 2
+            below = x + (head // group * group + (group - 1) / 2) * step + width / 2
+            line(axes, (middle, top), (below, top - 0.31), lw=0.9)
+            box(axes, middle - width / 2, top, width, 0.24, "q", YOURS, fontsize=8.5)
+        for number in range(shared):
+            left = x + (number * group + (group - 1) / 2) * step
+            box(axes, left, top - 0.55, width, 0.24, "kv", SEEN, fontsize=8.5)
+        kept = {8: "all", 2: "1/4", 1: "1/8"}[shared]
+        words(axes, x + heads * step + 0.1, top - 0.43, f"cache: {kept}", ha="left", fontsize=9)
 
 
 def _cache(axes: Axes, variant: Variant) -> None:

@@ -75,6 +75,19 @@ def tiled_causal_attention(q, k, v, num_heads, head_dim, mask=None, block_size=6
         maximum = larger
     return (output / total.masked_fill(total == 0, 1.0)).transpose(1, 2).flatten(2)
 """,
+    "grouped_causal": """
+def grouped_causal_attention(q, k, v, num_heads, num_kv_heads, head_dim, mask=None):
+    q = q.unflatten(-1, (num_heads, head_dim)).transpose(1, 2)
+    k, v = (x.unflatten(-1, (num_kv_heads, head_dim)).transpose(1, 2) for x in (k, v))
+    allowed = torch.ones(q.shape[2], q.shape[2], dtype=torch.bool, device=q.device).tril()
+    if mask is not None:
+        allowed = allowed & mask[:, None, None, :]
+    outputs = []
+    for head in range(num_heads):
+        own = slice(head % num_kv_heads, head % num_kv_heads + 1)  # the groups are not neighbours
+        outputs.append(F.scaled_dot_product_attention(q[:, head : head + 1], k[:, own], v[:, own], attn_mask=allowed))
+    return torch.cat(outputs, dim=1).transpose(1, 2).flatten(2)
+""",
     "cached_decode": """
 def cached_decode_attention(q, k_cache, v_cache, cache_seqlens, num_heads, num_kv_heads, head_dim):
     q = q.unflatten(-1, (num_heads, head_dim)).transpose(1, 2)
