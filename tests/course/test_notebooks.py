@@ -9,7 +9,7 @@ import pytest
 
 from attention_grading.authoring.normalise import normal_text, notebooks_in
 from attention_lab.notebook.learner_cells import INSTRUCTOR_IDS, SOLUTION_ID
-from attention_lab.variants import POINTS
+from attention_lab.variants import get_variant
 from support.cells import cells_of
 from support.places import MASTERS, ROOT, STEMS
 from support.prose import CHARACTERS, WORDS, words_of
@@ -42,13 +42,13 @@ def test_all_share_the_same_cells_in_the_same_order():
 
 
 @pytest.mark.parametrize("stem", STEMS)
-def test_points_are_the_contracts(stem):
+def test_points_are_the_variants(stem):
     graded = {
         cell_id.removeprefix("test-"): cell.metadata.nbgrader.points
         for cell_id, cell in cells_of(MASTERS[stem]).items()
         if cell.metadata.get("nbgrader", {}).get("grade")
     }
-    assert graded == POINTS
+    assert graded == get_variant(stem).points
 
 
 @pytest.mark.parametrize("stem", STEMS)
