@@ -146,6 +146,7 @@ _SUBJECTS = {
     r"scale-|missing-scale": "what scales the scores, and how often",
     r"mask-": "the mask: which keys it takes away, and at which step",
     r"nothing-masked": "the masking: what its calls give back, and what becomes of that",
+    r"causal-top-|causal-end-": "the triangle: at which place of its item's cache each query stands",
     r"causal-|diagonal-": "the triangle: which keys each query may see, with a mask and without one",
     r"accumulator-|sum-|nothing-rescaled|divided-|not-divided|tiles-not-": "what is kept from tile to tile: when it is "
     "rescaled, and when it is divided",
