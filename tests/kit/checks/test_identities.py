@@ -44,6 +44,7 @@ CAUGHT = {
     ),
     "chunks of 5, 1 and 3": ("cached_decode fixed-room",),
     "an item alone, in a cache that is full": ("cached_decode first-length", "cached_decode shortest-length"),
+    "huge numbers in unused places": ("cached_decode bias-1e9-raw",),
     "infinity and NaN in unused places": ("cached_decode values-as-they-lie", "cached_decode times-zero"),
     "low scores, padding": ("eager_causal constant-100", "eager_bidirectional fill-1000", "sdpa_causal constant-100"),
     "1040 tokens": ("eager_bidirectional limit-1024", "sdpa_causal wrong-beyond-64", "flash_causal max-1024"),

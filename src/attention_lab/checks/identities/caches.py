@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -77,15 +77,19 @@ def alone_case(variant: Variant) -> Case:
 def garbage_cases(variant: Variant) -> Iterator[Case]:
     """What lies in unused places is no number of anybody's: it may be anything."""
     hint = "what becomes of a place that nobody sees: what is zero times infinity, and zero times NaN?"
-    yield _garbage(variant, "huge numbers in unused places", (3e4,), "which places of the cache come into the softmax")
-    yield _garbage(variant, "infinity and NaN in unused places", (math.nan, math.inf, -math.inf), hint)
+    seen = "which places of the cache come into the softmax: is any score low enough to take one away?"
+    yield _garbage(variant, "huge numbers in unused places", {torch.float16: (3e4,)}, (1e30,), seen)
+    yield _garbage(variant, "infinity and NaN in unused places", {}, (math.nan, math.inf, -math.inf), hint)
 
 
-def _garbage(variant: Variant, name: str, numbers: Sequence[float], hint: str) -> Case:
+def _garbage(
+    variant: Variant, name: str, of_dtype: Mapping[torch.dtype, Sequence[float]], numbers: Sequence[float], hint: str
+) -> Case:
+    """With these numbers in all unused places, in some dtypes with others, the same comes out as with 0."""
     calls = []
     for dtype in (torch.float32, torch.float16, torch.bfloat16):
         clean = converted(toy_arguments(variant, 26), dtype)
-        calls += [Call(filled(clean, number)) for number in (0.0, *numbers)]
+        calls += [Call(filled(clean, number)) for number in (0.0, *of_dtype.get(dtype, numbers))]
 
     def verify(outcomes: Sequence[Outcome]) -> None:
         outputs, step = outputs_of(name, calls, outcomes), 1 + len(numbers)
