@@ -141,7 +141,8 @@ def _beyond_window(arguments: Arguments) -> Tensor:
 
 def _other_group(arguments: Arguments) -> Tensor:
     heads, shared = arguments["num_heads"], arguments["num_kv_heads"]
-    return (torch.arange(heads) * shared // heads)[:, None] != torch.arange(shared)
+    own: Tensor = torch.arange(heads) * shared // heads
+    return own[:, None] != torch.arange(shared)
 
 
 RULES: dict[str, Rule] = {

@@ -15,9 +15,10 @@ from torch import Tensor
 from attention_lab import attention_map, cached_batch, packed_batch, padded_batch
 from attention_lab.flash import flash_attn_varlen_func
 from attention_lab.maps.heatmaps import attention_leaks, mask_heatmap
+from attention_lab.maps.key_heads import key_head_cells, key_head_shares
 from attention_lab.notebook.learner_cells import SOLUTION_ID
 from attention_lab.roles import by_role
-from attention_lab.rules import distance, visible_keys
+from attention_lab.rules import Reason, distance, visible_keys
 from corpus.answer import changed as spoilt
 from support.cells import cells_of
 from support.places import MASTERS
@@ -115,6 +116,55 @@ def test_03_and_04_differ_from_eager_by_rounding_of_the_stated_size():
             outputs = [solution(number)(**batch.arguments())[batch.mask].float() for number in (fused, eager)]
             assert low <= (outputs[0] - outputs[1]).abs().max() <= high
         assert answer(fused, 2).startswith("By some 1e-7 in fp32, and by about 0.01 in bf16")
+
+
+# Notebook 08's toy inputs
+SHARED = {"num_heads": 6, "num_kv_heads": 3, "head_dim": 8, "padding": "left"}
+
+
+def toy_08(**sizes: Any) -> Any:
+    lines = ("Cats sleep on warm mats", "Dogs bark loudly")
+    return padded_batch([line.split() for line in lines], **SHARED | sizes)
+
+
+def test_08_copies_in_turn_are_framed_at_some_heads_and_show_in_neither_mha_nor_mqa():
+    def in_turn(k: Tensor, num_heads: int, num_kv_heads: int, head_dim: int) -> Tensor:
+        return k.unflatten(-1, (num_kv_heads, head_dim)).repeat(1, 1, num_heads // num_kv_heads, 1).flatten(-2)
+
+    def wrong(k: Tensor, v: Tensor, num_heads: int, num_kv_heads: int, head_dim: int, **others: Any) -> Tensor:
+        k, v = (in_turn(x, num_heads, num_kv_heads, head_dim) for x in (k, v))
+        return solution("08")(k=k, v=v, num_heads=num_heads, num_kv_heads=num_heads, head_dim=head_dim, **others)
+
+    framed, read = {}, {}
+    for shared in (3, 1, 6):
+        batch = toy_08(num_kv_heads=shared)
+        moved = torch.stack(key_head_shares(wrong, batch)) > 0.5
+        astray = (moved & (key_head_cells(batch) != Reason.VISIBLE)).any(0)
+        framed[shared] = astray.any(1).nonzero().flatten().tolist()
+        read[shared] = moved[0].int().argmax(1).tolist()
+    assert framed[1] == framed[6] == []
+    stated = [int(number) for number in re.findall(r"\d+", answer("08", 1).partition(". With")[0])]
+    assert stated == [*framed[3], *(read[3][head] for head in framed[3])]
+
+
+def test_08_gradients_of_shared_values_add_up_to_the_same():
+    for shared in (3, 1):
+        batch = toy_08(num_kv_heads=shared)
+        v = batch.v.requires_grad_()
+        output = solution("08")(**batch.arguments() | {"mask": None})
+        output.sum().backward()
+        assert f"To {output.numel()} both times" in answer("08", 2)
+        torch.testing.assert_close(v.grad.sum(), torch.tensor(float(output.numel())))
+
+
+def test_08_says_how_large_a_cache_is(capsys):
+    (stem,) = (stem for stem in MASTERS if stem.startswith("08"))
+    cells = cells_of(MASTERS[stem])
+    exec(cells["cache-bytes"].source, {})
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("Llama 3 8B"))
+    shared, own = re.findall(r"(\d+\.\d) GB", line)
+    assert f"A quarter: {shared} GB instead of {own}." in cells["cache-text"].source
+    assert float(own) == pytest.approx(4 * float(shared), abs=0.2)
 
 
 def test_05_without_borders_so_many_cells_leak():

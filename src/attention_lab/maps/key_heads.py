@@ -57,17 +57,17 @@ def key_head_shares(function: Callable[..., Tensor], batch: PaddedBatch) -> tupl
         plain = output(unmasked)
         moved = []
         for name in ("k", "v"):
-            columns = [output(replace(unmasked, **{name: _turned(batch, name, j)})) for j in range(batch.num_kv_heads)]
+            columns = [output(_turned(unmasked, name, head)) for head in range(batch.num_kv_heads)]
             moved.append(torch.stack([(other - plain).abs().sum((0, 1, 3)) for other in columns], dim=1))
     keys, values = (x / torch.where(x.sum(1, keepdim=True) == 0, 1.0, x.sum(1, keepdim=True)) for x in moved)
     return keys, values
 
 
-def _turned(batch: PaddedBatch, name: str, head: int) -> Tensor:
-    """Keys or values with one head's numbers negated."""
+def _turned(batch: PaddedBatch, name: str, head: int) -> PaddedBatch:
+    """The batch with one head's keys or values negated."""
     other: Tensor = getattr(batch, name).clone()
     other[..., head * batch.head_dim : (head + 1) * batch.head_dim] *= -1
-    return other
+    return replace(batch, k=other) if name == "k" else replace(batch, v=other)
 
 
 @shows_learners_lines

@@ -150,7 +150,7 @@ def _padded_masking(draw: Draw) -> Iterator[Case]:
     )
 
     def padded(**option: Any) -> dict[str, Any]:
-        return draw.padded(2, 9, many_heads(draw.variant), 5, mask=left_mask([9, 6], 9), **option)
+        return draw.padded(4, 9, many_heads(draw.variant), 5, mask=left_mask([9, 6, 8, 3], 9), **option)
 
     for name, value in option_values(draw.variant):
         yield masking(f"{name} {value}", partial(with_option, name, value, padded))

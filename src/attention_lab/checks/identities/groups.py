@@ -47,8 +47,9 @@ def _with_another(arguments: dict[str, Any], head: int) -> dict[str, Any]:
 
 def _heads_that_moved(arguments: dict[str, Any], plain: Tensor, other: Tensor) -> Tensor:
     """Which query heads have another output: bool ``[num_heads]``."""
-    moved = (other.double() - plain.double()).abs() > tolerance_of(plain) * (1 + plain.double().abs())
-    return moved.unflatten(-1, (-1, arguments["head_dim"])).movedim(-2, 0).flatten(1).any(-1)
+    moved: Tensor = (other.double() - plain.double()).abs() > tolerance_of(plain) * (1 + plain.double().abs())
+    by_head: Tensor = moved.unflatten(-1, (-1, arguments["head_dim"]))
+    return by_head.movedim(-2, 0).flatten(1).any(-1)
 
 
 def _require_groups(name: str, moved: Tensor) -> None:

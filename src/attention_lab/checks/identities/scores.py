@@ -167,10 +167,9 @@ def hidden_score_cases(variant: Variant) -> Iterator[Case]:
         ("scores of zero", {"q": torch.zeros_like(drawn["q"])}, zero),
     )
     for what, changed, hint in extremes:
-        by_score = [
-            rule for rule in variant.rules if rule != "unused"
-        ]  # which ``garbage_cases`` ask, whatever lies there
-        for rule in sorted(by_score, key=lambda rule: rule != "padding"):
+        # what lies in unused places is asked by itself, whatever its score
+        rules = [rule for rule in variant.rules if rule != "unused"]
+        for rule in sorted(rules, key=lambda rule: rule != "padding"):
             arguments = with_mask(drawn | changed, LEFT if rule == "padding" else None)
             hidden = ~LEFT if rule == "padding" else hidden_by(rule, variant, arguments)
             yield hidden_case(variant, Probe(f"{what}, {rule}", rule, arguments, hidden, hint))

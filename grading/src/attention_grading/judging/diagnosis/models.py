@@ -69,7 +69,9 @@ class Model:
 
     def heads(self, arguments: dict[str, Any], name: str) -> Tensor:
         """One input head by head, as many as q has."""
-        return shared_heads(self.split_by_own_heads(arguments, name), arguments["num_heads"])
+        heads, num_heads = self.split_by_own_heads(arguments, name), arguments["num_heads"]
+        fewer = arguments[name].shape[-1] < arguments["q"].shape[-1]
+        return shared_heads(heads, num_heads) if fewer else heads
 
     def split_by_own_heads(self, arguments: dict[str, Any], name: str) -> Tensor:
         x, head_dim = arguments[name].double(), arguments["head_dim"]

@@ -165,10 +165,11 @@ def _of_groups(performed: Sequence[Performed]) -> str | None:
             fails.setdefault((call.arguments["num_heads"], key_heads(call.arguments)), set()).add(about_sizes)
     # one key head for all may pass: where an axis has size 1, much works by chance
     ignored = {sizes: heads for sizes, heads in fails.items() if sizes[1] > 1 or sizes[0] == 1}
-    for name, where, goes_wrong in (
+    mistakes: tuple[tuple[str, dict[tuple[int, int], set[bool]], Callable[[int, int], bool]], ...] = (
         ("key-heads-ignored", ignored, lambda heads, shared: shared < heads),
         ("group-size-confused", fails, lambda heads, shared: (heads - 1) // shared >= shared),
-    ):
+    )
+    for name, where, goes_wrong in mistakes:
         if any(True in seen for seen in where.values()) and all(
             seen == {goes_wrong(*sizes)} for sizes, seen in where.items()
         ):
