@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
+
+from attention_lab.variants import Inputs
 
 PAD = "<pad>"
 UNUSED = "–"  # a place of a cache that holds no token
@@ -77,6 +79,8 @@ class PackedBatch:
         head_dim: Size of one head; ``hidden_dim = num_heads * head_dim``.
         tokens: The ``total_tokens`` token strings.
         options: Further arguments of the function, such as the size of a window, or ``num_kv_heads``.
+        ids: What tells the function where each sequence begins in place of ``cu_seqlens`` and ``max_seqlen``, such as
+            ``{"position_ids": ...}``; empty where these two do.
     """
 
     q: Tensor
@@ -88,6 +92,7 @@ class PackedBatch:
     head_dim: int
     tokens: tuple[str, ...]
     options: Mapping[str, int] = field(default_factory=dict)
+    ids: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def total_tokens(self) -> int:
@@ -109,8 +114,14 @@ class PackedBatch:
 
     def arguments(self) -> dict[str, Any]:
         """The arguments of the learner's function, by name."""
-        names = ("q", "k", "v", "num_heads", "head_dim", "cu_seqlens", "max_seqlen")
-        return {**{name: getattr(self, name) for name in names}, **self.options}
+        names = ("q", "k", "v", "num_heads", "head_dim")
+        borders: Mapping[str, Any] = self.ids or {"cu_seqlens": self.cu_seqlens, "max_seqlen": self.max_seqlen}
+        return {**{name: getattr(self, name) for name in names}, **borders, **self.options}
+
+    def given_as(self, inputs: Inputs, starts: Sequence[int] = ()) -> PackedBatch:
+        """The same batch as a kind of inputs takes it, itself where it is given so; ``starts`` as in ``borders_as``."""
+        ids = {} if inputs == "packed" else borders_as(inputs, self.lengths, self.q.device, starts)
+        return self if ids.keys() == self.ids.keys() and not starts else replace(self, ids=ids)
 
 
 @dataclass(frozen=True)
@@ -207,6 +218,8 @@ def padded_batch(
 def packed_batch(
     sentences: Sequence[Sequence[str]] = SENTENCES,
     *,
+    inputs: Inputs = "packed",
+    starts: Sequence[int] = (),
     num_heads: int = 3,
     head_dim: int = 8,
     dtype: torch.dtype = torch.bfloat16,
@@ -218,6 +231,9 @@ def packed_batch(
 
     Args:
         sentences: One sequence of words per batch item; an empty one has length 0.
+        inputs: What tells the function where each sentence begins: ``"packed"``: ``cu_seqlens`` and ``max_seqlen``;
+            ``"positions"``: ``position_ids``.
+        starts: With positions, each sentence's first one; all 0 where left away.
         num_heads: Number of heads.
         head_dim: Size of one head.
         dtype: ``torch.bfloat16`` or ``torch.float16``, the types that flash-attn takes.
@@ -227,7 +243,7 @@ def packed_batch(
             heads.
 
     Raises:
-        ValueError: No sentence is given, or key heads do not divide the heads.
+        ValueError: No sentence is given, the starts do not fit them, or key heads do not divide the heads.
     """
     if not sentences:
         raise ValueError("packed_batch needs at least one sentence")
@@ -235,7 +251,9 @@ def packed_batch(
     lengths = [len(words) for words in sentences]
     widths = _widths(num_heads, options.get("num_kv_heads", num_heads), head_dim)
     q, k, v = _random((len(tokens),), widths, dtype, device, seed)
-    return PackedBatch(q, k, v, running_sum(lengths, device), max(lengths), num_heads, head_dim, tokens, options)
+    borders = running_sum(lengths, device)
+    packed = PackedBatch(q, k, v, borders, max(lengths), num_heads, head_dim, tokens, options)
+    return packed.given_as(inputs, starts)
 
 
 def cached_batch(
@@ -322,6 +340,53 @@ def key_heads(arguments: Mapping[str, Any]) -> int:
 def running_sum(lengths: Sequence[int], device: torch.device | str | None = None) -> Tensor:
     """``cu_seqlens`` of some lengths: int32 ``[batch + 1]``, starts at 0."""
     return torch.tensor([0, *lengths], device=device).cumsum(0, dtype=torch.int32)
+
+
+def borders_as(
+    inputs: Inputs, lengths: Sequence[int], device: torch.device | str | None = None, starts: Sequence[int] = ()
+) -> dict[str, Any]:
+    """The arguments that tell a packed function where each sequence begins.
+
+    Args:
+        inputs: Its kind of inputs.
+        lengths: Of the sequences, in tokens.
+        device: Where the tensors live; the CPU by default.
+        starts: With positions, each sequence's first one; all 0 where left away.
+
+    Raises:
+        ValueError: As ``count_positions`` does.
+    """
+    if inputs == "positions":
+        return {"position_ids": count_positions(lengths, starts, device)}
+    return {"cu_seqlens": running_sum(lengths, device), "max_seqlen": max(lengths)}
+
+
+def count_positions(
+    lengths: Sequence[int], starts: Sequence[int] = (), device: torch.device | str | None = None
+) -> Tensor:
+    """``position_ids`` of documents that lie end to end: int64 ``[total_tokens]``.
+
+    Args:
+        lengths: Of the documents, in tokens; one without tokens leaves no trace.
+        starts: Each one's first position; all 0 where left away.
+        device: Where the positions live; the CPU by default.
+
+    Raises:
+        ValueError: There are not as many starts as lengths, or a document starts where the one before it ends: by
+            their positions, the two would be one.
+    """
+    starts = starts or [0] * len(lengths)
+    if len(starts) != len(lengths):
+        raise ValueError(f"there are {len(lengths)} documents and {len(starts)} starts; give one to each document")
+    end = None
+    for length, start in zip(lengths, starts, strict=True):
+        if length and start == end:
+            raise ValueError(
+                f"a document starts at {start}, where the one before it ends: by their positions they are one"
+            )
+        end = start + length if length else end
+    counts = [torch.arange(start, start + length) for length, start in zip(lengths, starts, strict=True)]
+    return torch.cat(counts).to(device)
 
 
 def _place(words: Sequence[str], seq: int, padding: Padding) -> tuple[str, ...]:

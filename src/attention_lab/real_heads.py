@@ -55,7 +55,7 @@ def real_batch(
     if variant.grouped:
         options["num_kv_heads"] = num_heads  # these models have a key head for each
     if variant.packed:
-        packed = packed_batch(sentences, num_heads=num_heads, head_dim=head_dim, device=device)
+        packed = packed_batch(sentences, inputs=variant.inputs, num_heads=num_heads, head_dim=head_dim, device=device)
         q, k, v = (x.to(device) for x in (q, k, v))
         return replace(packed, q=q, k=k, v=v, options=options)
     if variant.cached:

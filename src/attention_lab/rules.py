@@ -93,10 +93,26 @@ def real_tokens(arguments: Arguments) -> Tensor:
     return real
 
 
-def sequence_of(cu_seqlens: Tensor) -> Tensor:
-    """Number of each packed token's sequence: int64 ``[total_tokens]``."""
-    borders = cu_seqlens.long().cpu()
+def sequence_of(arguments: Arguments) -> Tensor:
+    """Number of each packed token's sequence, from 0 and rising: int64 ``[total_tokens]`` on the CPU.
+
+    Args:
+        arguments: Of a function whose inputs are packed, whatever tells it where each sequence begins: ``cu_seqlens``,
+            or ``position_ids``, where one begins wherever the count does not go on.
+    """
+    if "position_ids" in arguments:
+        positions = arguments["position_ids"].long().cpu()
+        begins: Tensor = positions.diff(prepend=positions[:1] - 1) != 1
+        return begins.cumsum(0)
+    borders = arguments["cu_seqlens"].long().cpu()
     return torch.repeat_interleave(torch.arange(len(borders) - 1), borders.diff())
+
+
+def places_in_sequence(arguments: Arguments) -> Tensor:
+    """Place of each packed token in its sequence, from 0: int64 ``[total_tokens]`` on the CPU."""
+    sequence = sequence_of(arguments)
+    # sequences rise: a token's sequence begins where its number first stands
+    return torch.arange(len(sequence)) - torch.searchsorted(sequence, sequence)
 
 
 # ---- the rules -------------------------------------------------------------------------------------------------------
@@ -130,7 +146,7 @@ def _padding(arguments: Arguments) -> Tensor:
 
 
 def _other_sequence(arguments: Arguments) -> Tensor:
-    sequence = sequence_of(arguments["cu_seqlens"])
+    sequence = sequence_of(arguments)
     return sequence[:, None] != sequence[None, :]
 
 

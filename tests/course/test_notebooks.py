@@ -29,6 +29,7 @@ EXTRA = {
         "generate-step",
         "generate",
     ),
+    "11_packed_positions": ("row-text", "row", "leak-text", "leak"),
 }
 
 

@@ -11,4 +11,4 @@ def small_batch(name: str) -> Batch:
     variant = get_variant(name)
     if variant.cached:
         return cached_batch()
-    return packed_batch() if variant.packed else padded_batch(padding="left")
+    return packed_batch(inputs=variant.inputs) if variant.packed else padded_batch(padding="left")

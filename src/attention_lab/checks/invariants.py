@@ -72,7 +72,9 @@ def _probes(variant: Variant) -> Iterator[Probe]:
     """
     arguments = toy_arguments(variant, seed=2)
     if variant.packed:
-        yield Probe("neighbours", "sequences", arguments, sequence_of(arguments["cu_seqlens"]) == 1)
+        sequence = sequence_of(arguments)
+        yield Probe("neighbours", "sequences", arguments, sequence == 1)
+        yield Probe("neighbours of these", "sequences", arguments, sequence != 1)
     arguments = with_mask(arguments)
     by_place = [name for name in variant.rules if name not in ("padding", "sequences")]
     for name in by_place:
@@ -103,7 +105,12 @@ def hidden_by(name: str, variant: Variant, arguments: dict[str, Any], query: int
 
 def _middle(variant: Variant, arguments: dict[str, Any]) -> int:
     """Place of a query with keys before and after it: the fourth; packed: the third of the second sequence."""
-    return int(arguments["cu_seqlens"][1]) + 2 if variant.packed else 3
+    return _second(arguments) + 2 if variant.packed else 3
+
+
+def _second(arguments: dict[str, Any]) -> int:
+    """Place of the second packed sequence's first token."""
+    return int((sequence_of(arguments) == 1).nonzero()[0])
 
 
 def _hint(name: str, variant: Variant) -> str:
@@ -209,7 +216,7 @@ def sensitive_cases(variant: Variant) -> Iterator[Case]:
     arguments = toy_arguments(variant, seed=2)
     # a causal query sees itself and what came before; a bidirectional one sees later tokens too
     query, key = (3, 2) if variant.causal else (1, 5)
-    start = int(arguments["cu_seqlens"][1]) if variant.packed else 0
+    start = _second(arguments) if variant.packed else 0
     if "window" in arguments:
         key = query + 1 - min(arguments["window"], query + 1)  # the oldest that it sees
     own = key

@@ -50,7 +50,7 @@ def check(variant: str | Variant, name: str, function: Callable[..., Any]) -> No
 
 def checked_on(variant: Variant) -> str:
     """The device that a function is checked on: the CPU, or the GPU where its flash kernel runs nowhere else."""
-    return flash_route().device if variant.packed else "cpu"
+    return flash_route().device if variant.kernel == "flash" else "cpu"
 
 
 def visible_cases(variant: Variant) -> list[Case]:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from attention_lab.inputs import running_sum
+from attention_lab.inputs import borders_as
 from attention_lab.variants import Variant
 
 # Masks of the padded toy inputs: bool [2, 6]
@@ -18,6 +18,9 @@ MASKS: dict[str, Tensor] = {
     "padding in between": torch.tensor([[1, 0, 1, 1, 0, 1], [1, 1, 1, 0, 1, 1]]).bool(),
 }
 
+# Packed toy inputs: lengths and, where positions tell the sequences apart, first positions: a continued one has another
+LENGTHS, STARTS = (3, 6, 1, 5), (0, 0, 4, 0)
+
 # Tokens of a toy sequence, at most
 FEW = 40
 
@@ -26,21 +29,24 @@ GROUP = 4
 
 
 def toy_arguments(variant: Variant, seed: int) -> dict[str, Any]:
-    """Batch 2, seq 6, 3 heads of 8, right padding; packed: lengths 3, 6, 1, 5 in bf16; options at their toy values.
+    """Batch 2, seq 6, 3 heads of 8, right padding; packed: ``LENGTHS`` in bf16; options at their toy values.
 
     Where heads share keys, the three are key heads, and serve 12. Cached: 6 and 7 tokens in 10 places, 5 of them new.
     """
     if variant.packed:
-        return drawn_arguments(variant, seed, (3, 6, 1, 5))
+        return drawn_arguments(variant, seed, LENGTHS, starts=STARTS)
     if variant.cached:
         return cached_arguments(variant, seed, lengths=(6, 7), new=5, max_len=10)
     return drawn_arguments(variant, seed, (6, 6)) | {"mask": MASKS["padding on the right"]}
 
 
-def drawn_arguments(variant: Variant, seed: int, lengths: Sequence[int], heads: int = 3) -> dict[str, Any]:
+def drawn_arguments(
+    variant: Variant, seed: int, lengths: Sequence[int], heads: int = 3, starts: Sequence[int] = ()
+) -> dict[str, Any]:
     """Sequences of these lengths, which are all the same for padded variants, and no mask; head_dim is 8.
 
-    Where heads share keys, ``heads`` are key heads, and each serves ``GROUP`` heads. Caches are full, all tokens new.
+    Where positions tell them apart, ``starts`` are their first ones; all 0 where left away. Where heads share keys,
+    ``heads`` are key heads, and each serves ``GROUP`` heads. Caches are full, and all tokens new.
     """
     if variant.cached:
         return cached_arguments(variant, seed, lengths, new=lengths[0], max_len=lengths[0], heads=heads)
@@ -50,7 +56,7 @@ def drawn_arguments(variant: Variant, seed: int, lengths: Sequence[int], heads: 
     shared = {"num_kv_heads": heads} if variant.grouped else {}
     num_heads = heads * GROUP if variant.grouped else heads
     qkv = [torch.randn(*tokens, width * head_dim, generator=generator) for width in (num_heads, heads, heads)]
-    last = told_lengths(variant, lengths) or {"mask": None}
+    last = told_lengths(variant, lengths, starts) or {"mask": None}
     if variant.packed:
         qkv = [x.bfloat16() for x in qkv]
     given = dict(zip("qkv", qkv, strict=True)) | {"num_heads": num_heads, "head_dim": head_dim} | shared | last
@@ -68,11 +74,11 @@ def cached_arguments(
     return variant.in_order(dict(zip("qkv", qkv, strict=True)) | told_lengths(variant, lengths) | given)
 
 
-def told_lengths(variant: Variant, lengths: Sequence[int]) -> dict[str, Any]:
+def told_lengths(variant: Variant, lengths: Sequence[int], starts: Sequence[int] = ()) -> dict[str, Any]:
     """What tells a function how many tokens each sequence has; padded ones see it from their shape."""
     if variant.cached:
         return {"cache_seqlens": torch.tensor(lengths, dtype=torch.int32)}
-    return {"cu_seqlens": running_sum(lengths), "max_seqlen": max(lengths)} if variant.packed else {}
+    return borders_as(variant.inputs, lengths, starts=starts) if variant.packed else {}
 
 
 def with_mask(arguments: dict[str, Any], mask: Tensor | None = None) -> dict[str, Any]:

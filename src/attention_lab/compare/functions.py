@@ -105,9 +105,14 @@ def paired_batches(
     return padded, PackedBatch(q, k, v, running_sum(lengths, device), seq, num_heads, head_dim, words)
 
 
+def batch_of(variant: Variant, padded: PaddedBatch, packed: PackedBatch) -> PaddedBatch | PackedBatch:
+    """The one of two batches that a variant takes, as it takes it."""
+    return packed.given_as(variant.inputs) if variant.packed else padded
+
+
 def arguments_for(variant: Variant, padded: PaddedBatch, packed: PackedBatch) -> dict[str, Any]:
     """The arguments of one function by role, with options that let it see what the others see."""
-    arguments = (packed if variant.packed else padded).arguments()
+    arguments = batch_of(variant, padded, packed).arguments()
     if variant.cached:
         # a prefill of full caches: padding on the right is later than any token, and hidden as such
         del arguments["mask"]
@@ -124,7 +129,7 @@ def outputs(functions: Functions, padded: PaddedBatch, packed: PackedBatch) -> t
     """
     found, stopped = {}, {}
     for name, function in functions.items():
-        batch = packed if VARIANTS[name].packed else padded
+        batch = batch_of(VARIANTS[name], padded, packed)
         arguments = VARIANTS[name].in_order(arguments_for(VARIANTS[name], padded, packed))
         outcome = perform(function, Call(arguments))
         if outcome.output is None or outcome.shape != tuple(batch.q.shape):
@@ -197,7 +202,7 @@ def _load_one(folder: Path, variant: Variant) -> Callable[..., Tensor]:
         raise NotJudgeable(f"{variant.function_name} was not found; run the notebook from the top")
     function: Callable[..., Tensor] = found
     batches = paired_batches((3, 2))
-    batch = batches[variant.packed]
+    batch = batch_of(variant, *batches)
     outcome = perform_on(checked_on(variant), function, Call(arguments_for(variant, *batches)))
     if outcome.failure is not None and outcome.failure.is_stub:
         raise NotJudgeable(f"not written yet; it waits in {variant.stem}.ipynb")

@@ -27,7 +27,7 @@ def welcome(variant: str | Variant) -> str:
     device = device_name()
     gpu = f" ({torch.cuda.get_device_name()})" if device == "cuda" else ""
     print(f"Python {python_version()}, torch {torch.__version__}, device {device}{gpu}.")
-    if variant.packed:
+    if variant.kernel == "flash":
         from attention_lab.flash import flash_route
 
         print(f"Flash route: {flash_route().name}. {flash_route().sentence}")

@@ -13,6 +13,7 @@ from attention_lab.variants import Inputs, Variant, get_variant
 _TAKES: dict[Inputs, tuple[str, type[Batch]]] = {
     "padded": ("a padded batch", PaddedBatch),
     "packed": ("a packed batch", PackedBatch),
+    "positions": ("a packed batch", PackedBatch),
     "cached": ("a cached batch", CachedBatch),
 }
 
@@ -35,6 +36,8 @@ def masked_cells(variant: str | Variant, batch: Batch) -> Tensor:
     wanted, kind = _TAKES[variant.inputs]
     if not isinstance(batch, kind):
         raise ValueError(f"{variant.name} takes {wanted}, got {type(batch).__name__}")
+    if isinstance(batch, PackedBatch):
+        batch = batch.given_as(variant.inputs)  # however the borders are told, they are the same
     return reasons(variant.rules, variant.in_order(by_role(batch.arguments())))
 
 

@@ -51,6 +51,8 @@ INSTRUCTOR_IDS = frozenset(
         "decode-bytes",
         "generate-step",
         "generate",
+        "row",
+        "leak",
         HAND_IN_ID,
     )
 )

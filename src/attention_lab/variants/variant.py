@@ -8,14 +8,17 @@ from types import EllipsisType
 from typing import Any, Literal
 
 Kernel = Literal["eager", "sdpa", "flash", "tiled"]
-Inputs = Literal["padded", "packed", "cached"]
+Inputs = Literal["padded", "packed", "positions", "cached"]
 
 # Arguments of a function by its kind of inputs and by role (see ``roles``), in the order of its signature
 _PARAMETERS: dict[Inputs, tuple[str, ...]] = {
     "padded": ("q", "k", "v", "num_heads", "head_dim", "mask"),
     "packed": ("q", "k", "v", "num_heads", "head_dim", "cu_seqlens", "max_seqlen"),
+    "positions": ("q", "k", "v", "num_heads", "head_dim", "position_ids"),
     "cached": ("q", "k", "v", "cache_seqlens", "num_heads", "head_dim"),
 }
+# Kinds of inputs whose tokens lie end to end: they differ in what tells where each sequence begins
+_PACKED: tuple[Inputs, ...] = ("packed", "positions")
 # What may be left away in a call, besides options that have a default
 OPTIONAL = ("mask",)
 
@@ -67,8 +70,8 @@ class Variant:
             ``F.scaled_dot_product_attention`` (``"sdpa"``), ``flash_attn_varlen_func`` (``"flash"``), or plain tensor
             operations on one tile of keys after the other (``"tiled"``), which never hold all scores at once.
         inputs: ``"padded"``: ``[batch, seq, hidden_dim]`` with a mask; ``"packed"``: ``[total_tokens, hidden_dim]``
-            with ``cu_seqlens``; ``"cached"``: ``[batch, new, hidden_dim]`` with caches of keys and values and
-            ``cache_seqlens``.
+            with ``cu_seqlens`` and ``max_seqlen``; ``"positions"``: the same with ``position_ids`` in their place;
+            ``"cached"``: ``[batch, new, hidden_dim]`` with caches of keys and values and ``cache_seqlens``.
         rules: Who is hidden from whom, and why: names in ``attention_lab.rules.RULES``, in rising order of precedence.
         options: Further arguments; those without a default stand before the ones that may be left away, the others
             after them. ``num_kv_heads`` is the number of heads of k and v where these may be fewer than q's.
@@ -106,8 +109,8 @@ class Variant:
 
     @property
     def packed(self) -> bool:
-        """Whether the inputs are packed tokens with ``cu_seqlens`` instead of padded sequences with a mask."""
-        return self.inputs == "packed"
+        """Whether the tokens lie end to end, ``[total_tokens, hidden_dim]``, without padding and mask."""
+        return self.inputs in _PACKED
 
     @property
     def cached(self) -> bool:

@@ -97,6 +97,15 @@ def cached_decode_attention(q, k_cache, v_cache, cache_seqlens, num_heads, num_k
     output = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
     return output.transpose(1, 2).flatten(2)
 """,
+    "packed_positions": """
+def packed_positions_attention(q, k, v, num_heads, head_dim, position_ids):
+    q, k, v = (x.unflatten(-1, (num_heads, head_dim)) for x in (q, k, v))
+    begins = position_ids == 0  # a document that goes on from another row begins elsewhere
+    begins[0] = True
+    borders = F.pad(begins.nonzero().flatten(), (0, 1), value=len(q)).int()
+    longest = int(borders.diff().max())
+    return flash_attn_varlen_func(q, k, v, borders, borders, longest, longest, causal=True).flatten(1)
+""",
 }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from attention_lab.inputs import key_heads, running_sum
+from attention_lab.inputs import borders_as, key_heads
 from attention_lab.variants import Option, Variant
 
 # Tiles of one sequence, at most: who loops over tiles of queries, too, takes as many steps as their square
@@ -150,13 +150,14 @@ class Draw:
         *,
         dtype: torch.dtype = torch.bfloat16,
         q_scale: float = 1.0,
+        starts: Sequence[int] = (),
         **options: int,
     ) -> dict[str, Any]:
-        """Arguments of a packed variant; ``lengths`` are those of the sequences."""
+        """Arguments of a packed variant: ``lengths`` of the sequences and, told by positions, their ``starts``."""
         heads = self._heads(num_heads, options)
         q, k, v = (self.normal(sum(lengths), width) for width in _widths(heads, head_dim))
         qkv = {name: x.to(dtype) for name, x in zip("qkv", (q * q_scale, k, v), strict=True)}
-        borders = {"cu_seqlens": running_sum(lengths), "max_seqlen": max(lengths)}
+        borders = borders_as(self.variant.inputs, lengths, starts=starts)
         return self._with_options(qkv | heads | {"head_dim": head_dim} | borders | options)
 
     def _heads(self, num_heads: int, options: dict[str, int]) -> dict[str, int]:

@@ -75,7 +75,7 @@ def _require_kernel(variant: Variant, case: str, asked: Asked, must_run: bool) -
         return
     if factors and matched(list(zip(numbers, factors, strict=True)), drawn) >= 0.98 * len(factors):
         return
-    name = "flash_attn_varlen_func" if variant.packed else "F.scaled_dot_product_attention"
+    name = "flash_attn_varlen_func" if variant.kernel == "flash" else "F.scaled_dot_product_attention"
     code, used = "kernel-not-called", "the kernel was never called on v"
     if drawn:
         unchanged = sum(abs(factor - 1) < FACTOR_TOLERANCE for factor in factors)

@@ -9,6 +9,7 @@ from attention_lab.checks.identities.caches import alone_case, chunks_case, garb
 from attention_lab.checks.identities.gradients import gradient_case, no_key_case
 from attention_lab.checks.identities.groups import group_case
 from attention_lab.checks.identities.kernels import kernel_case, math_case
+from attention_lab.checks.identities.positions import same_borders_case
 from attention_lab.checks.identities.scores import (
     hidden_score_cases,
     linear_case,
@@ -36,6 +37,8 @@ def invariant_and_identity_cases(variant: Variant) -> Iterator[Case]:
     yield one_head_case(variant)
     if variant.kernel == "tiled":
         yield block_size_case(variant)
+    if variant.inputs == "positions":
+        yield same_borders_case(variant)
     if variant.cached:
         yield chunks_case(variant)
         yield alone_case(variant)

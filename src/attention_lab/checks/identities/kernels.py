@@ -51,7 +51,7 @@ def kernel_case(variant: Variant) -> Iterator[Case]:
 
     The real flash-attn cannot be scaled from outside: where it is in use, nobody asks.
     """
-    if variant.packed and flash_route().name == "flash-attn":
+    if variant.kernel == "flash" and flash_route().name == "flash-attn":
         return
     name = f"{CALLED[variant.kernel]} does the work" if variant.fused else "plain tensor operations"
     drawn = [drawn_arguments(variant, 17, (24, 24))]

@@ -15,7 +15,7 @@ from attention_lab.checks.invariants import Probe, hidden_by, hidden_case
 from attention_lab.checks.require import Told, require_alike
 from attention_lab.checks.toy import MASKS, converted, drawn_arguments, toy_arguments, with_mask
 from attention_lab.inputs import key_heads
-from attention_lab.rules import real_tokens, visible_keys
+from attention_lab.rules import places_in_sequence, real_tokens, visible_keys
 from attention_lab.variants import Variant
 
 LEFT = MASKS["padding on the left"]
@@ -146,10 +146,7 @@ def _matched(variant: Variant, arguments: dict[str, Any]) -> Tensor:
 def _matching(variant: Variant, arguments: dict[str, Any], matched: Tensor) -> dict[str, Tensor]:
     """q and k of length 20, so that q·k is 400 where they match and 0 elsewhere."""
     head_dim, heads, k = arguments["head_dim"], key_heads(arguments), arguments["k"]
-    place = torch.arange(k.shape[-2])
-    if variant.packed:
-        borders = arguments["cu_seqlens"].long()
-        place = place - borders[torch.searchsorted(borders, place, right=True) - 1]
+    place = places_in_sequence(arguments) if variant.packed else torch.arange(k.shape[-2])
     axes = 20 * torch.eye(head_dim, dtype=k.dtype)[place % head_dim]  # [keys, head_dim]; a query sees no more
     keys = axes.repeat(1, heads).expand(k.shape)
     return {"q": axes[matched].flatten(-2), "k": keys.clone()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from attention_grading.judging.diagnosis.border_models import border_models
 from attention_grading.judging.diagnosis.cached_models import cached_models
 from attention_grading.judging.diagnosis.grouped_models import grouped_models
 from attention_grading.judging.diagnosis.models import Model, general_models
@@ -17,4 +18,5 @@ def bank(variant: Variant) -> tuple[Model, ...]:
     tiled = tiled_models() if variant.kernel == "tiled" else ()
     grouped = grouped_models() if variant.grouped else ()
     cached = cached_models() if variant.cached else ()
-    return (*general_models(variant), *tiled, *grouped, *cached)
+    borders = border_models() if variant.inputs == "positions" else ()
+    return (*general_models(variant), *tiled, *grouped, *cached, *borders)

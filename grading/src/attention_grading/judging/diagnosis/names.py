@@ -91,6 +91,13 @@ SENTENCES: dict[str, str] = {
     "unused-seen": "places of the cache that hold no token are seen",
     "unused-not-finite": "infinity or NaN from places that hold no token reaches the output: its weight is 0, and 0 "
     "times NaN is NaN",
+    "borders-at-zeros-only": "a document begins only where the position is 0, and a continued one joins its neighbour",
+    "borders-at-falls-only": "a document begins only where the count falls, which it need not do at a border",
+    "jumps-ahead-missed": "where the count jumps ahead, two documents are taken for one",
+    "jumps-missed": "a document begins only where the count jumps: a small step down, or none, is a border, too",
+    "borders-one-off": "every border lies one token too early or too late",
+    "outer-border-missing": "the borders lack the row's beginning or its end: both are borders, too",
+    "positions-converted": "the positions are converted to a type that does not hold all of them",
     "sequences-not-separated": "tokens see other sequences of the packed batch",
     "mean-of-values": "all visible keys get the same weight: queries and keys have no effect",
     "returns-values": "the output is v itself",
@@ -158,6 +165,8 @@ _SUBJECTS = {
     r"one-length-|new-tokens-|past-|unused-seen|unused-zeroed": "cache_seqlens: which places of each item's cache hold "
     "a token, and where the new ones stand",
     r"unused-not-": "what becomes of a place that nobody sees, on its way through both products",
+    r"borders-|jumps-|outer-border-|positions-": "the borders: between which tokens do they lie, and what stands in "
+    "position_ids there?",
     r"sequences-": "cu_seqlens: it says where each sequence begins and ends, for the queries and for the keys",
     r"heads-|attention-over-heads": "the heads: how they are split off, and how they come together again",
     r"(?:qk|kv|qv)-swapped|operands-": "q, k and v: which of them goes where",

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from attention_grading.judging.case_kinds import MEMORY
 from attention_grading.judging.comparison import expected_of, output_of, relative_error, tolerance
+from attention_grading.judging.diagnosis.border_models import lacks_outer_border
 from attention_grading.judging.diagnosis.explain import has_finite_inputs
 from attention_grading.judging.diagnosis.models import Model
 from attention_grading.judging.own_cases.tiled import FAR_BELOW_ZERO
@@ -133,6 +134,8 @@ def _of_failure(variant: Variant, call: Call, failure: Failure, performed: Seque
         return "mask-none-unhandled"
     if _lacks_an_axis(arguments, text):
         return "mask-axis-missing"
+    if variant.inputs == "positions" and lacks_outer_border(arguments, text):
+        return "outer-border-missing"
     ends = re.search(r"cu_seqlens_\w ends at (\d+), but \w has (\d+) tokens", text)
     if ends is not None:
         heads_first = int(ends[1]) == arguments["q"].shape[0] and int(ends[2]) == arguments["num_heads"]
@@ -185,7 +188,7 @@ def _of_sizes(variant: Variant, performed: Sequence[Performed]) -> str | None:
         if (call.form, call.layout, call.setting, call.cotangent) == ("keyword", "contiguous", "plain", None)
         and call.arguments.get("mask") is None
         and call.arguments["q"].dtype in (torch.float32, torch.bfloat16)
-        and not (variant.packed and 0 in call.arguments["cu_seqlens"].diff())
+        and not ("cu_seqlens" in call.arguments and 0 in call.arguments["cu_seqlens"].diff())
         and expected_of(variant, call).largest_score < 30.0
     ]
     works = {sizes for sizes, failure in alike if failure is None}
