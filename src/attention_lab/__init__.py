@@ -13,7 +13,17 @@ if TYPE_CHECKING:
     from attention_lab.checks.case import CheckFailed
     from attention_lab.checks.run import check
     from attention_lab.flash import flash_route
-    from attention_lab.inputs import SENTENCES, PackedBatch, PaddedBatch, pack, packed_batch, padded_batch, unpack
+    from attention_lab.inputs import (
+        SENTENCES,
+        CachedBatch,
+        PackedBatch,
+        PaddedBatch,
+        cached_batch,
+        pack,
+        packed_batch,
+        padded_batch,
+        unpack,
+    )
     from attention_lab.maps.attention_map import attention_map
     from attention_lab.maps.heatmaps import attention_heatmap, mask_heatmap
     from attention_lab.maps.key_heads import key_head_heatmap
@@ -26,6 +36,7 @@ __version__ = "0.1.0"
 __all__ = [
     "SENTENCES",
     "VARIANTS",
+    "CachedBatch",
     "CheckFailed",
     "MissingPackage",
     "PackedBatch",
@@ -33,6 +44,7 @@ __all__ = [
     "Variant",
     "attention_heatmap",
     "attention_map",
+    "cached_batch",
     "check",
     "check_hand_in",
     "flash_route",
@@ -53,7 +65,18 @@ __all__ = [
 _find = opens(
     __name__,
     **dict.fromkeys(
-        ("SENTENCES", "PackedBatch", "PaddedBatch", "pack", "packed_batch", "padded_batch", "unpack"), "inputs"
+        (
+            "SENTENCES",
+            "CachedBatch",
+            "PackedBatch",
+            "PaddedBatch",
+            "cached_batch",
+            "pack",
+            "packed_batch",
+            "padded_batch",
+            "unpack",
+        ),
+        "inputs",
     ),
     **dict.fromkeys(("attention_heatmap", "mask_heatmap"), "maps.heatmaps"),
     CheckFailed="checks.case",

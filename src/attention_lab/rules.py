@@ -26,6 +26,7 @@ class Reason(IntEnum):
     OTHER_SEQUENCE = 3
     WINDOW = 4
     OTHER_GROUP = 5
+    UNUSED = 6
 
 
 @dataclass(frozen=True)
@@ -117,14 +118,26 @@ def places_in_sequence(arguments: Arguments) -> Tensor:
 # ---- the rules -------------------------------------------------------------------------------------------------------
 
 
-def _distance(arguments: Arguments) -> Tensor:
-    """How far before its query each key stands: int64 ``[queries, keys]``; both are counted from the end."""
+def distance(arguments: Arguments) -> Tensor:
+    """How far before its query each key stands: int64, broadcastable to ``[..., queries, keys]``.
+
+    The last query stands at the last key, or at the last token that is cached: ``[batch, queries, keys]``.
+    """
     queries, keys = arguments["q"].shape[-2], arguments["k"].shape[-2]
-    return torch.arange(keys - queries, keys)[:, None] - torch.arange(keys)[None, :]
+    lengths = arguments.get("cache_seqlens")
+    end = torch.tensor(keys) if lengths is None else lengths.long().cpu()
+    places = end[..., None] - queries + torch.arange(queries)  # [..., queries]
+    before: Tensor = places[..., None] - torch.arange(keys)
+    return before
 
 
 def _later(arguments: Arguments) -> Tensor:
-    return _distance(arguments) < 0
+    return distance(arguments) < 0
+
+
+def _unused(arguments: Arguments) -> Tensor:
+    unused: Tensor = torch.arange(arguments["k"].shape[-2]) >= arguments["cache_seqlens"].cpu()[:, None, None]
+    return unused
 
 
 def _padding(arguments: Arguments) -> Tensor:
@@ -139,7 +152,7 @@ def _other_sequence(arguments: Arguments) -> Tensor:
 
 def _beyond_window(arguments: Arguments) -> Tensor:
     window: int = arguments["window"]
-    return _distance(arguments) >= window
+    return distance(arguments) >= window
 
 
 def _other_group(arguments: Arguments) -> Tensor:
@@ -185,6 +198,17 @@ RULES: dict[str, Rule] = {
             leak="the padding at place {place}",
             change="changed when masked keys and values changed",
             hint="where the mask enters: masked keys get no weight, for every head and every query",
+        ),
+        Rule(
+            name="unused",
+            reason=Reason.UNUSED,
+            hides=_unused,
+            hatch="oo",
+            legend="unused: nothing is cached there yet",
+            why="nothing is cached there yet",
+            leak="place {place} of the cache, where nothing is cached yet",
+            change="changed when unused places of the cache changed",
+            hint="cache_seqlens: it says for each item of the batch how many places of its cache hold a token",
         ),
         Rule(
             name="sequences",

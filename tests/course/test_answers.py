@@ -13,14 +13,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from attention_lab import attention_map, packed_batch, padded_batch, real_batch
+from attention_lab import attention_map, cached_batch, packed_batch, padded_batch, real_batch
 from attention_lab.flash import flash_attn_varlen_func
 from attention_lab.inputs import count_positions
-from attention_lab.maps.heatmaps import attention_leaks, caption
+from attention_lab.maps.heatmaps import attention_leaks, caption, mask_heatmap
 from attention_lab.maps.key_heads import key_head_cells, key_head_shares
 from attention_lab.maps.masks import masked_cells
 from attention_lab.notebook.learner_cells import SOLUTION_ID
-from attention_lab.rules import Reason
+from attention_lab.roles import by_role
+from attention_lab.rules import Reason, distance, visible_keys
+from corpus.answer import changed as spoilt
 from support.cells import cells_of
 from support.places import MASTERS
 
@@ -35,10 +37,11 @@ def answer(number: str, question: int) -> str:
     return text
 
 
-def solution(number: str) -> Function:
+def solution(number: str, *changes: tuple[str, str]) -> Function:
+    """The instructor's solution, with texts in it replaced."""
     (stem,) = (stem for stem in MASTERS if stem.startswith(number))
     scope: dict[str, Any] = {"torch": torch, "F": F, "math": math, "flash_attn_varlen_func": flash_attn_varlen_func}
-    exec(cells_of(MASTERS[stem])[SOLUTION_ID].source, scope)
+    exec(spoilt(cells_of(MASTERS[stem])[SOLUTION_ID].source, changes), scope)
     return scope[f"{stem[3:]}_attention"]
 
 
@@ -286,6 +289,58 @@ def test_09_counts_what_is_too_far_back_and_what_a_window_saves():
 def ends(batch: Any) -> list[tuple[int, int]]:
     """Where each sequence of a packed batch begins and ends."""
     return list(pairwise(batch.cu_seqlens.tolist()))
+
+
+def folded(number: str, cell: str) -> str:
+    """The answer below a question in the notebook's text."""
+    (stem,) = (stem for stem in MASTERS if stem.startswith(number))
+    return cells_of(MASTERS[stem])[cell].source.split("<summary>Answer</summary>")[1]
+
+
+def numbers(text: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", text)]
+
+
+def test_10_new_tokens_stand_where_the_text_says():
+    arguments = by_role(cached_batch((tuple("abcdef"),), new=3, max_len=8).arguments())
+    stand = distance(arguments)[0, :, 0]
+    seen = visible_keys(("causal", "unused"), arguments)[0].sum(-1)
+    assert numbers(folded("10", "idea-detail")) == [*stand.tolist(), *seen.tolist()]
+    does = F.scaled_dot_product_attention(torch.zeros(3, 8), torch.zeros(8, 8), torch.eye(8), is_causal=True)
+    assert numbers(folded("10", "alignment-text"))[:3] == does[-1].nonzero().flatten().tolist()
+
+
+def test_10_so_many_cells_are_blue():
+    caption = mask_heatmap("cached_decode", cached_batch()).caption
+    blue = re.findall(r"(\d+) of \d+ \(item", caption)
+    assert numbers(folded("10", "mask-picture-text")) == [int(number) for number in blue]
+
+
+def test_10_is_causal_hides_too_much_and_shows_nothing_wrong_and_a_prefill_stays_right():
+    batch = cached_batch()
+    function = solution("10", ("attn_mask=allowed[:, None]", "is_causal=True"))
+    assert leaking_cells("cached_decode", function, batch) == []
+    alike = torch.isclose(function(**batch.arguments()), solution("10")(**batch.arguments()), atol=1e-5)
+    assert [bool(item.all()) for item in alike] == [False, True]
+    assert answer("10", 1).startswith("None: ")
+    assert "The second: all its tokens are new" in answer("10", 1)
+
+
+def test_10_nan_in_an_unused_place_spoils_its_whole_sentence():
+    batch = cached_batch()
+    batch.v_cache[1, 4:] = math.nan
+    output = solution("10", ("v_cache.masked_fill(unused, 0.0)", "v_cache"))(**batch.arguments())
+    assert output[1].isnan().all()
+    assert output[0].isfinite().all()
+    assert numbers(answer("10", 2))[0] == int(output.isnan().sum())
+    assert solution("10")(**batch.arguments()).isfinite().all()
+
+
+def test_10_the_cached_model_computes_the_text_once_and_then_one_token_a_step():
+    assert folded("10", "generate-text").split() == ["All", "7", "of", "the", "text;", "then", "one.", "</details>"]
+    (stem,) = (stem for stem in MASTERS if stem.startswith("10"))
+    text = re.search(r'model\.ids\("([^"]+)"\)', cells_of(MASTERS[stem])["generate"].source)[1]
+    assert len(text.split()) == 7
 
 
 def positions_batch() -> Any:

@@ -23,6 +23,7 @@ from attention_lab.checks.intermediates import Intermediates, Meter
 from attention_lab.checks.pretended_device import PretendedDevice
 from attention_lab.checks.scaled_kernels import ScaledKernels
 from attention_lab.environment.not_yet import NotDefinedYet
+from attention_lab.roles import as_called
 from attention_lab.tracebacks import learners_line
 
 Form = Literal["keyword", "positional", "without mask"]
@@ -35,7 +36,7 @@ class Call:
     """How to call the function once.
 
     Attributes:
-        arguments: The function's arguments by name, in the order of its signature.
+        arguments: The function's arguments by role (see ``roles``), in the order of its signature.
         form: ``"keyword"``; ``"positional"``; ``"without mask"``: by position, the mask and what follows left away.
         layout: How ``q``, ``k`` and ``v`` lie in memory. ``"sliced"``: thirds of one wider tensor, as a fused
             projection gives them; ``"sequence first"``: a transposed view, as ``batch_first=False`` code gives it.
@@ -46,7 +47,7 @@ class Call:
             ``"short of memory"``: with little memory beside what is in use (the last and the two before it are the
             grader's affair and plain elsewhere).
         cotangent: Where given, ``(output * cotangent).sum()`` is differentiated, but for a measured call: that asks
-            what the forward pass of training holds; shape of the output.
+            what the forward pass of training holds; shape of the output. No gradients are asked of caches.
     """
 
     arguments: dict[str, Any]
@@ -65,14 +66,14 @@ class Call:
         )
 
     def fresh_arguments(self) -> dict[str, Any]:
-        """Copies of the arguments in the asked layout, so that no call can spoil the next."""
+        """Copies of the arguments in the asked layout, as the function takes them: no call can spoil the next."""
         fresh = {name: value.clone() if isinstance(value, Tensor) else value for name, value in self.arguments.items()}
         for name in ("q", "k", "v"):
             fresh[name] = _laid_out(fresh[name], self.layout)
         if self.cotangent is not None:
             for name in ("q", "k", "v"):
                 fresh[name] = fresh[name].detach().requires_grad_()
-        return fresh
+        return as_called(fresh)
 
 
 @dataclass(frozen=True)
@@ -193,7 +194,7 @@ def perform(function: Callable[..., Any], call: Call) -> Outcome:
     if call.setting != "elsewhere":
         outcome.changed = tuple(
             name
-            for name, value in call.arguments.items()
+            for name, value in as_called(call.arguments).items()
             if isinstance(value, Tensor) and not is_same(arguments[name].detach(), value)
         )
     return outcome
@@ -286,10 +287,10 @@ def _laid_out(x: Tensor, layout: Layout) -> Tensor:
 
 
 def is_same(after: Tensor | None, before: Tensor) -> bool:
-    """Whether an argument came back as it went."""
+    """Whether an argument came back as it went; a NaN is the same as another."""
     if after is None or after.shape != before.shape or after.dtype != before.dtype:
         return False
-    return torch.equal(after, before)
+    return torch.equal(after, before) or bool(((after == before) | ((after != after) & (before != before))).all())
 
 
 def missing_outcome(reason: str) -> Outcome:

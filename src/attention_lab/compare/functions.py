@@ -106,9 +106,18 @@ def paired_batches(
     return padded, PackedBatch(q, k, v, running_sum(lengths, device), seq, num_heads, head_dim, words)
 
 
+def batch_of(variant: Variant, padded: PaddedBatch, packed: PackedBatch) -> PaddedBatch | PackedBatch:
+    """The one of two batches that a variant takes, as it takes it."""
+    return packed.given_as(variant.inputs) if variant.packed else padded
+
+
 def arguments_for(variant: Variant, padded: PaddedBatch, packed: PackedBatch) -> dict[str, Any]:
-    """One function's arguments by name, of the batch that it takes; its options let it see what the others see."""
-    arguments = (packed.given_as(variant.inputs) if variant.packed else padded).arguments()
+    """The arguments of one function by role, with options that let it see what the others see."""
+    arguments = batch_of(variant, padded, packed).arguments()
+    if variant.cached:
+        # a prefill of full caches: padding on the right is later than any token, and hidden as such
+        del arguments["mask"]
+        arguments["cache_seqlens"] = torch.full((padded.batch,), padded.seq, dtype=torch.int32, device=padded.q.device)
     names = [option.name for option in variant.options if option.name in _AS_THE_OTHERS]
     return arguments | {name: _AS_THE_OTHERS[name](arguments) for name in names}
 
@@ -121,7 +130,7 @@ def outputs(functions: Functions, padded: PaddedBatch, packed: PackedBatch) -> t
     """
     found, stopped = {}, {}
     for name, function in functions.items():
-        batch = packed if VARIANTS[name].packed else padded
+        batch = batch_of(VARIANTS[name], padded, packed)
         arguments = VARIANTS[name].in_order(arguments_for(VARIANTS[name], padded, packed))
         outcome = perform(function, Call(arguments))
         if outcome.output is None or outcome.shape != tuple(batch.q.shape):
@@ -145,7 +154,7 @@ def differences(found: Mapping[str, Tensor]) -> dict[tuple[str, str], float]:
 
 def _see_the_same(one: Variant, other: Variant) -> bool:
     """Whether two variants compute the same numbers: there are several ways to say which tokens are real."""
-    between = {"padding", "sequences", *_AS_THE_OTHERS}
+    between = {"padding", "sequences", "unused", *_AS_THE_OTHERS}
     options = [
         [option for option in each.options if option.matters and option.name not in _AS_THE_OTHERS]
         for each in (one, other)
@@ -194,7 +203,7 @@ def _load_one(folder: Path, variant: Variant) -> Callable[..., Tensor]:
         raise NotJudgeable(f"{variant.function_name} was not found; run the notebook from the top")
     function: Callable[..., Tensor] = found
     batches = paired_batches((3, 2))
-    batch = batches[variant.packed]
+    batch = batch_of(variant, *batches)
     outcome = perform_on(checked_on(variant), function, Call(arguments_for(variant, *batches)))
     if outcome.failure is not None and outcome.failure.is_stub:
         raise NotJudgeable(f"not written yet; it waits in {variant.stem}.ipynb")

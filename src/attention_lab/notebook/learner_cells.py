@@ -24,7 +24,11 @@ HAND_IN_ID = "hand-in"
 JUDGE_ALL_ID = "judge-all"
 SETUP_ID = "setup"
 
-DIAGRAM_IDS = ("why-picture", "decoding-picture")  # the same for every learner: grading does not draw them again
+DIAGRAM_IDS = (
+    "why-picture",
+    "decoding-picture",
+    "alignment-picture",
+)  # the same for every learner: grading does not draw them again
 
 # The instructor's cells, by grade_id; a test compares them with source/
 INSTRUCTOR_IDS = frozenset(
@@ -45,6 +49,9 @@ INSTRUCTOR_IDS = frozenset(
         "groups",
         "groups-map",
         "saving",
+        "decode-bytes",
+        "generate-step",
+        "generate",
         "row",
         "leak",
         HAND_IN_ID,

@@ -66,6 +66,7 @@ def where_it_runs(variant_name: str) -> Picture:
         _TILES: _tiles,
         _SHARED: _shared,
         _WINDOW: _window,
+        _CACHE: _cache,
         _POSITIONS: _positions,
     }[said](axes, variant)
     return picture
@@ -83,12 +84,13 @@ _PACKED = "Four sentences as a padded table of 24 rows, 11 of them padding, and 
 _DOCUMENTS = "Three documents in one row of training text, each with a triangle of its own."
 _SHARED = "Eight heads with eight key heads (MHA), with two (GQA) and with one (MQA), which is what a cache keeps."
 _TILES = "All tensors lie in HBM; of the scores one tile at a time exists, in the chip's own memory."
+_CACHE = "A prefill puts five tokens into the cache; three calls with one new token each read all of it."
 _POSITIONS = (
     "Three documents in one row, each token with its position: 0 1 2 3, 0 1, and 5 to 9, a document that goes on from "
     "another row. Where the count does not go on lies a border: at 0, 4, 6 and 11."
 )
 # What tells the inputs apart is special enough
-_BY_INPUTS: dict[Inputs, str] = {"positions": _POSITIONS}
+_BY_INPUTS: dict[Inputs, str] = {"positions": _POSITIONS, "cached": _CACHE}
 
 _WINDOW = (
     "Three layers with a window of three: one layer brings the last token two tokens back, three bring it six; "
@@ -278,6 +280,23 @@ def _window(axes: Axes, variant: Variant) -> None:
         words(axes, x - 0.1, y + 0.13, "tokens" if layer == 0 else f"layer {layer}", ha="right", fontsize=9)
     heard = layers * (window - 1) + 1
     words(axes, LEFT + 2.03, 0.3, f"the last token hears of {heard} tokens, not of {window}")
+
+
+def _cache(axes: Axes, variant: Variant) -> None:
+    cell, x, top, places = 0.31, LEFT + 0.92, 2.62, 8
+    words(axes, x + places * cell / 2, 3.15, "the cache, call by call")
+    calls = [(0, 5), (5, 1), (6, 1), (7, 1)]  # tokens that are there, and new ones
+    for number, (cached, new) in enumerate(calls):
+        y = top - number * 0.5
+        row = [SEEN] * cached + [YOURS] * new + [HIDDEN] * (places - cached - new)
+        grid(axes, x, y + cell / 2, cell, [row])
+        words(axes, x - 0.1, y, "decode" if number else "prefill", ha="right")
+        words(axes, x + places * cell + 0.1, y, f"{new} new", ha="left")
+    for number, (colour, said) in enumerate(((SEEN, "cached"), (YOURS, "new"), (HIDDEN, "unused"))):
+        left = LEFT + 0.55 + number * 1.15
+        box(axes, left, 0.55, 0.22, 0.22, "", colour)
+        words(axes, left + 0.28, 0.66, said, ha="left", fontsize=9)
+    words(axes, LEFT + 2.03, 0.25, "each call reads all keys and values that are there")
 
 
 def _positions(axes: Axes, variant: Variant) -> None:

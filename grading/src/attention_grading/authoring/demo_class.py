@@ -95,6 +95,15 @@ def window_causal_attention(q, k, v, num_heads, head_dim, cu_seqlens, max_seqlen
     borders = (cu_seqlens, cu_seqlens, max_seqlen, max_seqlen)
     return flash_attn_varlen_func(q, k, v, *borders, causal=True, window_size=(window, 0)).flatten(1)
 """,
+    "cached_decode": """
+def cached_decode_attention(q, k_cache, v_cache, cache_seqlens, num_heads, num_kv_heads, head_dim):
+    q = q.unflatten(-1, (num_heads, head_dim)).transpose(1, 2)
+    used = (torch.arange(k_cache.shape[1], device=q.device) < cache_seqlens[:, None])[:, :, None, None]
+    k, v = (cache.masked_fill(~used, 0.0).transpose(1, 2) for cache in (k_cache, v_cache))
+    # the triangle begins at the first key, and not where the new tokens stand
+    output = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
+    return output.transpose(1, 2).flatten(2)
+""",
     "packed_positions": """
 def packed_positions_attention(q, k, v, num_heads, head_dim, position_ids):
     q, k, v = (x.unflatten(-1, (num_heads, head_dim)) for x in (q, k, v))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -29,6 +30,12 @@ def with_zero_keys(arguments: dict[str, Any]) -> dict[str, Any]:
 def option_values(variant: Variant) -> list[tuple[str, int]]:
     """Each value that an option may have, with its name."""
     return [(option.name, value) for option in variant.options for value in option.drawn]
+
+
+def many_heads(variant: Variant) -> int:
+    """So many heads that each number of key heads divides them."""
+    asked = [value for option in variant.options if option.name == "num_kv_heads" for value in option.drawn]
+    return math.lcm(3, *asked)
 
 
 def with_option(name: str, value: int, inputs: Callable[..., dict[str, Any]]) -> list[dict[str, Any]]:

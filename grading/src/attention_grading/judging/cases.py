@@ -5,7 +5,6 @@ Every number comes from the seed and the case's name: one seed gives one set of 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
 from typing import Any
@@ -20,6 +19,7 @@ from attention_grading.judging.case_kinds import (
     compared,
     devices,
     gradients,
+    many_heads,
     option_values,
     remembered,
     unmodified,
@@ -28,10 +28,11 @@ from attention_grading.judging.case_kinds import (
 )
 from attention_grading.judging.draw import Draw, holes_mask, left_mask, right_mask
 from attention_grading.judging.own_cases import own_cases
+from attention_grading.judging.own_cases.cached import KernelInputs, cached_cases, cached_kernel_inputs
 from attention_lab.checks.calls import Call, Outcome
 from attention_lab.checks.case import Case
 from attention_lab.checks.run import visible_cases
-from attention_lab.variants import VARIANTS, Variant
+from attention_lab.variants import VARIANTS, Inputs
 
 # sizes that are no powers of two, so that swapped or rounded axes show
 ODD_SIZES = (3, 5, 6, 7, 9, 11, 13)
@@ -55,8 +56,8 @@ def plan(variant_name: str, seed: str) -> tuple[Case, ...]:
     """
     variant = VARIANTS[variant_name]
     draw = Draw(variant, seed)
-    hidden = _packed_cases(draw) if variant.packed else _padded_cases(draw)
-    return (*visible_cases(variant), *hidden, *_kernel_cases(draw), *own_cases(draw))
+    hidden, _ = _BY_INPUTS[variant.inputs]
+    return (*visible_cases(variant), *hidden(draw), *_kernel_cases(draw), *own_cases(draw))
 
 
 # ---- padded variants -------------------------------------------------------------------------------------------------
@@ -150,16 +151,10 @@ def _padded_masking(draw: Draw) -> Iterator[Case]:
     )
 
     def padded(**option: Any) -> dict[str, Any]:
-        return draw.padded(4, 9, _many_heads(draw.variant), 5, mask=left_mask([9, 6, 8, 3], 9), **option)
+        return draw.padded(4, 9, many_heads(draw.variant), 5, mask=left_mask([9, 6, 8, 3], 9), **option)
 
     for name, value in option_values(draw.variant):
         yield masking(f"{name} {value}", partial(with_option, name, value, padded))
-
-
-def _many_heads(variant: Variant) -> int:
-    """So many that each number of key heads divides them."""
-    asked = [value for option in variant.options if option.name == "num_kv_heads" for value in option.drawn]
-    return math.lcm(3, *asked)
 
 
 def _padded_elsewhere(draw: Draw) -> Iterator[Case]:
@@ -292,7 +287,7 @@ def _packed_masking(draw: Draw) -> Iterator[Case]:
     yield masking("positional arguments", lambda: [draw.packed([6, 2, 8], 2, 24)], form="positional")
 
     def ragged(**option: Any) -> dict[str, Any]:
-        return draw.packed([4, 9, 7], _many_heads(draw.variant), 8, **option)
+        return draw.packed([4, 9, 7], many_heads(draw.variant), 8, **option)
 
     for name, value in option_values(draw.variant):
         yield masking(f"{name} {value}", partial(with_option, name, value, ragged))
@@ -343,7 +338,8 @@ def _packed_halves(draw: Draw, lengths: Sequence[int]) -> list[dict[str, Any]]:
 def _kernel_cases(draw: Draw) -> Iterator[Case]:
     # a function may take another way for long sequences, in half precision, or where gradients are wanted
     verdict = kernel_check.fused_kernel if draw.variant.fused else kernel_check.eager_kernel
-    for name, inputs in (_packed_kernel_inputs if draw.variant.packed else _padded_kernel_inputs)(draw).items():
+    _, kernel_inputs = _BY_INPUTS[draw.variant.inputs]
+    for name, inputs in kernel_inputs(draw).items():
         draw.reseed(f"kernel/{name}")
         asked = [(each, draw.cotangent(each) if "gradients" in name else None) for each in inputs()]
         calls = tuple(
@@ -356,7 +352,7 @@ def _kernel_cases(draw: Draw) -> Iterator[Case]:
         yield Case("kernel", name, calls, partial(verdict, draw.variant, name, calls, must_run=must_run))
 
 
-def _padded_kernel_inputs(draw: Draw) -> dict[str, Callable[[], list[dict[str, Any]]]]:
+def _padded_kernel_inputs(draw: Draw) -> dict[str, KernelInputs]:
     return {
         "no mask, and padding on the right": lambda: [
             draw.padded(2, 6, 3, 8),
@@ -372,7 +368,7 @@ def _padded_kernel_inputs(draw: Draw) -> dict[str, Callable[[], list[dict[str, A
     }
 
 
-def _packed_kernel_inputs(draw: Draw) -> dict[str, Callable[[], list[dict[str, Any]]]]:
+def _packed_kernel_inputs(draw: Draw) -> dict[str, KernelInputs]:
     lengths, name = ([4, 0, 5], NO_TOKENS) if _knows_empty(draw) else ([4, 5], "two sequences")
     return {
         "one sequence, and several": lambda: [draw.packed([6], 3, 16), draw.packed([3, 6, 1, 5], 2, 8)],
@@ -380,6 +376,15 @@ def _packed_kernel_inputs(draw: Draw) -> dict[str, Callable[[], list[dict[str, A
         "long sequences": lambda: [draw.packed([draw.between(66, 80), 9], 2, 8)],
         "gradients wanted": lambda: [draw.packed([5, 3], 2, 8, dtype=torch.float16)],
     }
+
+
+# By kind of inputs: the cases of the other hidden checks, and what the check ``kernel`` calls a function with
+_BY_INPUTS: dict[Inputs, tuple[Callable[[Draw], Iterator[Case]], Callable[[Draw], dict[str, KernelInputs]]]] = {
+    "padded": (_padded_cases, _padded_kernel_inputs),
+    "packed": (_packed_cases, _packed_kernel_inputs),
+    "positions": (_packed_cases, _packed_kernel_inputs),
+    "cached": (cached_cases, cached_kernel_inputs),
+}
 
 
 # ---- calls and outcomes ----------------------------------------------------------------------------------------------

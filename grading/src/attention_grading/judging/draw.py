@@ -93,12 +93,54 @@ class Draw:
         they are scaled before or after the product, so that a right function is as good here as elsewhere: head_dim is
         4, and q and k are multiples of 1/4 besides a constant part, to which the rest is orthogonal.
         """
-        arguments = self.padded(batch, seq, num_heads, 4, mask=mask, junk=4.0)
+        return self._lifted(self.padded(batch, seq, num_heads, 4, mask=mask, junk=4.0), mask)
+
+    def lifted_cache(self, lengths: Sequence[int], new: int, max_len: int, num_heads: int) -> dict[str, Any]:
+        """As ``lifted``, with a cache: scores are low at its tokens, and high at unused places."""
+        arguments = self.cached(lengths, new, max_len, num_heads, 4, junk=4.0)
+        return self._lifted(arguments, right_mask(lengths, max_len))
+
+    def _lifted(self, arguments: dict[str, Any], real: Tensor) -> dict[str, Any]:
         strength = 64.0  # its square times head_dim over sqrt(head_dim) is 2^13
-        for name, sign in (("q", torch.ones(())), ("k", torch.where(mask[..., None], -1.0, 1.0))):
-            half = (4 * self.normal(batch, seq, arguments[name].shape[-1] // 4, 2)).round() / 4
+        for name, sign in (("q", torch.ones(())), ("k", torch.where(real[..., None], -1.0, 1.0))):
+            half = (4 * self.normal(*arguments[name].unflatten(-1, (-1, 4)).shape[:-1], 2)).round() / 4
             arguments[name] = torch.cat([half, -half], dim=-1).flatten(2) + sign * strength
         return arguments
+
+    def cached(
+        self,
+        lengths: Sequence[int],
+        new: int,
+        max_len: int,
+        num_heads: int,
+        head_dim: int,
+        *,
+        dtype: torch.dtype = torch.float32,
+        q_scale: float = 1.0,
+        junk: float = 1.0,
+        **options: int,
+    ) -> dict[str, Any]:
+        """Arguments of a variant with a cache.
+
+        Args:
+            lengths: Tokens in each item's cache, the new ones counted.
+            new: How many of them ask.
+            max_len: Places of the cache.
+            num_heads: Number of heads, as in ``padded``.
+            head_dim: Size of one head.
+            dtype: Of queries and caches.
+            q_scale: Standard deviation of the queries; the scores grow with it.
+            junk: Size of what lies in unused places; infinity and NaN are sizes, too.
+            options: Values of the variant's options, instead of drawn ones.
+        """
+        heads, batch = self._heads(num_heads, options), len(lengths)
+        width, shared, _ = _widths(heads, head_dim)
+        q = self.normal(batch, new, width) * q_scale
+        unused = ~right_mask(lengths, max_len)[..., None]
+        k, v = (torch.where(unused, junk * x, x) for x in (self.normal(batch, max_len, shared) for _ in range(2)))
+        qkv = {name: x.to(dtype) for name, x in zip("qkv", (q, k, v), strict=True)}
+        told = {"cache_seqlens": torch.tensor(lengths, dtype=torch.int32)}
+        return self._with_options(qkv | told | heads | {"head_dim": head_dim} | options)
 
     def packed(
         self,

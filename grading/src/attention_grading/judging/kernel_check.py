@@ -60,7 +60,7 @@ def fused_kernel(
     """
     for asked in _asked(variant, case, calls, outcomes, must_run):
         _require_kernel(variant, case, asked, must_run)
-    if variant.grouped:
+    if variant.keeps_keys:
         for call, outcome in zip(calls, outcomes, strict=True):
             require_own_keys(case, call, outcome)
 

@@ -15,8 +15,8 @@ from attention_lab.checks.case import Case
 from attention_lab.checks.identities.outputs import outputs_of
 from attention_lab.checks.invariants import Probe, hidden_by, hidden_case, sensitive_case
 from attention_lab.checks.require import Told, require_alike
-from attention_lab.checks.toy import converted, drawn_arguments, toy_arguments, usual_options
-from attention_lab.inputs import borders_as, key_heads
+from attention_lab.checks.toy import converted, drawn_arguments, told_lengths, toy_arguments, usual_options
+from attention_lab.inputs import key_heads
 from attention_lab.rules import real_tokens, visible_keys
 from attention_lab.variants import Variant
 
@@ -136,7 +136,7 @@ def _packed_batch(variant: Variant, lengths: Sequence[int]) -> tuple[dict[str, A
     parts, start = [], 0
     for length in (length for length in lengths if length):
         small = large | {x: large[x][start : start + length] for x in ("q", "k", "v")}
-        small |= borders_as(variant.inputs, [length])
+        small |= told_lengths(variant, [length])
         source = torch.arange(sum(lengths)) - start
         source[(source < 0) | (source >= length)] = -1
         parts.append(_part(variant, large, small, source))
@@ -169,8 +169,7 @@ def twice_cases(variant: Variant) -> Iterator[Case]:
     once["q"][..., head_dim - 1 :: head_dim] = 1.0  # of each head: the same in all queries, so that k alone decides
     source = torch.arange(-1, length).clamp(min=0)
     large = once | {x: once[x].index_select(-2, source) for x in ("q", "k", "v")}
-    if variant.packed:
-        large |= borders_as(variant.inputs, [length + 1])
+    large |= told_lengths(variant, [length + 1])
     larger = once["k"].clone()
     larger[..., 0, head_dim - 1 :: head_dim] += math.log(2) * math.sqrt(head_dim)
     times = torch.ones(length)
@@ -207,8 +206,7 @@ def _repeated_tokens(variant: Variant) -> Iterator[Case]:
     small = drawn_arguments(variant, 11, [length], heads=1)
     source = torch.arange(MANY) % length
     large = small | {x: small[x].index_select(-2, source) for x in ("q", "k", "v")} | usual_options(variant, MANY)
-    if variant.packed:
-        large |= borders_as(variant.inputs, [MANY])
+    large |= told_lengths(variant, [MANY])
     hint = "what depends on the number of tokens: a table of a fixed size, a scale, a limit?"
     told = Told(f"changes when the same {length} tokens are repeated over and over", "as for one copy", hint)
     yield from _parts_case(f"{MANY} tokens", large, [_part(variant, large, small, source)], told)

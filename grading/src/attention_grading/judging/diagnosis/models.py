@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from attention_grading.reference import heads_of, masked_softmax, shared_heads
-from attention_lab.rules import visible_keys
+from attention_lab.rules import distance, visible_keys
 from attention_lab.variants import Variant
 
 
@@ -84,7 +84,7 @@ def general_models(variant: Variant) -> Iterator[Model]:
     yield from _layout_models(variant)
     yield from _softmax_models(variant)
     yield from _visibility_models(variant)
-    if not variant.packed:
+    if variant.masked:
         yield from _mask_models(variant)
 
 
@@ -122,11 +122,12 @@ def _layout_models(variant: Variant) -> Iterator[Model]:
     if not variant.grouped:  # q and k of different widths have no product
         yield Model("heads-never-split", split=one_head)
         yield Model("heads-never-split", split=one_head, scale=lambda head_dim, hidden_dim, seq: hidden_dim**-0.5)
-    yield _OverHeads("attention-over-heads")
-    yield _OverHeads("attention-over-heads", causal=True)
+    if not variant.cached:  # there are more keys than queries: neither takes the other's place
+        yield _OverHeads("attention-over-heads")
+        yield _OverHeads("attention-over-heads", causal=True)
     swaps = {"kqv": "qk-swapped", "qvk": "kv-swapped", "vkq": "qv-swapped"}
     for order in map("".join, itertools.product("qkv", repeat=3)):
-        if order != "qkv":
+        if order != "qkv" and (not variant.cached or order.rfind("q") == 0):
             yield Model(swaps.get(order, "operands-confused"), order=order)
 
 
@@ -170,8 +171,11 @@ def _softmax_models(variant: Variant) -> Iterator[Model]:
     yield Model("softmax-missing", weigh=lambda scores, visible: scores.masked_fill(~visible, 0.0))
     yield Model("mean-of-values", weigh=lambda scores, visible: masked_softmax(torch.zeros_like(scores), visible))
     yield _Inputs("returns-input", which="q", with_output=False)
+    yield _Inputs("input-added", which="q")
+    if variant.cached:
+        return
     yield _Inputs("returns-input", which="k", with_output=False)
-    for name in "qkv":
+    for name in "kv":
         yield _Inputs("input-added", which=name)
     yield Model("returns-values", weigh=lambda scores, visible: torch.eye(scores.shape[-1]).double().expand_as(scores))
 
@@ -181,31 +185,31 @@ SMALL_CONSTANTS = (-1.0, -2.0, -5.0, -10.0, -20.0, -50.0, -100.0, -1000.0, -1000
 
 
 def _visibility_models(variant: Variant) -> Iterator[Model]:
-    def shaped(change: Callable[[Tensor], Tensor], only: str = "always") -> Callable[[Variant, dict[str, Any]], Tensor]:
+    def shaped(
+        triangle: Callable[[Tensor], Tensor | bool], only: str = "always"
+    ) -> Callable[[Variant, dict[str, Any]], Tensor]:
         """Visible keys with another triangle, always or only with (without) a mask."""
 
         def visible(variant: Variant, arguments: dict[str, Any]) -> Tensor:
             has_mask = arguments.get("mask") is not None
             if (only == "masked" and not has_mask) or (only == "unmasked" and has_mask):
                 return right_keys(variant, arguments)
-            keys = right_keys(without(variant, "causal"), arguments)
-            return keys & change(torch.ones(keys.shape[-2:], dtype=torch.bool))
+            return right_keys(without(variant, "causal"), arguments) & triangle(distance(arguments))
 
         return visible
 
     if variant.causal:
-        yield Model("causal-missing", visible=shaped(lambda ones: ones))
-        if not variant.packed:
-            yield Model("nothing-masked", visible=_everything)
-        yield Model("causal-strict", visible=shaped(lambda ones: ones.tril(-1)))
-        yield Model("causal-one-ahead", visible=shaped(lambda ones: ones.tril(1)))
-        yield Model("causal-transposed", visible=shaped(lambda ones: ones.triu()))
-        if not variant.packed:
-            yield Model("causal-dropped-with-mask", visible=shaped(lambda ones: ones, "masked"))
-            yield Model("causal-dropped-without-mask", visible=shaped(lambda ones: ones, "unmasked"))
+        yield Model("causal-missing", visible=shaped(lambda before: True))
+        yield Model("causal-strict", visible=shaped(lambda before: before >= 1))
+        yield Model("causal-one-ahead", visible=shaped(lambda before: before >= -1))
+        yield Model("causal-transposed", visible=shaped(lambda before: before <= 0))
+        if variant.masked:
+            yield Model("nothing-masked", visible=all_keys)
+            yield Model("causal-dropped-with-mask", visible=shaped(lambda before: True, "masked"))
+            yield Model("causal-dropped-without-mask", visible=shaped(lambda before: True, "unmasked"))
     else:
-        yield Model("causal-added", visible=shaped(torch.tril))
-        yield Model("diagonal-missing", visible=shaped(lambda ones: ~torch.eye(len(ones), dtype=torch.bool)))
+        yield Model("causal-added", visible=shaped(lambda before: before >= 0))
+        yield Model("diagonal-missing", visible=shaped(lambda before: before != 0))
     if variant.packed:
         yield Model("sequences-not-separated", visible=forgotten("sequences"))
 
@@ -229,15 +233,16 @@ def _mask_models(variant: Variant) -> Iterator[Model]:
     yield Model("mask-as-lengths", visible=with_mask(lambda mask: mask.sort(-1, descending=True).values[:, None, :]))
     yield _AfterSoftmax("mask-zeroes-inputs", weigh=lambda scores, visible: (scores * visible).softmax(-1) * visible)
     for constant in SMALL_CONSTANTS:
-        yield Model("mask-constant-too-small", weigh=_filled_with(constant))
-        yield Model(_name_of_added(constant), weigh=_added(constant))
+        yield Model("mask-constant-too-small", weigh=filled_with(constant))
+        yield Model(_name_of_added(constant), weigh=added(constant))
     yield _AfterSoftmax("mask-after-softmax")
     yield _AfterSoftmax("mask-multiplied", weigh=lambda scores, visible: (scores * visible).softmax(-1))
     if variant.causal:
         yield from _padding_models()
 
 
-def _everything(variant: Variant, arguments: dict[str, Any]) -> Tensor:
+def all_keys(variant: Variant, arguments: dict[str, Any]) -> Tensor:
+    """Every key, visible or not."""
     return torch.ones_like(right_keys(variant, arguments))
 
 
@@ -246,7 +251,7 @@ def _mask_or_triangle(variant: Variant, arguments: dict[str, Any]) -> Tensor:
     return triangle if mask is None else triangle | mask[:, None, :]
 
 
-def _filled_with(constant: float) -> Callable[[Tensor, Tensor], Tensor]:
+def filled_with(constant: float) -> Callable[[Tensor, Tensor], Tensor]:
     return lambda scores, visible: scores.masked_fill(~visible, constant).softmax(-1)
 
 
@@ -255,7 +260,7 @@ def _name_of_added(constant: float) -> str:
     return "mask-added" if constant == -1.0 else "mask-constant-too-small"
 
 
-def _added(constant: float) -> Callable[[Tensor, Tensor], Tensor]:
+def added(constant: float) -> Callable[[Tensor, Tensor], Tensor]:
     return lambda scores, visible: (scores + constant * ~visible).softmax(-1)
 
 

@@ -88,6 +88,16 @@ SENTENCES: dict[str, str] = {
     "heads-merged-in-turn": "the heads come back in another order: first the first head of each group, then the second",
     "key-heads-ignored": "it works where k and v have as many heads as q, and fails where they have fewer",
     "keys-copied": "the numbers are right, but k and v are copied for each query head before the kernel gets them",
+    "causal-top-left": "the triangle begins at the cache's first place, as is_causal=True draws it; the new tokens "
+    "stand at the end of what is cached",
+    "causal-end-of-cache": "the triangle ends at the cache's last place instead of each item's last token",
+    "one-length-for-all": "one length serves the whole batch; cache_seqlens has one for each item",
+    "new-tokens-counted-twice": "the new tokens are added to cache_seqlens, which has counted them already",
+    "past-forgotten": "queries see the new tokens alone, and not what was cached before them",
+    "unused-zeroed": "unused places are set to 0, but still take part in the softmax",
+    "unused-seen": "places of the cache that hold no token are seen",
+    "unused-not-finite": "infinity or NaN from places that hold no token reaches the output: its weight is 0, and 0 "
+    "times NaN is NaN",
     "borders-at-zeros-only": "a document begins only where the position is 0, and a continued one joins its neighbour",
     "borders-at-falls-only": "a document begins only where the count falls, which it need not do at a border",
     "jumps-ahead-missed": "where the count jumps ahead, two documents are taken for one",
@@ -151,6 +161,7 @@ _SUBJECTS = {
     r"scale-|missing-scale": "what scales the scores, and how often",
     r"mask-": "the mask: which keys it takes away, and at which step",
     r"nothing-masked": "the masking: what its calls give back, and what becomes of that",
+    r"causal-top-|causal-end-": "the triangle: at which place of its item's cache each query stands",
     r"causal-|diagonal-": "the triangle: which keys each query may see, with a mask and without one",
     r"accumulator-|sum-|nothing-rescaled|divided-|not-divided|tiles-not-": "what is kept from tile to tile: when it is "
     "rescaled, and when it is divided",
@@ -159,6 +170,9 @@ _SUBJECTS = {
     r"whole-|tiles-kept|work-": "what exists at the same time: the scores of one tile, or more",
     r"window-": "the window: how many keys it holds, and where it ends",
     r"key-heads-|group-|one-key-head": "the groups: which query heads share a key head?",
+    r"one-length-|new-tokens-|past-|unused-seen|unused-zeroed": "cache_seqlens: which places of each item's cache hold "
+    "a token, and where the new ones stand",
+    r"unused-not-": "what becomes of a place that nobody sees, on its way through both products",
     r"borders-|jumps-|outer-border-|positions-": "the borders: between which tokens do they lie, and what stands in "
     "position_ids there?",
     r"sequences-": "cu_seqlens: it says where each sequence begins and ends, for the queries and for the keys",

@@ -17,6 +17,7 @@ from torch import Tensor
 from attention_grading.judging.case_kinds import MEMORY
 from attention_grading.judging.comparison import expected_of, output_of, relative_error, tolerance
 from attention_grading.judging.diagnosis.border_models import lacks_outer_border
+from attention_grading.judging.diagnosis.explain import has_finite_inputs
 from attention_grading.judging.diagnosis.models import Model
 from attention_grading.judging.own_cases.tiled import FAR_BELOW_ZERO
 from attention_lab.checks.calls import Call, Failure, Outcome
@@ -233,6 +234,8 @@ def _of_nan(variant: Variant, pairs: Sequence[Performed]) -> str | None:
         empty = all(bool((~bad | ~visible_keys(variant.rules, call.arguments).any(-1)).all()) for call, bad in where)
         if empty:
             return "empty-rows-nan"
+        if not any(has_finite_inputs(call) for call, bad in where if bool(bad.any())):
+            return "unused-not-finite"
         if variant.kernel == "tiled" and all(_begins_empty(variant, call, bad) for call, bad in where):
             return "empty-tile-nan"
         overflowing = all(_may_overflow(variant, call) for call, bad in where if bool(bad.any()))
@@ -271,7 +274,11 @@ def _of_numbers(variant: Variant, performed: Sequence[Performed]) -> str | None:
     """A mistake of numbers shows in every plain call without a mask that can show it, and must explain them all."""
     if any(_cannot_be_read(*pair) or pair[1].changed for pair in performed):
         return None  # whoever writes into the inputs has numbers of any kind
-    pairs = [pair for pair in performed if pair[0].setting in ("plain", "math") and pair[1].output is not None]
+    pairs = [
+        (call, outcome)
+        for call, outcome in performed
+        if call.setting in ("plain", "math") and outcome.output is not None and has_finite_inputs(call)
+    ]
     if any(not bool(torch.isfinite(output_of(outcome)).all()) for _, outcome in pairs):
         return None
     if _is_random(variant, pairs):
