@@ -1,4 +1,4 @@
-"""Toy batches: sentences turned into queries, keys and values, padded or packed."""
+"""Toy batches: sentences turned into queries, keys and values, padded, packed or cached."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torch import Tensor
 from attention_lab.variants import Inputs
 
 PAD = "<pad>"
+UNUSED = "–"  # a place of a cache that holds no token
 SENTENCES: tuple[tuple[str, ...], ...] = (("The", "cat", "sat", "on", "the", "mat"), ("Dogs", "bark", "at", "night"))
 
 Padding = Literal["right", "left", "holes", "none"]
@@ -23,13 +24,13 @@ class PaddedBatch:
 
     Attributes:
         q: Queries, float ``[batch, seq, hidden_dim]``.
-        k: Keys, same shape.
-        v: Values, same shape.
+        k: Keys, same shape; with fewer key heads, its last dimension is ``num_kv_heads * head_dim``.
+        v: Values, shape of ``k``.
         mask: bool ``[batch, seq]``, ``True`` at real tokens; ``None`` where nothing is padded.
         num_heads: Number of heads.
         head_dim: Size of one head; ``hidden_dim = num_heads * head_dim``.
         tokens: For each batch item its ``seq`` token strings, ``<pad>`` at padding.
-        options: Further arguments of the function, such as the size of a window.
+        options: Further arguments of the function, such as the size of a window, or ``num_kv_heads``.
     """
 
     q: Tensor
@@ -53,6 +54,11 @@ class PaddedBatch:
     def hidden_dim(self) -> int:
         return self.num_heads * self.head_dim
 
+    @property
+    def num_kv_heads(self) -> int:
+        """Number of heads of ``k`` and ``v``."""
+        return key_heads(self.arguments())
+
     def arguments(self) -> dict[str, Any]:
         """The arguments of the learner's function, by name."""
         names = ("q", "k", "v", "num_heads", "head_dim", "mask")
@@ -65,14 +71,14 @@ class PackedBatch:
 
     Attributes:
         q: Queries, fp16 or bf16 ``[total_tokens, hidden_dim]``.
-        k: Keys, same shape.
-        v: Values, same shape.
+        k: Keys, same shape; with fewer key heads, its last dimension is ``num_kv_heads * head_dim``.
+        v: Values, shape of ``k``.
         cu_seqlens: int32 ``[batch + 1]``, the running sum of the lengths: ``[2, 3, 4]`` gives ``[0, 2, 5, 9]``.
         max_seqlen: The longest length.
         num_heads: Number of heads.
         head_dim: Size of one head; ``hidden_dim = num_heads * head_dim``.
         tokens: The ``total_tokens`` token strings.
-        options: Further arguments of the function, such as the size of a window.
+        options: Further arguments of the function, such as the size of a window, or ``num_kv_heads``.
         ids: What tells the function where each sequence begins in place of ``cu_seqlens`` and ``max_seqlen``, such as
             ``{"position_ids": ...}``; empty where these two do.
     """
@@ -97,6 +103,11 @@ class PackedBatch:
         return self.num_heads * self.head_dim
 
     @property
+    def num_kv_heads(self) -> int:
+        """Number of heads of ``k`` and ``v``."""
+        return key_heads(self.arguments())
+
+    @property
     def lengths(self) -> tuple[int, ...]:
         """Length of each sequence, in tokens."""
         return tuple(self.cu_seqlens.diff().tolist())
@@ -111,6 +122,55 @@ class PackedBatch:
         """The same batch as a kind of inputs takes it, itself where it is given so; ``starts`` as in ``borders_as``."""
         ids = {} if inputs == "packed" else borders_as(inputs, self.lengths, self.q.device, starts)
         return self if ids.keys() == self.ids.keys() and not starts else replace(self, ids=ids)
+
+
+@dataclass(frozen=True)
+class CachedBatch:
+    """Sentences whose keys and values lie in a cache, with room left; of each the last tokens ask.
+
+    Attributes:
+        q: Queries of the new tokens, float ``[batch, new, hidden_dim]``.
+        k_cache: Keys of all tokens so far, ``[batch, max_len, num_kv_heads, head_dim]``; anything in the other places.
+        v_cache: Values, same shape.
+        cache_seqlens: int32 ``[batch]``: how many places hold a token, the new ones counted.
+        num_heads: Number of heads.
+        num_kv_heads: Number of heads of the caches; it divides ``num_heads``.
+        head_dim: Size of one head; ``hidden_dim = num_heads * head_dim``.
+        tokens: For each batch item ``max_len`` strings, a dash where no token is.
+    """
+
+    q: Tensor
+    k_cache: Tensor
+    v_cache: Tensor
+    cache_seqlens: Tensor
+    num_heads: int
+    num_kv_heads: int
+    head_dim: int
+    tokens: tuple[tuple[str, ...], ...]
+
+    @property
+    def batch(self) -> int:
+        return self.q.shape[0]
+
+    @property
+    def new(self) -> int:
+        return self.q.shape[1]
+
+    @property
+    def max_len(self) -> int:
+        return self.k_cache.shape[1]
+
+    @property
+    def hidden_dim(self) -> int:
+        return self.num_heads * self.head_dim
+
+    def arguments(self) -> dict[str, Any]:
+        """The arguments of the learner's function, by name."""
+        names = ("q", "k_cache", "v_cache", "cache_seqlens", "num_heads", "num_kv_heads", "head_dim")
+        return {name: getattr(self, name) for name in names}
+
+
+Batch = PaddedBatch | PackedBatch | CachedBatch
 
 
 def padded_batch(
@@ -135,20 +195,23 @@ def padded_batch(
         dtype: Floating-point type of ``q``, ``k`` and ``v``.
         device: Where the tensors live; the CPU by default.
         seed: Seed of the random numbers; the same seed gives the same batch on every device.
-        options: Further arguments of the function, such as ``window=3``.
+        options: Further arguments of the function, such as ``window=3``; with ``num_kv_heads=2``, k and v have two
+            heads.
 
     Returns:
         A batch whose ``seq`` is the longest sentence's length (one more with ``"holes"``).
 
     Raises:
-        ValueError: No sentence, an empty batch, unequal lengths with ``padding="none"``, or an unknown ``padding``.
+        ValueError: No sentence, an empty batch, unequal lengths with ``padding="none"``, an unknown ``padding``, or
+            key heads that do not divide the heads.
     """
     if not sentences or not any(len(words) for words in sentences):
         raise ValueError("padded_batch needs at least one sentence with at least one word")
     seq = max(len(words) for words in sentences) + (padding == "holes")
     tokens = tuple(_place(words, seq, padding) for words in sentences)
     mask = torch.tensor([[token != PAD for token in row] for row in tokens], device=device)
-    q, k, v = _random_qkv((len(tokens), seq, num_heads * head_dim), dtype, device, seed)
+    widths = _widths(num_heads, options.get("num_kv_heads", num_heads), head_dim)
+    q, k, v = _random((len(tokens), seq), widths, dtype, device, seed)
     return PaddedBatch(q, k, v, None if padding == "none" else mask, num_heads, head_dim, tokens, options)
 
 
@@ -176,19 +239,67 @@ def packed_batch(
         dtype: ``torch.bfloat16`` or ``torch.float16``, the types that flash-attn takes.
         device: Where the tensors live; the CPU by default.
         seed: Seed of the random numbers; the same seed gives the same batch on every device.
-        options: Further arguments of the function, such as ``window=3``.
+        options: Further arguments of the function, such as ``window=3``; with ``num_kv_heads=2``, k and v have two
+            heads.
 
     Raises:
-        ValueError: No sentence is given, or the starts do not fit them.
+        ValueError: No sentence is given, key heads do not divide the heads, or the starts do not fit the sentences.
     """
     if not sentences:
         raise ValueError("packed_batch needs at least one sentence")
     tokens = tuple(word for words in sentences for word in words)
     lengths = [len(words) for words in sentences]
-    q, k, v = _random_qkv((len(tokens), num_heads * head_dim), dtype, device, seed)
+    widths = _widths(num_heads, options.get("num_kv_heads", num_heads), head_dim)
+    q, k, v = _random((len(tokens),), widths, dtype, device, seed)
     borders = running_sum(lengths, device)
     packed = PackedBatch(q, k, v, borders, max(lengths), num_heads, head_dim, tokens, options)
     return packed.given_as(inputs, starts)
+
+
+def cached_batch(
+    sentences: Sequence[Sequence[str]] = SENTENCES,
+    *,
+    new: int = 4,
+    max_len: int | None = None,
+    num_heads: int = 6,
+    num_kv_heads: int = 3,
+    head_dim: int = 8,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str | None = None,
+    seed: int = 0,
+) -> CachedBatch:
+    """Put sentences into a cache with random keys and values; unused places hold random numbers, too.
+
+    Args:
+        sentences: One sequence of words per batch item.
+        new: How many of each sentence's last words ask.
+        max_len: Places of the cache; by default one more than the longest sentence has words.
+        num_heads: Number of heads.
+        num_kv_heads: Number of heads of the caches.
+        head_dim: Size of one head.
+        dtype: Floating-point type of queries and caches.
+        device: Where the tensors live; the CPU by default.
+        seed: Seed of the random numbers; the same seed gives the same batch on every device.
+
+    Raises:
+        ValueError: There is no sentence, one has fewer words than ask or more than the cache has places, or key heads
+            do not divide the heads.
+    """
+    lengths = [len(words) for words in sentences]
+    if not lengths or new < 1 or min(lengths) < new:
+        raise ValueError(
+            f"cached_batch needs sentences of at least new = {new} words, and new at least 1; got {lengths}"
+        )
+    places = max(lengths) + 1 if max_len is None else max_len
+    if places < max(lengths):
+        raise ValueError(f"a sentence of {max(lengths)} words does not fit into a cache of max_len = {places} places")
+    width, shared, _ = _widths(num_heads, num_kv_heads, head_dim)
+    (q,) = _random((len(lengths), new), [width], dtype, device, seed)
+    k, v = _random((len(lengths), places), [shared, shared], dtype, device, seed + 1)
+    k_cache, v_cache = (x.unflatten(-1, (num_kv_heads, head_dim)) for x in (k, v))
+    tokens = tuple((*words, *[UNUSED] * (places - len(words))) for words in sentences)
+    counts = torch.tensor(lengths, dtype=torch.int32, device=device)
+    return CachedBatch(q, k_cache, v_cache, counts, num_heads, num_kv_heads, head_dim, tokens)
 
 
 def pack(x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, int]:
@@ -218,6 +329,12 @@ def unpack(packed: Tensor, mask: Tensor) -> Tensor:
     padded = packed.new_zeros(*mask.shape, *packed.shape[1:])
     padded[mask] = packed
     return padded
+
+
+def key_heads(arguments: Mapping[str, Any]) -> int:
+    """How many heads k and v have in a call; as many as q, where nothing else is said."""
+    heads: int = arguments.get("num_kv_heads", arguments["num_heads"])
+    return heads
 
 
 def running_sum(lengths: Sequence[int], device: torch.device | str | None = None) -> Tensor:
@@ -289,8 +406,22 @@ def _place(words: Sequence[str], seq: int, padding: Padding) -> tuple[str, ...]:
     raise ValueError(f'unknown padding {padding!r}; choose "right", "left", "holes" or "none"')
 
 
-def _random_qkv(
-    shape: tuple[int, ...], dtype: torch.dtype, device: torch.device | str | None, seed: int
+def _widths(num_heads: int, num_kv_heads: int, head_dim: int) -> tuple[int, int, int]:
+    """Widths of q, k and v."""
+    if num_kv_heads < 1 or num_heads % num_kv_heads:
+        raise ValueError(
+            f"num_kv_heads must divide num_heads, so that all groups are equally large; got {num_heads} heads and "
+            f"{num_kv_heads} key heads"
+        )
+    return num_heads * head_dim, num_kv_heads * head_dim, num_kv_heads * head_dim
+
+
+def _random(
+    tokens: tuple[int, ...],
+    widths: Sequence[int],
+    dtype: torch.dtype,
+    device: torch.device | str | None,
+    seed: int,
 ) -> list[Tensor]:
     generator = torch.Generator().manual_seed(seed)
-    return [torch.randn(shape, generator=generator).to(device=device, dtype=dtype) for _ in range(3)]
+    return [torch.randn(*tokens, width, generator=generator).to(device=device, dtype=dtype) for width in widths]

@@ -13,12 +13,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from attention_lab import attention_map, packed_batch, padded_batch, real_batch
+from attention_lab import attention_map, cached_batch, packed_batch, padded_batch, real_batch
 from attention_lab.flash import flash_attn_varlen_func
-from attention_lab.maps.heatmaps import attention_leaks, caption
+from attention_lab.inputs import count_positions
+from attention_lab.maps.heatmaps import attention_leaks, caption, mask_heatmap
+from attention_lab.maps.key_heads import key_head_cells, key_head_shares
 from attention_lab.maps.masks import masked_cells
 from attention_lab.notebook.learner_cells import SOLUTION_ID
-from attention_lab.rules import Reason
+from attention_lab.roles import by_role
+from attention_lab.rules import Reason, distance, visible_keys
+from corpus.answer import changed as spoilt
 from support.cells import cells_of
 from support.places import MASTERS
 
@@ -33,10 +37,11 @@ def answer(number: str, question: int) -> str:
     return text
 
 
-def solution(number: str) -> Function:
+def solution(number: str, *changes: tuple[str, str]) -> Function:
+    """The instructor's solution, with texts in it replaced."""
     (stem,) = (stem for stem in MASTERS if stem.startswith(number))
     scope: dict[str, Any] = {"torch": torch, "F": F, "math": math, "flash_attn_varlen_func": flash_attn_varlen_func}
-    exec(cells_of(MASTERS[stem])[SOLUTION_ID].source, scope)
+    exec(spoilt(cells_of(MASTERS[stem])[SOLUTION_ID].source, changes), scope)
     return scope[f"{stem[3:]}_attention"]
 
 
@@ -114,6 +119,55 @@ def test_03_and_04_differ_from_eager_by_rounding_of_the_stated_size():
             outputs = [solution(number)(**batch.arguments())[batch.mask].float() for number in (fused, eager)]
             assert low <= (outputs[0] - outputs[1]).abs().max() <= high
         assert answer(fused, 2).startswith("By some 1e-7 in fp32, and by about 0.01 in bf16")
+
+
+# Notebook 08's toy inputs
+SHARED = {"num_heads": 6, "num_kv_heads": 3, "head_dim": 8, "padding": "left"}
+
+
+def toy_08(**sizes: Any) -> Any:
+    lines = ("Cats sleep on warm mats", "Dogs bark loudly")
+    return padded_batch([line.split() for line in lines], **SHARED | sizes)
+
+
+def test_08_copies_in_turn_are_framed_at_some_heads_and_show_in_neither_mha_nor_mqa():
+    def in_turn(k: Tensor, num_heads: int, num_kv_heads: int, head_dim: int) -> Tensor:
+        return k.unflatten(-1, (num_kv_heads, head_dim)).repeat(1, 1, num_heads // num_kv_heads, 1).flatten(-2)
+
+    def wrong(k: Tensor, v: Tensor, num_heads: int, num_kv_heads: int, head_dim: int, **others: Any) -> Tensor:
+        k, v = (in_turn(x, num_heads, num_kv_heads, head_dim) for x in (k, v))
+        return solution("08")(k=k, v=v, num_heads=num_heads, num_kv_heads=num_heads, head_dim=head_dim, **others)
+
+    framed, read = {}, {}
+    for shared in (3, 1, 6):
+        batch = toy_08(num_kv_heads=shared)
+        moved = torch.stack(key_head_shares(wrong, batch)) > 0.5
+        astray = (moved & (key_head_cells(batch) != Reason.VISIBLE)).any(0)
+        framed[shared] = astray.any(1).nonzero().flatten().tolist()
+        read[shared] = moved[0].int().argmax(1).tolist()
+    assert framed[1] == framed[6] == []
+    stated = [int(number) for number in re.findall(r"\d+", answer("08", 1).partition(". With")[0])]
+    assert stated == [*framed[3], *(read[3][head] for head in framed[3])]
+
+
+def test_08_gradients_of_shared_values_add_up_to_the_same():
+    for shared in (3, 1):
+        batch = toy_08(num_kv_heads=shared)
+        v = batch.v.requires_grad_()
+        output = solution("08")(**batch.arguments() | {"mask": None})
+        output.sum().backward()
+        assert f"To {output.numel()} both times" in answer("08", 2)
+        torch.testing.assert_close(v.grad.sum(), torch.tensor(float(output.numel())))
+
+
+def test_08_says_how_large_a_cache_is(capsys):
+    (stem,) = (stem for stem in MASTERS if stem.startswith("08"))
+    cells = cells_of(MASTERS[stem])
+    exec(cells["cache-bytes"].source, {})
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("Llama 3 8B"))
+    shared, own = re.findall(r"(\d+\.\d) GB", line)
+    assert f"A quarter: {shared} GB instead of {own}." in cells["cache-text"].source
+    assert float(own) == pytest.approx(4 * float(shared), abs=0.2)
 
 
 def test_05_without_borders_so_many_cells_leak():
@@ -235,3 +289,112 @@ def test_09_counts_what_is_too_far_back_and_what_a_window_saves():
 def ends(batch: Any) -> list[tuple[int, int]]:
     """Where each sequence of a packed batch begins and ends."""
     return list(pairwise(batch.cu_seqlens.tolist()))
+
+
+def folded(number: str, cell: str) -> str:
+    """The answer below a question in the notebook's text."""
+    (stem,) = (stem for stem in MASTERS if stem.startswith(number))
+    return cells_of(MASTERS[stem])[cell].source.split("<summary>Answer</summary>")[1]
+
+
+def numbers(text: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", text)]
+
+
+def test_10_new_tokens_stand_where_the_text_says():
+    arguments = by_role(cached_batch((tuple("abcdef"),), new=3, max_len=8).arguments())
+    stand = distance(arguments)[0, :, 0]
+    seen = visible_keys(("causal", "unused"), arguments)[0].sum(-1)
+    assert numbers(folded("10", "idea-detail")) == [*stand.tolist(), *seen.tolist()]
+    does = F.scaled_dot_product_attention(torch.zeros(3, 8), torch.zeros(8, 8), torch.eye(8), is_causal=True)
+    assert numbers(folded("10", "alignment-text"))[:3] == does[-1].nonzero().flatten().tolist()
+
+
+def test_10_so_many_cells_are_blue():
+    caption = mask_heatmap("cached_decode", cached_batch()).caption
+    blue = re.findall(r"(\d+) of \d+ \(item", caption)
+    assert numbers(folded("10", "mask-picture-text")) == [int(number) for number in blue]
+
+
+def test_10_is_causal_hides_too_much_and_shows_nothing_wrong_and_a_prefill_stays_right():
+    batch = cached_batch()
+    function = solution("10", ("attn_mask=allowed[:, None]", "is_causal=True"))
+    assert leaking_cells("cached_decode", function, batch) == []
+    alike = torch.isclose(function(**batch.arguments()), solution("10")(**batch.arguments()), atol=1e-5)
+    assert [bool(item.all()) for item in alike] == [False, True]
+    assert answer("10", 1).startswith("None: ")
+    assert "The second: all its tokens are new" in answer("10", 1)
+
+
+def test_10_nan_in_an_unused_place_spoils_its_whole_sentence():
+    batch = cached_batch()
+    batch.v_cache[1, 4:] = math.nan
+    output = solution("10", ("v_cache.masked_fill(unused, 0.0)", "v_cache"))(**batch.arguments())
+    assert output[1].isnan().all()
+    assert output[0].isfinite().all()
+    assert numbers(answer("10", 2))[0] == int(output.isnan().sum())
+    assert solution("10")(**batch.arguments()).isfinite().all()
+
+
+def test_10_the_cached_model_computes_the_text_once_and_then_one_token_a_step():
+    assert folded("10", "generate-text").split() == ["All", "7", "of", "the", "text;", "then", "one.", "</details>"]
+    (stem,) = (stem for stem in MASTERS if stem.startswith("10"))
+    text = re.search(r'model\.ids\("([^"]+)"\)', cells_of(MASTERS[stem])["generate"].source)[1]
+    assert len(text.split()) == 7
+
+
+def positions_batch() -> Any:
+    return packed_batch(SENTENCES, inputs="positions", starts=(0, 0, 0, 2))
+
+
+def told(number: str, cell: str) -> str:
+    (stem,) = (stem for stem in MASTERS if stem.startswith(number))
+    return cells_of(MASTERS[stem])[cell].source
+
+
+def test_11_on_the_same_tokens_gives_what_06_gives():
+    batch, of_06 = positions_batch(), packed_batch(SENTENCES)
+    assert torch.equal(solution("11")(**batch.arguments()), solution("06")(**of_06.arguments()))
+
+
+def test_11_so_many_cells_are_blue():
+    triangles = [len(sentence) * (len(sentence) + 1) // 2 for sentence in SENTENCES]
+    blue = int((masked_cells("packed_positions", positions_batch()) == Reason.VISIBLE).sum())
+    stated = [int(number) for number in re.findall(r"\d+", told("11", "mask-picture-text").split("Answer")[1])]
+    assert stated == [blue, *triangles] == [sum(triangles), *triangles]
+
+
+def test_11_who_looks_for_zeros_alone_lets_so_many_cells_leak():
+    batch = positions_batch()
+    lengths = [len(sentence) for sentence in SENTENCES]
+    # without the border before the last sentence, which starts at 2
+    merged = changed(solution("11"), position_ids=lambda given: count_positions([*lengths[:2], sum(lengths[2:])]))
+    cells = leaking_cells("packed_positions", merged, batch)
+    assert {key for _, _, key in cells} == {sum(lengths[:2])}
+    assert answer("11", 1).startswith(f"{len(cells) // batch.num_heads}: each token of the last sentence sees *Yes*")
+
+
+def test_11_a_document_that_starts_where_the_one_before_ends_has_no_border():
+    with pytest.raises(ValueError, match="by their positions they are one"):
+        packed_batch(SENTENCES, inputs="positions", starts=(0, 0, 0, 1))
+    last = list(range(len(SENTENCES[2]) + len(SENTENCES[3])))
+    assert ", ".join(map(str, last)) + f", those of one document with {len(last)} tokens" in answer("11", 2)
+
+
+def test_11_as_many_tokens_as_the_row_has_are_long_enough():
+    batch = packed_batch(SENTENCES)
+    arguments = batch.arguments()
+    assert torch.equal(solution("06")(**arguments), solution("06")(**arguments | {"max_seqlen": len(batch.q)}))
+    assert answer("11", 3).startswith("No number")
+
+
+def test_11_a_loss_falls_where_borders_are_missed(capsys):
+    scope: dict[str, Any] = {"torch": torch, "F": F, "device": "cpu", "packed_positions_attention": solution("11")}
+    for cell in ("row", "leak"):
+        exec(told("11", cell), scope)
+    numbers = [
+        [float(number) for number in re.findall(r"\d+\.\d+", line)] for line in capsys.readouterr().out.split("\n")
+    ]
+    (*_, last, row), (*_, last_leaking, row_leaking) = (found for found in numbers if found)
+    assert f"from {last} to {last_leaking}: it copies" in told("11", "leak-text")
+    assert f"from {row} to {row_leaking}." in told("11", "leak-text")

@@ -19,11 +19,13 @@ def contract_cases(variant: Variant) -> Iterator[Case]:
     if variant.packed:
         half = converted(arguments, torch.float16)
         yield _shape_case("half precision (fp16 and bf16)", [Call(half), Call(arguments)])
-        yield _shape_case("positional and keyword arguments", [Call(arguments, "positional"), Call(arguments)])
     else:
         others = [Call(converted(arguments, dtype)) for dtype in (torch.float16, torch.bfloat16, torch.float64)]
-        unmasked = arguments | {"mask": None}
         yield _shape_case("dtypes (fp16, bf16, fp64)", others)
+    if not variant.masked:
+        yield _shape_case("positional and keyword arguments", [Call(arguments, "positional"), Call(arguments)])
+    else:
+        unmasked = arguments | {"mask": None}
         forms = [Call(arguments, "positional"), Call(arguments), Call(unmasked), Call(unmasked, "without mask")]
         options = [name for name in variant.optional if name != "mask"]
         forms += [Call({name: value for name, value in arguments.items() if name != option}) for option in options]

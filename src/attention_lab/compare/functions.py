@@ -25,6 +25,7 @@ TOLERANCE = {"eager": 1e-5, "tiled": 1e-5, "sdpa": 1e-5, "flash": 1e-2}
 
 # Values of options with which a function sees what the others see, from a batch's arguments
 _AS_THE_OTHERS: dict[str, Callable[[Mapping[str, Any]], int]] = {
+    "num_kv_heads": lambda arguments: arguments["num_heads"],
     "window": lambda arguments: arguments["q"].shape[-2],  # no sequence is longer
 }
 
@@ -111,8 +112,12 @@ def batch_of(variant: Variant, padded: PaddedBatch, packed: PackedBatch) -> Padd
 
 
 def arguments_for(variant: Variant, padded: PaddedBatch, packed: PackedBatch) -> dict[str, Any]:
-    """The arguments of one function by name, with options that let it see what the others see."""
+    """The arguments of one function by role, with options that let it see what the others see."""
     arguments = batch_of(variant, padded, packed).arguments()
+    if variant.cached:
+        # a prefill of full caches: padding on the right is later than any token, and hidden as such
+        del arguments["mask"]
+        arguments["cache_seqlens"] = torch.full((padded.batch,), padded.seq, dtype=torch.int32, device=padded.q.device)
     names = [option.name for option in variant.options if option.name in _AS_THE_OTHERS]
     return arguments | {name: _AS_THE_OTHERS[name](arguments) for name in names}
 
@@ -149,7 +154,7 @@ def differences(found: Mapping[str, Tensor]) -> dict[tuple[str, str], float]:
 
 def _see_the_same(one: Variant, other: Variant) -> bool:
     """Whether two variants compute the same numbers: there are several ways to say which tokens are real."""
-    between = {"padding", "sequences", *_AS_THE_OTHERS}
+    between = {"padding", "sequences", "unused", *_AS_THE_OTHERS}
     options = [
         [option for option in each.options if option.matters and option.name not in _AS_THE_OTHERS]
         for each in (one, other)

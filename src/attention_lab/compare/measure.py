@@ -19,6 +19,7 @@ from attention_lab.compare.curves import Curves, Point, draw_curves, handles, pa
 from attention_lab.compare.functions import Functions, arguments_for, paired_batches
 from attention_lab.maps.cells import LOOK
 from attention_lab.maps.figure import NotebookFigure
+from attention_lab.roles import as_called
 from attention_lab.variants import VARIANTS
 
 CPU_LENGTHS = (32, 64, 128, 256, 512)
@@ -99,7 +100,7 @@ def _costs_of_batch(functions: Functions, lengths: Sequence[int], device: str) -
     for name, function in functions.items():
         arguments = arguments_for(VARIANTS[name], *batches)
         try:
-            costs[name] = cost_of(partial(function, **arguments), device)
+            costs[name] = cost_of(partial(function, **as_called(arguments)), device)
         except Exception as error:  # the learner's own code: whatever it is, the others are still timed
             print(f"{name} stops at {max(lengths)} tokens on {device}: {failure_of(error)}")
     return costs

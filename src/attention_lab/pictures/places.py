@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import NamedTuple
 
 from matplotlib.axes import Axes
@@ -20,7 +21,7 @@ from attention_lab.pictures.drawing import (
     line,
     words,
 )
-from attention_lab.variants import Variant, get_variant
+from attention_lab.variants import Inputs, Variant, get_variant
 
 WIDTH, HEIGHT = 6.9, 3.5
 LEFT = 2.75  # where the scene beside the block begins
@@ -39,19 +40,16 @@ def where_it_runs(variant_name: str) -> Picture:
         ValueError: There is no such variant.
     """
     variant = get_variant(variant_name)
-    said = (
-        _WINDOW
-        if "window" in variant.rules
-        else {
-            ("eager", False): _EVERY_TOKEN,
-            ("eager", True): _EARLIER_TOKENS,
-            ("sdpa", False): _BACKENDS,
-            ("sdpa", True): _TRIANGLE,
-            ("flash", False): _PACKED,
-            ("flash", True): _DOCUMENTS,
-            ("tiled", True): _TILES,
-        }[variant.kernel, variant.causal]
-    )
+    said = (_WINDOW if "window" in variant.rules else _BY_INPUTS.get(variant.inputs)) or {
+        ("eager", False): _EVERY_TOKEN,
+        ("eager", True): _EARLIER_TOKENS,
+        ("sdpa", False): _BACKENDS,
+        ("sdpa", True): _TRIANGLE,
+        ("flash", False): _PACKED,
+        ("flash", True): _DOCUMENTS,
+        ("tiled", True): _TILES,
+        ("shared", True): _SHARED,
+    }["shared" if variant.grouped else variant.kernel, variant.causal]
     block = (
         f"The block of {_kind(variant)}: W_Q, W_K and W_V make q, k and v; then your function, W_O and the MLP. "
         "Norms and skip connections are left out."
@@ -66,7 +64,10 @@ def where_it_runs(variant_name: str) -> Picture:
         _PACKED: _packed,
         _DOCUMENTS: _documents,
         _TILES: _tiles,
+        _SHARED: _shared,
         _WINDOW: _window,
+        _CACHE: _cache,
+        _POSITIONS: _positions,
     }[said](axes, variant)
     return picture
 
@@ -81,7 +82,15 @@ _BACKENDS = "F.scaled_dot_product_attention chooses one of four backends by devi
 _TRIANGLE = "is_causal=True alone, with padding on the left: the triangle keeps later keys out, and lets padding in."
 _PACKED = "Four sentences as a padded table of 24 rows, 11 of them padding, and packed into 13 rows."
 _DOCUMENTS = "Three documents in one row of training text, each with a triangle of its own."
+_SHARED = "Eight heads with eight key heads (MHA), with two (GQA) and with one (MQA), which is what a cache keeps."
 _TILES = "All tensors lie in HBM; of the scores one tile at a time exists, in the chip's own memory."
+_CACHE = "A prefill puts five tokens into the cache; three calls with one new token each read all of it."
+_POSITIONS = (
+    "Three documents in one row, each token with its position: 0 1 2 3, 0 1, and 5 to 9, a document that goes on from "
+    "another row. Where the count does not go on lies a border: at 0, 4, 6 and 11."
+)
+# What tells the inputs apart is special enough
+_BY_INPUTS: dict[Inputs, str] = {"positions": _POSITIONS, "cached": _CACHE}
 
 _WINDOW = (
     "Three layers with a window of three: one layer brings the last token two tokens back, three bring it six; "
@@ -232,6 +241,24 @@ def _tiles(axes: Axes, variant: Variant) -> None:
     words(axes, right + 1.13, 1.69, "output", ha="left", fontsize=8.5)
 
 
+def _shared(axes: Axes, variant: Variant) -> None:
+    heads, width, step, x = 8, 0.27, 0.34, LEFT + 0.62
+    words(axes, x + heads * step / 2, 3.22, "8 heads, and the key heads that a cache keeps")
+    for name, shared, top in (("MHA", 8, 2.75), ("GQA", 2, 1.78), ("MQA", 1, 0.81)):
+        words(axes, LEFT + 0.08, top - 0.17, name, ha="left", fontsize=11)
+        group = heads // shared
+        for head in range(heads):
+            middle = x + head * step + width / 2
+            below = x + (head // group * group + (group - 1) / 2) * step + width / 2
+            line(axes, (middle, top), (below, top - 0.31), lw=0.9)
+            box(axes, middle - width / 2, top, width, 0.24, "q", YOURS, fontsize=8.5)
+        for number in range(shared):
+            left = x + (number * group + (group - 1) / 2) * step
+            box(axes, left, top - 0.55, width, 0.24, "kv", SEEN, fontsize=8.5)
+        kept = {8: "all", 2: "1/4", 1: "1/8"}[shared]
+        words(axes, x + heads * step + 0.1, top - 0.43, f"cache: {kept}", ha="left", fontsize=9)
+
+
 def _window(axes: Axes, variant: Variant) -> None:
     tokens, layers, window, cell, x, low, step = 9, 3, 3, 0.31, LEFT + 0.75, 0.72, 0.66
     last = tokens - 1
@@ -253,6 +280,42 @@ def _window(axes: Axes, variant: Variant) -> None:
         words(axes, x - 0.1, y + 0.13, "tokens" if layer == 0 else f"layer {layer}", ha="right", fontsize=9)
     heard = layers * (window - 1) + 1
     words(axes, LEFT + 2.03, 0.3, f"the last token hears of {heard} tokens, not of {window}")
+
+
+def _cache(axes: Axes, variant: Variant) -> None:
+    cell, x, top, places = 0.31, LEFT + 0.92, 2.62, 8
+    words(axes, x + places * cell / 2, 3.15, "the cache, call by call")
+    calls = [(0, 5), (5, 1), (6, 1), (7, 1)]  # tokens that are there, and new ones
+    for number, (cached, new) in enumerate(calls):
+        y = top - number * 0.5
+        row = [SEEN] * cached + [YOURS] * new + [HIDDEN] * (places - cached - new)
+        grid(axes, x, y + cell / 2, cell, [row])
+        words(axes, x - 0.1, y, "decode" if number else "prefill", ha="right")
+        words(axes, x + places * cell + 0.1, y, f"{new} new", ha="left")
+    for number, (colour, said) in enumerate(((SEEN, "cached"), (YOURS, "new"), (HIDDEN, "unused"))):
+        left = LEFT + 0.55 + number * 1.15
+        box(axes, left, 0.55, 0.22, 0.22, "", colour)
+        words(axes, left + 0.28, 0.66, said, ha="left", fontsize=9)
+    words(axes, LEFT + 2.03, 0.25, "each call reads all keys and values that are there")
+
+
+def _positions(axes: Axes, variant: Variant) -> None:
+    documents, cell, x, top = ((0, 1, 2, 3), (0, 1), (5, 6, 7, 8, 9)), 0.35, LEFT + 0.1, 2.05
+    lengths = tuple(map(len, documents))
+    words(axes, LEFT + 2.03, 3.15, "one row of training text, as a collator gives it")
+    _strip(axes, x, top, cell, lengths)
+    place = 0
+    for document, said in zip(documents, ("a document", "another", "one that goes on"), strict=True):
+        words(axes, x + (place + len(document) / 2) * cell, top + 0.25, said, fontsize=9)
+        for position in document:
+            words(axes, x + (place + 0.5) * cell, top - cell / 2, str(position), color=DARK, zorder=7)
+            place += 1
+    words(axes, x, 2.65, "position_ids", ha="left")
+    for border in (0, *itertools.accumulate(lengths)):
+        arrow(axes, (x + border * cell, top - cell - 0.1), (x + border * cell, top - cell - 0.5))
+        words(axes, x + border * cell, top - cell - 0.65, str(border))
+    words(axes, x, 0.75, "cu_seqlens", ha="left")
+    words(axes, LEFT + 2.03, 0.32, "a border lies where the count does not go on")
 
 
 def _strip(axes: Axes, x: float, top: float, cell: float, lengths: tuple[int, ...]) -> None:

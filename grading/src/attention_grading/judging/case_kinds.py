@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -31,9 +32,15 @@ def option_values(variant: Variant) -> list[tuple[str, int]]:
     return [(option.name, value) for option in variant.options for value in option.drawn]
 
 
-def with_option(name: str, value: int, inputs: Callable[[], dict[str, Any]]) -> list[dict[str, Any]]:
+def many_heads(variant: Variant) -> int:
+    """So many heads that each number of key heads divides them."""
+    asked = [value for option in variant.options if option.name == "num_kv_heads" for value in option.drawn]
+    return math.lcm(3, *asked)
+
+
+def with_option(name: str, value: int, inputs: Callable[..., dict[str, Any]]) -> list[dict[str, Any]]:
     """Drawn arguments with this value of an option."""
-    return [inputs() | {name: value}]
+    return [inputs(**{name: value})]
 
 
 def compared(

@@ -19,6 +19,7 @@ from attention_grading.judging.case_kinds import (
     compared,
     devices,
     gradients,
+    many_heads,
     option_values,
     remembered,
     unmodified,
@@ -27,10 +28,11 @@ from attention_grading.judging.case_kinds import (
 )
 from attention_grading.judging.draw import Draw, holes_mask, left_mask, right_mask
 from attention_grading.judging.own_cases import own_cases
+from attention_grading.judging.own_cases.cached import KernelInputs, cached_cases, cached_kernel_inputs
 from attention_lab.checks.calls import Call, Outcome
 from attention_lab.checks.case import Case
 from attention_lab.checks.run import visible_cases
-from attention_lab.variants import VARIANTS
+from attention_lab.variants import VARIANTS, Inputs
 
 # sizes that are no powers of two, so that swapped or rounded axes show
 ODD_SIZES = (3, 5, 6, 7, 9, 11, 13)
@@ -40,6 +42,7 @@ FLASH_HEAD_DIMS = (8, 16, 24, 32, 40)
 # Where to look, for more than one case
 ENTERS = "where the mask enters: it takes keys away before the softmax, in every head and for every query"
 LARGE = "a row of large scores: subtract its maximum before exp, or let softmax do it"
+NO_TOKENS = "a sequence of no tokens"
 BORDERS = "cu_seqlens and max_seqlen: they tell the kernel where each sequence begins and ends"
 
 
@@ -53,8 +56,8 @@ def plan(variant_name: str, seed: str) -> tuple[Case, ...]:
     """
     variant = VARIANTS[variant_name]
     draw = Draw(variant, seed)
-    hidden = _packed_cases(draw) if variant.packed else _padded_cases(draw)
-    return (*visible_cases(variant), *hidden, *_kernel_cases(draw), *own_cases(draw))
+    hidden, _ = _BY_INPUTS[variant.inputs]
+    return (*visible_cases(variant), *hidden(draw), *_kernel_cases(draw), *own_cases(draw))
 
 
 # ---- padded variants -------------------------------------------------------------------------------------------------
@@ -147,8 +150,8 @@ def _padded_masking(draw: Draw) -> Iterator[Case]:
         "positional arguments", lambda: [draw.padded(2, 6, 2, 8, mask=holes_mask(draw, 2, 6))], form="positional"
     )
 
-    def padded() -> dict[str, Any]:
-        return draw.padded(2, 9, 3, 5, mask=left_mask([9, 6], 9))
+    def padded(**option: Any) -> dict[str, Any]:
+        return draw.padded(4, 9, many_heads(draw.variant), 5, mask=left_mask([9, 6, 8, 3], 9), **option)
 
     for name, value in option_values(draw.variant):
         yield masking(f"{name} {value}", partial(with_option, name, value, padded))
@@ -270,7 +273,8 @@ def _packed_masking(draw: Draw) -> Iterator[Case]:
     yield masking("ragged sequences", lambda: [draw.packed([4, 9, 2, 6], 3, 16)])
     yield masking("equal lengths", lambda: [draw.packed([5, 5, 5], 2, 8)])
     yield masking("sequences of one token", lambda: [draw.packed([1, 7, 1, 1], 2, 8)])
-    yield masking("a sequence of no tokens", lambda: [draw.packed([4, 0, 6], 2, 8), draw.packed([0, 5, 3, 0], 2, 8)])
+    if _knows_empty(draw):
+        yield masking(NO_TOKENS, lambda: [draw.packed([4, 0, 6], 2, 8), draw.packed([0, 5, 3, 0], 2, 8)])
     yield masking(
         "long sequences",
         lambda: [
@@ -282,8 +286,8 @@ def _packed_masking(draw: Draw) -> Iterator[Case]:
     yield masking("non-contiguous inputs", lambda: [draw.packed([3, 7], 3, 8)], layout="sliced")
     yield masking("positional arguments", lambda: [draw.packed([6, 2, 8], 2, 24)], form="positional")
 
-    def ragged() -> dict[str, Any]:
-        return draw.packed([4, 9, 7], 3, 8)
+    def ragged(**option: Any) -> dict[str, Any]:
+        return draw.packed([4, 9, 7], many_heads(draw.variant), 8, **option)
 
     for name, value in option_values(draw.variant):
         yield masking(f"{name} {value}", partial(with_option, name, value, ragged))
@@ -299,8 +303,8 @@ def _packed_robustness(draw: Draw) -> Iterator[Case]:
             draw.packed([5, 3, 8], 2, 8, dtype=torch.float16),
         ],
     )
-    lengths = {"one sequence": [7], "ragged sequences": [3, 6, 1, 5], "a sequence of no tokens": [4, 0, 5]}
-    for name, sizes in lengths.items():
+    lengths = {"one sequence": [7], "ragged sequences": [3, 6, 1, 5]}
+    for name, sizes in (lengths | ({NO_TOKENS: [4, 0, 5]} if _knows_empty(draw) else {})).items():
         yield gradients(draw, f"finite, with right gradients: {name}", partial(_packed_halves, draw, sizes))
     draw.reseed("memory")
     first = draw.packed([4, 8, 3], 2, 8)
@@ -312,11 +316,16 @@ def _packed_robustness(draw: Draw) -> Iterator[Case]:
     yield remembered(draw, [first, *others, first])
     draw.reseed("inputs")
     yield unmodified(
-        Call(draw.packed([5, 2], 2, 8)),
+        Call(draw.packed([5, 2], 2, 8, starts=[0, 7])),
         Call(draw.packed([3, 4], 2, 16, dtype=torch.float16), "positional"),
         Call(draw.packed([6], 1, 8), layout="sliced"),
     )
     yield devices([draw.packed([5, 2], 2, 8)])
+
+
+def _knows_empty(draw: Draw) -> bool:
+    """Whether a sequence without tokens leaves a trace: in borders it does, in what each token brings it does not."""
+    return "cu_seqlens" in draw.variant.parameters
 
 
 def _packed_halves(draw: Draw, lengths: Sequence[int]) -> list[dict[str, Any]]:
@@ -329,7 +338,8 @@ def _packed_halves(draw: Draw, lengths: Sequence[int]) -> list[dict[str, Any]]:
 def _kernel_cases(draw: Draw) -> Iterator[Case]:
     # a function may take another way for long sequences, in half precision, or where gradients are wanted
     verdict = kernel_check.fused_kernel if draw.variant.fused else kernel_check.eager_kernel
-    for name, inputs in (_packed_kernel_inputs if draw.variant.packed else _padded_kernel_inputs)(draw).items():
+    _, kernel_inputs = _BY_INPUTS[draw.variant.inputs]
+    for name, inputs in kernel_inputs(draw).items():
         draw.reseed(f"kernel/{name}")
         asked = [(each, draw.cotangent(each) if "gradients" in name else None) for each in inputs()]
         calls = tuple(
@@ -342,7 +352,7 @@ def _kernel_cases(draw: Draw) -> Iterator[Case]:
         yield Case("kernel", name, calls, partial(verdict, draw.variant, name, calls, must_run=must_run))
 
 
-def _padded_kernel_inputs(draw: Draw) -> dict[str, Callable[[], list[dict[str, Any]]]]:
+def _padded_kernel_inputs(draw: Draw) -> dict[str, KernelInputs]:
     return {
         "no mask, and padding on the right": lambda: [
             draw.padded(2, 6, 3, 8),
@@ -358,13 +368,23 @@ def _padded_kernel_inputs(draw: Draw) -> dict[str, Callable[[], list[dict[str, A
     }
 
 
-def _packed_kernel_inputs(draw: Draw) -> dict[str, Callable[[], list[dict[str, Any]]]]:
+def _packed_kernel_inputs(draw: Draw) -> dict[str, KernelInputs]:
+    lengths, name = ([4, 0, 5], NO_TOKENS) if _knows_empty(draw) else ([4, 5], "two sequences")
     return {
         "one sequence, and several": lambda: [draw.packed([6], 3, 16), draw.packed([3, 6, 1, 5], 2, 8)],
-        "a sequence of no tokens, in fp16": lambda: [draw.packed([4, 0, 5], 2, 8, dtype=torch.float16)],
+        f"{name}, in fp16": lambda: [draw.packed(lengths, 2, 8, dtype=torch.float16)],
         "long sequences": lambda: [draw.packed([draw.between(66, 80), 9], 2, 8)],
         "gradients wanted": lambda: [draw.packed([5, 3], 2, 8, dtype=torch.float16)],
     }
+
+
+# By kind of inputs: the cases of the other hidden checks, and what the check ``kernel`` calls a function with
+_BY_INPUTS: dict[Inputs, tuple[Callable[[Draw], Iterator[Case]], Callable[[Draw], dict[str, KernelInputs]]]] = {
+    "padded": (_padded_cases, _padded_kernel_inputs),
+    "packed": (_packed_cases, _packed_kernel_inputs),
+    "positions": (_packed_cases, _packed_kernel_inputs),
+    "cached": (cached_cases, cached_kernel_inputs),
+}
 
 
 # ---- calls and outcomes ----------------------------------------------------------------------------------------------
