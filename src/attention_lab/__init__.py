@@ -10,15 +10,14 @@ from attention_lab.environment.welcome import welcome
 from attention_lab.variants import VARIANTS, Variant, get_variant
 
 if TYPE_CHECKING:
+    from attention_lab.caches import CachedBatch, cached_batch
     from attention_lab.checks.case import CheckFailed
     from attention_lab.checks.run import check
     from attention_lab.flash import flash_route
     from attention_lab.inputs import (
         SENTENCES,
-        CachedBatch,
         PackedBatch,
         PaddedBatch,
-        cached_batch,
         pack,
         packed_batch,
         padded_batch,
@@ -67,10 +66,8 @@ _find = opens(
     **dict.fromkeys(
         (
             "SENTENCES",
-            "CachedBatch",
             "PackedBatch",
             "PaddedBatch",
-            "cached_batch",
             "pack",
             "packed_batch",
             "padded_batch",
@@ -79,6 +76,7 @@ _find = opens(
         "inputs",
     ),
     **dict.fromkeys(("attention_heatmap", "mask_heatmap"), "maps.heatmaps"),
+    **dict.fromkeys(("CachedBatch", "cached_batch"), "caches"),
     CheckFailed="checks.case",
     attention_map="maps.attention_map",
     check="checks.run",

@@ -1,4 +1,4 @@
-"""Toy batches: sentences turned into queries, keys and values, padded, packed or cached."""
+"""Toy batches: sentences turned into queries, keys and values, padded or packed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from torch import Tensor
 from attention_lab.variants import Inputs
 
 PAD = "<pad>"
-UNUSED = "–"  # a place of a cache that holds no token
 SENTENCES: tuple[tuple[str, ...], ...] = (("The", "cat", "sat", "on", "the", "mat"), ("Dogs", "bark", "at", "night"))
 
 Padding = Literal["right", "left", "holes", "none"]
@@ -124,55 +123,6 @@ class PackedBatch:
         return self if ids.keys() == self.ids.keys() and not starts else replace(self, ids=ids)
 
 
-@dataclass(frozen=True)
-class CachedBatch:
-    """Sentences whose keys and values lie in a cache, with room left; of each the last tokens ask.
-
-    Attributes:
-        q: Queries of the new tokens, float ``[batch, new, hidden_dim]``.
-        k_cache: Keys of all tokens so far, ``[batch, max_len, num_kv_heads, head_dim]``; anything in the other places.
-        v_cache: Values, same shape.
-        cache_seqlens: int32 ``[batch]``: how many places hold a token, the new ones counted.
-        num_heads: Number of heads.
-        num_kv_heads: Number of heads of the caches; it divides ``num_heads``.
-        head_dim: Size of one head; ``hidden_dim = num_heads * head_dim``.
-        tokens: For each batch item ``max_len`` strings, a dash where no token is.
-    """
-
-    q: Tensor
-    k_cache: Tensor
-    v_cache: Tensor
-    cache_seqlens: Tensor
-    num_heads: int
-    num_kv_heads: int
-    head_dim: int
-    tokens: tuple[tuple[str, ...], ...]
-
-    @property
-    def batch(self) -> int:
-        return self.q.shape[0]
-
-    @property
-    def new(self) -> int:
-        return self.q.shape[1]
-
-    @property
-    def max_len(self) -> int:
-        return self.k_cache.shape[1]
-
-    @property
-    def hidden_dim(self) -> int:
-        return self.num_heads * self.head_dim
-
-    def arguments(self) -> dict[str, Any]:
-        """The arguments of the learner's function, by name."""
-        names = ("q", "k_cache", "v_cache", "cache_seqlens", "num_heads", "num_kv_heads", "head_dim")
-        return {name: getattr(self, name) for name in names}
-
-
-Batch = PaddedBatch | PackedBatch | CachedBatch
-
-
 def padded_batch(
     sentences: Sequence[Sequence[str]] = SENTENCES,
     *,
@@ -210,8 +160,8 @@ def padded_batch(
     seq = max(len(words) for words in sentences) + (padding == "holes")
     tokens = tuple(_place(words, seq, padding) for words in sentences)
     mask = torch.tensor([[token != PAD for token in row] for row in tokens], device=device)
-    widths = _widths(num_heads, options.get("num_kv_heads", num_heads), head_dim)
-    q, k, v = _random((len(tokens), seq), widths, dtype, device, seed)
+    widths = widths_of(num_heads, options.get("num_kv_heads", num_heads), head_dim)
+    q, k, v = random_tensors((len(tokens), seq), widths, dtype, device, seed)
     return PaddedBatch(q, k, v, None if padding == "none" else mask, num_heads, head_dim, tokens, options)
 
 
@@ -249,57 +199,11 @@ def packed_batch(
         raise ValueError("packed_batch needs at least one sentence")
     tokens = tuple(word for words in sentences for word in words)
     lengths = [len(words) for words in sentences]
-    widths = _widths(num_heads, options.get("num_kv_heads", num_heads), head_dim)
-    q, k, v = _random((len(tokens),), widths, dtype, device, seed)
+    widths = widths_of(num_heads, options.get("num_kv_heads", num_heads), head_dim)
+    q, k, v = random_tensors((len(tokens),), widths, dtype, device, seed)
     borders = running_sum(lengths, device)
     packed = PackedBatch(q, k, v, borders, max(lengths), num_heads, head_dim, tokens, options)
     return packed.given_as(inputs, starts)
-
-
-def cached_batch(
-    sentences: Sequence[Sequence[str]] = SENTENCES,
-    *,
-    new: int = 4,
-    max_len: int | None = None,
-    num_heads: int = 6,
-    num_kv_heads: int = 3,
-    head_dim: int = 8,
-    dtype: torch.dtype = torch.float32,
-    device: torch.device | str | None = None,
-    seed: int = 0,
-) -> CachedBatch:
-    """Put sentences into a cache with random keys and values; unused places hold random numbers, too.
-
-    Args:
-        sentences: One sequence of words per batch item.
-        new: How many of each sentence's last words ask.
-        max_len: Places of the cache; by default one more than the longest sentence has words.
-        num_heads: Number of heads.
-        num_kv_heads: Number of heads of the caches.
-        head_dim: Size of one head.
-        dtype: Floating-point type of queries and caches.
-        device: Where the tensors live; the CPU by default.
-        seed: Seed of the random numbers; the same seed gives the same batch on every device.
-
-    Raises:
-        ValueError: There is no sentence, one has fewer words than ask or more than the cache has places, or key heads
-            do not divide the heads.
-    """
-    lengths = [len(words) for words in sentences]
-    if not lengths or new < 1 or min(lengths) < new:
-        raise ValueError(
-            f"cached_batch needs sentences of at least new = {new} words, and new at least 1; got {lengths}"
-        )
-    places = max(lengths) + 1 if max_len is None else max_len
-    if places < max(lengths):
-        raise ValueError(f"a sentence of {max(lengths)} words does not fit into a cache of max_len = {places} places")
-    width, shared, _ = _widths(num_heads, num_kv_heads, head_dim)
-    (q,) = _random((len(lengths), new), [width], dtype, device, seed)
-    k, v = _random((len(lengths), places), [shared, shared], dtype, device, seed + 1)
-    k_cache, v_cache = (x.unflatten(-1, (num_kv_heads, head_dim)) for x in (k, v))
-    tokens = tuple((*words, *[UNUSED] * (places - len(words))) for words in sentences)
-    counts = torch.tensor(lengths, dtype=torch.int32, device=device)
-    return CachedBatch(q, k_cache, v_cache, counts, num_heads, num_kv_heads, head_dim, tokens)
 
 
 def pack(x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, int]:
@@ -389,6 +293,28 @@ def count_positions(
     return torch.cat(counts).to(device)
 
 
+def widths_of(num_heads: int, num_kv_heads: int, head_dim: int) -> tuple[int, int, int]:
+    """Widths of q, k and v."""
+    if num_kv_heads < 1 or num_heads % num_kv_heads:
+        raise ValueError(
+            f"num_kv_heads must divide num_heads, so that all groups are equally large; got {num_heads} heads and "
+            f"{num_kv_heads} key heads"
+        )
+    return num_heads * head_dim, num_kv_heads * head_dim, num_kv_heads * head_dim
+
+
+def random_tensors(
+    tokens: tuple[int, ...],
+    widths: Sequence[int],
+    dtype: torch.dtype,
+    device: torch.device | str | None,
+    seed: int,
+) -> list[Tensor]:
+    """Standard normal numbers, a tensor for each width; the same seed gives the same on every device."""
+    generator = torch.Generator().manual_seed(seed)
+    return [torch.randn(*tokens, width, generator=generator).to(device=device, dtype=dtype) for width in widths]
+
+
 def _place(words: Sequence[str], seq: int, padding: Padding) -> tuple[str, ...]:
     gap = (PAD,) * (seq - len(words))
     words = tuple(words)
@@ -404,24 +330,3 @@ def _place(words: Sequence[str], seq: int, padding: Padding) -> tuple[str, ...]:
             raise ValueError('padding="none" wants sentences of one length; choose "right", "left" or "holes"')
         return words
     raise ValueError(f'unknown padding {padding!r}; choose "right", "left", "holes" or "none"')
-
-
-def _widths(num_heads: int, num_kv_heads: int, head_dim: int) -> tuple[int, int, int]:
-    """Widths of q, k and v."""
-    if num_kv_heads < 1 or num_heads % num_kv_heads:
-        raise ValueError(
-            f"num_kv_heads must divide num_heads, so that all groups are equally large; got {num_heads} heads and "
-            f"{num_kv_heads} key heads"
-        )
-    return num_heads * head_dim, num_kv_heads * head_dim, num_kv_heads * head_dim
-
-
-def _random(
-    tokens: tuple[int, ...],
-    widths: Sequence[int],
-    dtype: torch.dtype,
-    device: torch.device | str | None,
-    seed: int,
-) -> list[Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    return [torch.randn(*tokens, width, generator=generator).to(device=device, dtype=dtype) for width in widths]

@@ -15,16 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from attention_lab.inputs import (
-    PAD,
-    Batch,
-    CachedBatch,
-    Padding,
-    cached_batch,
-    packed_batch,
-    padded_batch,
-    unpack,
-)
+from attention_lab.caches import Batch, CachedBatch, cached_batch
+from attention_lab.inputs import PAD, Padding, packed_batch, padded_batch, unpack
 from attention_lab.variants import Variant, get_variant
 
 # A word that is said again looks at what followed it the first time, four tokens back: the far end of such a window

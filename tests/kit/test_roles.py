@@ -7,8 +7,8 @@ import torch
 
 from attention_grading.execution import codec
 from attention_grading.reference import attend
+from attention_lab.caches import cached_batch
 from attention_lab.checks.calls import Call, is_same, perform
-from attention_lab.inputs import cached_batch
 from attention_lab.roles import as_called, by_role, name_of
 from attention_lab.rules import Reason, distance, reasons, visible_keys
 from attention_lab.variants import get_variant

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from attention_lab.inputs import Batch, cached_batch, packed_batch, padded_batch
+from attention_lab.caches import Batch, cached_batch
+from attention_lab.inputs import packed_batch, padded_batch
 from attention_lab.variants import get_variant
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from attention_lab.inputs import Batch
+from attention_lab.caches import Batch
 from attention_lab.roles import as_called, by_role
 from attention_lab.tracebacks import TellsInLines, shows_learners_lines
 

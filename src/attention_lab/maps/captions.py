@@ -8,7 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from attention_lab.inputs import Batch, CachedBatch, PackedBatch
+from attention_lab.caches import Batch, CachedBatch
+from attention_lab.inputs import PackedBatch
 from attention_lab.maps.head_patterns import habits
 from attention_lab.maps.masks import borders, masked_cells
 from attention_lab.roles import by_role

@@ -17,7 +17,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from torch import Tensor
 
-from attention_lab.inputs import Batch, PackedBatch
+from attention_lab.caches import Batch
+from attention_lab.inputs import PackedBatch
 from attention_lab.maps.captions import (
     LEAK_TOLERANCE,
     Leak,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from attention_lab.inputs import Batch, CachedBatch, PackedBatch, PaddedBatch
+from attention_lab.caches import Batch, CachedBatch
+from attention_lab.inputs import PackedBatch, PaddedBatch
 from attention_lab.roles import by_role
 from attention_lab.rules import reasons
 from attention_lab.variants import Inputs, Variant, get_variant

@@ -205,11 +205,11 @@ def _padded_robustness(draw: Draw) -> Iterator[Case]:
         "a wholly padded sequence": lambda: right_mask([0, 5], 6),
     }
     for name, mask in masks.items():
-        inputs = partial(_padded_in, FLOATS, draw, 5, mask)
+        inputs = partial(draw.padded_in, FLOATS, 5, mask)
         yield gradients(draw, f"finite, with right gradients: {name}", inputs)
     if draw.variant.kernel == "sdpa":
         for name in ("padding on the left", "a wholly padded sequence"):
-            inputs = partial(_padded_in, FLOATS[:1], draw, 8, masks[name])
+            inputs = partial(draw.padded_in, FLOATS[:1], 8, masks[name])
             yield gradients(draw, f"gradients under SDPA's MATH backend: {name}", inputs, setting="math")
     draw.reseed("memory")
     first = draw.padded(2, 6, 2, 8, mask=right_mask([6, 4], 6))
@@ -232,12 +232,6 @@ def _padded_robustness(draw: Draw) -> Iterator[Case]:
         Call(draw.padded(2, 6, 1, 4, mask=right_mask([0, 4], 6), dtype=torch.float64), layout="sliced"),
     )
     yield devices([draw.padded(2, 5, 2, 6), draw.padded(2, 6, 3, 4, mask=right_mask([6, 2], 6))])
-
-
-def _padded_in(
-    dtypes: Sequence[torch.dtype], draw: Draw, head_dim: int, mask: Callable[[], Tensor | None]
-) -> list[dict[str, Any]]:
-    return [draw.padded(2, 6, 2, head_dim, mask=mask(), dtype=dtype) for dtype in dtypes]
 
 
 # ---- packed variants -------------------------------------------------------------------------------------------------

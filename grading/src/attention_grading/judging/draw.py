@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -84,6 +84,12 @@ class Draw:
             k, v = torch.where(hidden, junk * k, k), torch.where(hidden, junk * (1 + v.abs()), v)
         qkv = {name: x.to(dtype) for name, x in zip("qkv", (q, k, v), strict=True)}
         return self._with_options(qkv | heads | {"head_dim": head_dim, "mask": mask} | options)
+
+    def padded_in(
+        self, dtypes: Sequence[torch.dtype], head_dim: int, mask: Callable[[], Tensor | None]
+    ) -> list[dict[str, Any]]:
+        """The same small padded sizes in several dtypes, each with a mask of its own."""
+        return [self.padded(2, 6, 2, head_dim, mask=mask(), dtype=dtype) for dtype in dtypes]
 
     def lifted(self, batch: int, seq: int, num_heads: int, mask: Tensor) -> dict[str, Any]:
         """Arguments of a padded variant whose scores are about -8192 at real keys and 8192 at padding.
