@@ -65,7 +65,7 @@ def attention_leaks(
     """Find the weight that falls on masked keys; rows of padding queries are left out, since nobody reads them.
 
     Args:
-        variant: One of the six.
+        variant: One of the course's.
         batch: The batch that the weights belong to.
         weights: From ``attention_map``.
         tolerance: Weights up to this much count as none.
@@ -86,7 +86,7 @@ def caption(variant: str | Variant, batch: Batch, weights: Tensor, item: int = 0
     """Say in one line what the map shows: what is wrong with it, or where one query looks.
 
     Args:
-        variant: One of the six.
+        variant: One of the course's.
         batch: The batch that the weights belong to.
         weights: From ``attention_map``.
         item: Which item of a padded batch.
@@ -105,7 +105,7 @@ def mask_heatmap(variant: str | Variant, batch: Batch) -> NotebookFigure:
     """Draw where the mask acts, before any answer: one panel for each batch item, or one for a packed batch.
 
     Args:
-        variant: One of the six.
+        variant: One of the course's.
         batch: The batch to draw.
 
     Returns:
@@ -137,7 +137,7 @@ def attention_heatmap(variant: str | Variant, batch: Batch, weights: Tensor, ite
     """Draw a function's attention weights, head by head, beside the mask that they should obey.
 
     Args:
-        variant: One of the six.
+        variant: One of the course's.
         batch: The batch that the weights belong to.
         weights: From ``attention_map``: ``[batch, num_heads, seq, seq]``, or
             ``[num_heads, total_tokens, total_tokens]``.

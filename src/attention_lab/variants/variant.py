@@ -99,7 +99,7 @@ class Variant:
 
     @property
     def part(self) -> int:
-        """Part of the course: 1 for the first six notebooks, 2 for the next."""
+        """Part of the course: 1 for the first notebooks, which are whole in themselves, 2 for the others."""
         return (self.number - 1) // PART_SIZE + 1
 
     @property

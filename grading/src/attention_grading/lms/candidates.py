@@ -151,7 +151,7 @@ def read_source(
             continue
         recognised = recognise(reader.fetch(thing.slot), _names(thing, owner))
         if recognised.variant is None:
-            why = recognised.broken or "neither its content nor its name says which of the six it is"
+            why = recognised.broken or "neither its content nor its name says which notebook of the course it is"
             lesson = _LESSON.search(thing.parts[-1]) is not None  # it came with the folder of a whole course
             reason = "is a lesson, and lessons are not handed in" if lesson else why
             aside.append(LeftAside(thing, reason, students, matters=not lesson))

@@ -1,8 +1,8 @@
 """``attention-grading intake``: bring what students handed in to where nbgrader looks for it.
 
-``submitted/STUDENT/ASSIGNMENT/ASSIGNMENT.ipynb``, and ``timestamp.txt`` beside it where the time is known. Which of the
-six a notebook is, its content says first and its name second; whose it is, the path that the LMS or the instructor gave
-it, the roster or the instructor (see ``owners/``).
+``submitted/STUDENT/ASSIGNMENT/ASSIGNMENT.ipynb``, and ``timestamp.txt`` beside it where the time is known. Which
+of the course's notebooks one is, its content says first and its name second; whose it is, the path that the LMS or the
+instructor gave it, the roster or the instructor (see ``owners/``).
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def intake(
         sources: Folders, archives or notebooks.
         into: nbgrader's folder of submissions.
         how: How they are read.
-        only: Stems of the assignments that are taken; ``None``: all six.
+        only: Stems of the assignments that are taken; ``None``: all.
         replace_others: Whether a different file that is there gives way.
         dry_run: Whether nothing is written.
 

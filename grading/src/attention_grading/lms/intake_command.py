@@ -80,7 +80,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="ASSIGNMENT",
         action="append",
         choices=STEMS,
-        help="take this one of the six alone",
+        help="take this assignment alone",
     )
     parser.add_argument("--lms", choices=(*PLATFORMS, "none"), help="default: told by the names")
     parser.add_argument("--student-folder", metavar="N", type=int, help="which folder is the student's; 0: the name")

@@ -34,7 +34,7 @@ class Line:
     Attributes:
         status: One of ``STATUSES``.
         student: The student's folder; empty where it is not known.
-        assignment: Stem of one of the six; empty where it is not known.
+        assignment: Stem of one of the course's; empty where it is not known.
         submitted_at: In UTC; empty where it is not known.
         time_from: Who says so: the LMS, the zip entry, the file.
         file: Path in what was given, archives counted as folders.

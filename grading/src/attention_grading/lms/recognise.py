@@ -1,4 +1,4 @@
-"""Find out which of the six a notebook is, by its content first and its name second, and repair its file."""
+"""Find out which of the course's notebooks one is, by its content first and its name second, and repair its file."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ class Recognised:
     """What a file turned out to be.
 
     Attributes:
-        variant: Which of the six; ``None`` where nothing says so.
+        variant: Which of the course's; ``None`` where nothing says so.
         data: The notebook as it is handed on.
-        by: What said which of the six it is, in words.
+        by: What said which it is, in words.
         repairs: What was repaired, in words.
         notes: What an instructor should know, in words.
         broken: Why the grader will not be able to read it; ``None`` where it will.
@@ -83,7 +83,7 @@ def recognise(data: bytes, names: Sequence[str]) -> Recognised:
         text.encode() if repairs else data,
         by if variant else "name",
         repairs,
-        notes if variant else ("nothing in it says which of the six it is",),
+        notes if variant else ("nothing in it says which notebook of the course it is",),
     )
 
 
@@ -95,12 +95,12 @@ def looks_like_notebook(data: bytes) -> bool:
 
 
 def variant_in_name(name: str) -> Variant | None:
-    """The one of the six that a file or folder is called after; ``None`` where it is none, or more than one."""
+    """The variant that a file or folder is called after; ``None`` where it is none, or more than one."""
     return _only([_BY_LETTERS[re.sub(r"[\W_]+", "", found).casefold()] for found in _IN_NAME.findall(name)])
 
 
 def _by_content(notebook: dict[str, Any], named: Variant | None) -> tuple[Variant | None, str, tuple[str, ...]]:
-    """Solution and checks say which of the six it is; where they do not agree, the name decides between them."""
+    """Solution and checks say which it is; where they do not agree, the name decides between them."""
     solutions = [source_of(cell) for cell in notebook["cells"] if grade_id_of(cell) == SOLUTION_ID]
     code = [source_of(cell) for cell in notebook["cells"] if cell.get("cell_type") == "code"]
     written = _defined(solutions) or _defined(code)

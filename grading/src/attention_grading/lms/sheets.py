@@ -176,7 +176,7 @@ def canvas_sheet(path: Path, assignment: str, column: str | None) -> Sheet:
 
     Args:
         path: The export.
-        assignment: Stem of one of the six.
+        assignment: Stem of one of the course's.
         column: The assignment's header in Canvas, or its number; ``None`` finds it by its name.
 
     Raises:

@@ -18,7 +18,7 @@ class Aside:
 
     Attributes:
         student: The student's folder.
-        assignment: Stem of one of the six; empty where nothing says which.
+        assignment: Stem of one of the course's; empty where nothing says which.
         file: Its path in what was given.
         details: Why it was not taken.
     """
