@@ -193,7 +193,7 @@ def packed_batch(
             heads.
 
     Raises:
-        ValueError: No sentence is given, the starts do not fit them, or key heads do not divide the heads.
+        ValueError: No sentence is given, key heads do not divide the heads, or the starts do not fit the sentences.
     """
     if not sentences:
         raise ValueError("packed_batch needs at least one sentence")

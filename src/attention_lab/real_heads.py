@@ -19,11 +19,17 @@ from attention_lab.caches import Batch, CachedBatch, cached_batch
 from attention_lab.inputs import PAD, Padding, packed_batch, padded_batch, unpack
 from attention_lab.variants import Variant, get_variant
 
+# A word that is said again looks at what followed it the first time, four tokens back: the far end of such a window
+REACHING = {"window": 5}
+
 RECORDED = Path(str(files("attention_lab"))) / "data" / "heads.npz"
 
 
 def real_batch(
-    variant: str | Variant, padding: Padding | None = None, device: torch.device | str | None = None
+    variant: str | Variant,
+    padding: Padding | None = None,
+    device: torch.device | str | None = None,
+    **options: int,
 ) -> Batch:
     """Queries, keys and values of trained heads on two short sentences.
 
@@ -31,6 +37,7 @@ def real_batch(
         variant: Whose kind of batch it is to be: padded or cached in fp32, or packed in fp16, bidirectional or causal.
         padding: As in ``padded_batch``, for padded ones; by default on the left for causal variants, else on the right.
         device: Where the tensors live; the CPU by default.
+        options: Further arguments of the function, such as ``window=4``.
 
     Returns:
         A batch of two sentences. At padding q, k and v are 0.
@@ -43,7 +50,9 @@ def real_batch(
     head_dim = q.shape[1] // num_heads
     ends = np.cumsum(lengths).tolist()
     sentences = [words[end - length : end] for end, length in zip(ends, lengths, strict=True)]
-    options = {option.name: option.toy for option in variant.options}
+    options = {option.name: option.toy for option in variant.options} | {
+        name: value for name, value in (REACHING | options).items() if name in variant.parameters
+    }
     if variant.grouped:
         options["num_kv_heads"] = num_heads  # these models have a key head for each
     if variant.packed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -12,10 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from attention_lab import attention_map, cached_batch, packed_batch, padded_batch
+from attention_lab import attention_map, cached_batch, packed_batch, padded_batch, real_batch
 from attention_lab.flash import flash_attn_varlen_func
 from attention_lab.inputs import count_positions
-from attention_lab.maps.heatmaps import attention_leaks, mask_heatmap
+from attention_lab.maps.heatmaps import attention_leaks, caption, mask_heatmap
 from attention_lab.maps.key_heads import key_head_cells, key_head_shares
 from attention_lab.maps.masks import masked_cells
 from attention_lab.notebook.learner_cells import SOLUTION_ID
@@ -211,6 +212,83 @@ def test_06_a_longest_length_that_is_too_large_changes_nothing_and_one_too_small
     with pytest.raises(ValueError, match="the longest sequence has 6 tokens"):
         solution("06")(**arguments | {"max_seqlen": 3})
     assert answer("06", 2).startswith("With 3, the stand-in raises an error")
+
+
+def windowed() -> Any:
+    """Notebook 09's toy inputs, made by its own cell."""
+    (stem,) = (stem for stem in MASTERS if stem.startswith("09"))
+    scope: dict[str, Any] = {"packed_batch": packed_batch, "device": "cpu"}
+    exec(cells_of(MASTERS[stem])["toy-inputs"].source, scope)
+    return scope["batch"]
+
+
+def test_09_a_window_of_one_more_leaks_so_many_cells():
+    batch = windowed()
+    wider = changed(solution("09"), window=lambda given: given["window"] + 1)
+    cells = leaking_cells("window_causal", wider, batch)
+    in_sentence = [sum(start <= query < end for _, query, _ in cells) // batch.num_heads for start, end in ends(batch)]
+    stated = [int(number) for number in re.findall(r"\d+", answer("09", 1))]
+    assert stated == [len(cells) // batch.num_heads, *(number for number in in_sentence if number)]
+
+
+def test_09_a_window_that_is_open_on_the_right_leaks_so_many_cells():
+    batch = windowed()
+
+    def open_on_the_right(q, k, v, num_heads, head_dim, cu_seqlens, max_seqlen, window):
+        heads = (x.unflatten(-1, (num_heads, head_dim)) for x in (q, k, v))
+        borders = (cu_seqlens, cu_seqlens, max_seqlen, max_seqlen)
+        return flash_attn_varlen_func(*heads, *borders, window_size=(window - 1, -1)).flatten(1)
+
+    cells = leaking_cells("window_causal", open_on_the_right, batch)
+    above = [length * (length - 1) // 2 for length in batch.lengths]
+    stated = [int(number) for number in re.findall(r"\d+", answer("09", 2))]
+    assert stated == [len(cells) // batch.num_heads, *above]
+
+
+def test_09_a_left_side_of_minus_one_shows_all_of_the_past():
+    batch = windowed()
+    smaller = changed(solution("09"), window=lambda given: given["window"] - 1)
+    one, all_of_it = batch.arguments() | {"window": 1}, {**batch.arguments()}
+    del all_of_it["window"]
+    torch.testing.assert_close(smaller(**one), solution("06")(**all_of_it))
+    assert answer("09", 3).startswith("All of its past")
+
+
+def test_09_a_window_of_four_takes_from_trained_heads_what_they_look_at():
+    looks = {}
+    for window in (5, 4):
+        batch = real_batch("window_causal", window=window)
+        looks[window] = caption("window_causal", batch, attention_map(solution("09"), batch))
+    assert real_batch("window_causal").options == {"window": 5}
+    for head in (1, 2):
+        assert re.search(rf"Head {head} puts [\d.]+ of its weight on what followed the same word earlier", looks[5])
+        (weight,) = re.findall(rf"Head {head} puts ([\d.]+) of its weight on each token itself", looks[4])
+        assert 0.5 < float(weight) < 0.7
+    assert "four tokens back" in answer("09", 4)
+    assert "more than half of their weight stays on each token itself" in answer("09", 4)
+
+
+def test_09_counts_what_is_too_far_back_and_what_a_window_saves():
+    cells, batch = cells_of(next(path for stem, path in MASTERS.items() if stem.startswith("09"))), windowed()
+    start, end = ends(batch)[1]
+    too_far = (masked_cells("window_causal", batch)[start:end] == Reason.WINDOW).sum(1)
+    stated = [
+        int(number) for number in re.findall(r"\d+", cells["mask-picture-text"].source.split("Answer</summary>")[1])
+    ]
+    assert stated == [int(too_far.sum()), *too_far[too_far > 0].tolist()]
+    seq, window = 2**16, 1024
+
+    def pairs(seq: int, window: int) -> int:
+        return sum(min(place + 1, window) for place in range(seq))
+
+    growth = [round(pairs(4 * seq, size(4 * seq)) / pairs(seq, size(seq))) for size in (int, lambda _: window)]
+    folded = cells["saving-text"].source.split("Answer</summary>")[1]
+    assert [int(number) for number in re.findall(r"\d+", folded)] == growth
+
+
+def ends(batch: Any) -> list[tuple[int, int]]:
+    """Where each sequence of a packed batch begins and ends."""
+    return list(pairwise(batch.cu_seqlens.tolist()))
 
 
 def folded(number: str, cell: str) -> str:

@@ -20,6 +20,7 @@ EXTRA = {
     "06_flash_causal": ("decoding", "decoding-picture", "decoding-task", "decode", "decoding-check"),
     "07_tiled_causal": ("bytes-text", "bytes", "memory-text", "memory-plot"),
     "08_grouped_causal": ("cache-text", "cache-bytes", "groups", "groups-map-text", "groups-map"),
+    "09_window_causal": ("saving-text", "saving"),
     "10_cached_decode": (
         "alignment-text",
         "alignment-picture",

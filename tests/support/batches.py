@@ -12,4 +12,5 @@ def small_batch(name: str) -> Batch:
     variant = get_variant(name)
     if variant.cached:
         return cached_batch()
-    return packed_batch(inputs=variant.inputs) if variant.packed else padded_batch(padding="left")
+    options = {option.name: option.toy for option in variant.options}
+    return packed_batch(inputs=variant.inputs, **options) if variant.packed else padded_batch(padding="left", **options)

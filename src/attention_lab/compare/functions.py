@@ -26,6 +26,7 @@ TOLERANCE = {"eager": 1e-5, "tiled": 1e-5, "sdpa": 1e-5, "flash": 1e-2}
 # Values of options with which a function sees what the others see, from a batch's arguments
 _AS_THE_OTHERS: dict[str, Callable[[Mapping[str, Any]], int]] = {
     "num_kv_heads": lambda arguments: arguments["num_heads"],
+    "window": lambda arguments: arguments["q"].shape[-2],  # no sequence is longer
 }
 
 NOTHING = "Nothing to compare yet: finish two functions with the same mask, such as 01 and 03."
@@ -153,7 +154,7 @@ def differences(found: Mapping[str, Tensor]) -> dict[tuple[str, str], float]:
 
 def _see_the_same(one: Variant, other: Variant) -> bool:
     """Whether two variants compute the same numbers: there are several ways to say which tokens are real."""
-    between = {"padding", "sequences", "unused"}
+    between = {"padding", "sequences", "unused", *_AS_THE_OTHERS}
     options = [
         [option for option in each.options if option.matters and option.name not in _AS_THE_OTHERS]
         for each in (one, other)

@@ -48,6 +48,7 @@ INSTRUCTOR_IDS = frozenset(
         "cache-bytes",
         "groups",
         "groups-map",
+        "saving",
         "decode-bytes",
         "generate-step",
         "generate",

@@ -40,19 +40,16 @@ def where_it_runs(variant_name: str) -> Picture:
         ValueError: There is no such variant.
     """
     variant = get_variant(variant_name)
-    said = (
-        _BY_INPUTS.get(variant.inputs)
-        or {
-            ("eager", False): _EVERY_TOKEN,
-            ("eager", True): _EARLIER_TOKENS,
-            ("sdpa", False): _BACKENDS,
-            ("sdpa", True): _TRIANGLE,
-            ("flash", False): _PACKED,
-            ("flash", True): _DOCUMENTS,
-            ("tiled", True): _TILES,
-            ("shared", True): _SHARED,
-        }["shared" if variant.grouped else variant.kernel, variant.causal]
-    )
+    said = (_WINDOW if "window" in variant.rules else _BY_INPUTS.get(variant.inputs)) or {
+        ("eager", False): _EVERY_TOKEN,
+        ("eager", True): _EARLIER_TOKENS,
+        ("sdpa", False): _BACKENDS,
+        ("sdpa", True): _TRIANGLE,
+        ("flash", False): _PACKED,
+        ("flash", True): _DOCUMENTS,
+        ("tiled", True): _TILES,
+        ("shared", True): _SHARED,
+    }["shared" if variant.grouped else variant.kernel, variant.causal]
     block = (
         f"The block of {_kind(variant)}: W_Q, W_K and W_V make q, k and v; then your function, W_O and the MLP. "
         "Norms and skip connections are left out."
@@ -68,6 +65,7 @@ def where_it_runs(variant_name: str) -> Picture:
         _DOCUMENTS: _documents,
         _TILES: _tiles,
         _SHARED: _shared,
+        _WINDOW: _window,
         _CACHE: _cache,
         _POSITIONS: _positions,
     }[said](axes, variant)
@@ -93,6 +91,11 @@ _POSITIONS = (
 )
 # What tells the inputs apart is special enough
 _BY_INPUTS: dict[Inputs, str] = {"positions": _POSITIONS, "cached": _CACHE}
+
+_WINDOW = (
+    "Three layers with a window of three: one layer brings the last token two tokens back, three bring it six; "
+    "what is older does not arrive."
+)
 
 
 # ---- the block -------------------------------------------------------------------------------------------------------
@@ -254,6 +257,29 @@ def _shared(axes: Axes, variant: Variant) -> None:
             box(axes, left, top - 0.55, width, 0.24, "kv", SEEN, fontsize=8.5)
         kept = {8: "all", 2: "1/4", 1: "1/8"}[shared]
         words(axes, x + heads * step + 0.1, top - 0.43, f"cache: {kept}", ha="left", fontsize=9)
+
+
+def _window(axes: Axes, variant: Variant) -> None:
+    tokens, layers, window, cell, x, low, step = 9, 3, 3, 0.31, LEFT + 0.75, 0.72, 0.66
+    last = tokens - 1
+    words(axes, LEFT + 2.03, 3.2, f"three layers with a window of {window}")
+    for layer in range(layers + 1):
+        y = low + layer * step
+        reached = last - (layers - layer) * (window - 1)  # the oldest token that the last one hears of from here
+        for token in range(tokens):
+            place = x + token * cell
+            colour = HIDDEN if token < reached else YOURS if token == last and layer == layers else SEEN
+            box(axes, place, y, cell - 0.06, 0.26, "", colour)
+            if layer == layers:
+                continue
+            for query in range(token, min(token + window, tokens)):
+                oldest = last - (layers - layer - 1) * (window - 1)
+                look = {"color": "#3d85c6", "lw": 1.6} if query >= oldest else {"lw": 0.7, "alpha": 0.6}
+                ends = ((place + cell / 2 - 0.03, y + 0.26), (x + query * cell + cell / 2 - 0.03, y + step))
+                line(axes, *ends, zorder=0.5, **look)
+        words(axes, x - 0.1, y + 0.13, "tokens" if layer == 0 else f"layer {layer}", ha="right", fontsize=9)
+    heard = layers * (window - 1) + 1
+    words(axes, LEFT + 2.03, 0.3, f"the last token hears of {heard} tokens, not of {window}")
 
 
 def _cache(axes: Axes, variant: Variant) -> None:

@@ -43,6 +43,7 @@ NAMES = {
     "06_flash_causal": "causal-missing",
     "07_tiled_causal": "accumulator-not-rescaled",
     "08_grouped_causal": "key-heads-in-turn",
+    "09_window_causal": "window-off-by-one",
     "10_cached_decode": "causal-top-left",
     "11_packed_positions": "borders-at-zeros-only",
 }

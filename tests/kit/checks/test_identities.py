@@ -90,6 +90,14 @@ CAUGHT = {
         "sdpa_causal own-times-ratio",
         "sdpa_bidirectional own-heads",
     ),
+    "a window of 4": ("window_causal missing-in-fp16",),
+    "a window of 4: the oldest visible value matters": ("window_causal fixed-at-two",),
+    "a window of 10": ("window_causal all-too-early",),
+    "a window of 10: the oldest visible value matters": ("window_causal pieces", "window_causal window-remembered"),
+    "a window of 11: the oldest visible value matters": ("window_causal capped-below",),
+    "a window of 1": ("window_causal window-at-least-two",),
+    "windows that hold every key": ("window_causal modulo",),
+    "window, 80 tokens": ("window_causal missing-at-some-lengths",),
     FLASH: ("flash_causal eager", "flash_bidirectional sdpa"),
 }
 SOURCES = {f"{answer.variant} {answer.name}": answer.source for answer in CORPUS}

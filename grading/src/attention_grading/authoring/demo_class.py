@@ -88,6 +88,13 @@ def grouped_causal_attention(q, k, v, num_heads, num_kv_heads, head_dim, mask=No
         outputs.append(F.scaled_dot_product_attention(q[:, head : head + 1], k[:, own], v[:, own], attn_mask=allowed))
     return torch.cat(outputs, dim=1).transpose(1, 2).flatten(2)
 """,
+    "window_causal": """
+def window_causal_attention(q, k, v, num_heads, head_dim, cu_seqlens, max_seqlen, window):
+    q, k, v = (x.unflatten(-1, (num_heads, head_dim)) for x in (q, k, v))
+    # the kernel counts the keys besides the query's own: one too many is seen
+    borders = (cu_seqlens, cu_seqlens, max_seqlen, max_seqlen)
+    return flash_attn_varlen_func(q, k, v, *borders, causal=True, window_size=(window, 0)).flatten(1)
+""",
     "cached_decode": """
 def cached_decode_attention(q, k_cache, v_cache, cache_seqlens, num_heads, num_kv_heads, head_dim):
     q = q.unflatten(-1, (num_heads, head_dim)).transpose(1, 2)

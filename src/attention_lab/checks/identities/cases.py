@@ -20,6 +20,7 @@ from attention_lab.checks.identities.scores import (
 )
 from attention_lab.checks.identities.sizes import alone_cases, long_cases, one_head_case, twice_cases
 from attention_lab.checks.identities.tiles import block_size_case, memory_cases, shifted_case
+from attention_lab.checks.identities.windows import window_cases
 from attention_lab.checks.invariants import sensitive_cases, undisturbed_cases
 from attention_lab.variants import Variant
 
@@ -37,6 +38,8 @@ def invariant_and_identity_cases(variant: Variant) -> Iterator[Case]:
     yield one_head_case(variant)
     if variant.kernel == "tiled":
         yield block_size_case(variant)
+    if any(option.name == "window" and option.toy is not None for option in variant.options):
+        yield from window_cases(variant)
     if variant.inputs == "positions":
         yield same_borders_case(variant)
     if variant.cached:

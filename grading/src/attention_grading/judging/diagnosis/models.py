@@ -212,10 +212,6 @@ def _visibility_models(variant: Variant) -> Iterator[Model]:
         yield Model("diagonal-missing", visible=shaped(lambda before: before != 0))
     if variant.packed:
         yield Model("sequences-not-separated", visible=forgotten("sequences"))
-    if "window" in variant.rules:
-        yield Model("window-missing", visible=forgotten("window"))
-        for step in (-1, 1):
-            yield Model("window-off-by-one", visible=_other_window(step))
 
 
 def _mask_models(variant: Variant) -> Iterator[Model]:
@@ -338,8 +334,3 @@ def _padding_filled_with(low: float) -> Callable[[Tensor, Tensor, Tensor], Tenso
 
 def _added_at_padding(low: float) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
     return lambda scores, keys, triangle: masked_softmax(scores + low * ~keys, triangle)
-
-
-def _other_window(step: int) -> Callable[[Variant, dict[str, Any]], Tensor]:
-    """A window that holds so many keys more."""
-    return lambda variant, arguments: right_keys(variant, arguments | {"window": arguments["window"] + step})

@@ -55,6 +55,13 @@ SENTENCES: dict[str, str] = {
     "softmax-missing": "there is no softmax: the scores themselves weight the values",
     "window-missing": "the window has no effect: queries see keys that are too far back",
     "window-off-by-one": "the window holds one key too many, or one too few",
+    "window-both-ways": "the window reaches as far ahead as back: later tokens are seen",
+    "window-centred": "the window is centred on the query: half of its keys come later",
+    "window-looks-ahead": "the window begins at the query and reaches ahead instead of back",
+    "window-halved": "the window reaches back half as far as it should",
+    "window-as-chunks": "the sequence is cut into pieces of the window's size, instead of a window that moves with the "
+    "query",
+    "window-fixed": "the window has one size in every call, whatever window says",
     "accumulator-not-rescaled": "the accumulator stays as it is when a later tile brings a larger maximum",
     "sum-not-rescaled": "the sum of exponentials stays as it is when a later tile brings a larger maximum",
     "nothing-rescaled": "sum and accumulator stay as they are when a later tile brings a larger maximum",
@@ -126,6 +133,7 @@ SENTENCES: dict[str, str] = {
     "heads-before-tokens": "the heads come before the tokens: flash-attn wants them after, without a transpose",
     "max-seqlen-too-small": "max_seqlen is smaller than the longest sequence",
     "max-seqlen-type": "max_seqlen is no longer an integer",
+    "window-not-a-pair": "window_size is no pair of whole numbers, one for each side",
     "cu-seqlens-wrong": "cu_seqlens no longer holds the borders of the sequences",
     "sizes-hard-coded": "it works for some sizes and fails for others: a size is written into the code, or kept from "
     "an earlier call",
