@@ -184,7 +184,7 @@ def _of_groups(performed: Sequence[Performed]) -> str | None:
 def _of_sizes(variant: Variant, performed: Sequence[Performed]) -> str | None:
     """Plain calls that differ in nothing but their sizes: some give numbers, and others an error about sizes."""
     alike = [
-        ((call.arguments["q"].shape, key_heads(call.arguments)), outcome.failure)
+        ((call.arguments["q"].shape, call.arguments["k"].shape, key_heads(call.arguments)), outcome.failure)
         for call, outcome in performed
         if (call.form, call.layout, call.setting, call.cotangent) == ("keyword", "contiguous", "plain", None)
         and call.arguments.get("mask") is None
