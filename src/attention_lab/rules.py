@@ -95,8 +95,12 @@ def sequence_of(arguments: Arguments) -> Tensor:
 
     Args:
         arguments: Of a function whose inputs are packed, whatever tells it where each sequence begins: ``cu_seqlens``,
-            or ``position_ids``, where one begins wherever the count does not go on.
+            or ``position_ids``, where one begins wherever the count does not go on, or ``document_ids``, where one
+            begins with each other label.
     """
+    if "document_ids" in arguments:
+        labels = arguments["document_ids"].long().cpu()
+        return (labels.diff(prepend=labels[:1]) != 0).cumsum(0)
     if "position_ids" in arguments:
         positions = arguments["position_ids"].long().cpu()
         begins: Tensor = positions.diff(prepend=positions[:1] - 1) != 1
@@ -136,8 +140,8 @@ def _other_sequence(arguments: Arguments) -> Tensor:
 
 
 def _beyond_window(arguments: Arguments) -> Tensor:
-    window: int = arguments["window"]
-    return _distance(arguments) >= window
+    window: int | None = arguments.get("window")
+    return torch.zeros((), dtype=torch.bool) if window is None else _distance(arguments) >= window
 
 
 RULES: dict[str, Rule] = {

@@ -23,7 +23,7 @@ FEW = 40
 
 
 def toy_arguments(variant: Variant, seed: int) -> dict[str, Any]:
-    """Batch 2, seq 6, 3 heads of 8, right padding; packed: lengths 3, 6, 1, 5 in bf16; options at their toy values."""
+    """Batch 2, seq 6, 3 heads of 8, right padding; packed: lengths 3, 6, 1, 5, for flash in bf16; options at their toy values."""
     if variant.packed:
         return drawn_arguments(variant, seed, (3, 6, 1, 5))
     return drawn_arguments(variant, seed, (6, 6)) | {"mask": MASKS["padding on the right"]}
@@ -42,7 +42,7 @@ def drawn_arguments(
     qkv = [torch.randn(*tokens, heads * head_dim, generator=generator) for _ in range(3)]
     last: dict[str, Any] = {"mask": None}
     if variant.packed:
-        qkv = [x.bfloat16() for x in qkv]
+        qkv = [x.bfloat16() for x in qkv] if variant.half_precision else qkv
         last = borders_as(variant.inputs, lengths, starts=starts)
     given = dict(zip("qkv", qkv, strict=True)) | {"num_heads": heads, "head_dim": head_dim} | last
     return variant.in_order(given | usual_options(variant, max(lengths)))

@@ -19,7 +19,11 @@ from attention_lab.flash import flash_route
 from attention_lab.rules import real_tokens
 from attention_lab.variants import Variant
 
-CALLED = {"sdpa": "F.scaled_dot_product_attention", "flash": "flash_attn_varlen_func"}
+CALLED = {
+    "sdpa": "F.scaled_dot_product_attention",
+    "flash": "flash_attn_varlen_func",
+    "flex": "flex_attention with a block mask",
+}
 
 
 def math_case(variant: Variant) -> Case:
@@ -53,7 +57,8 @@ def kernel_case(variant: Variant) -> Iterator[Case]:
         return
     name = f"{CALLED[variant.kernel]} does the work" if variant.fused else "plain tensor operations"
     drawn = drawn_arguments(variant, 17, (24, 24))
-    dtypes = (torch.float16, torch.bfloat16) if variant.packed else (torch.float32, torch.float16, torch.bfloat16)
+    halves = (torch.float16, torch.bfloat16)
+    dtypes = halves if variant.half_precision else (torch.float32, *halves)
     calls = []
     for dtype in dtypes:
         plain = Call(converted(drawn, dtype))

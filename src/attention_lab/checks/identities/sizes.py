@@ -127,7 +127,8 @@ def alone_cases(variant: Variant) -> Iterator[Case]:
 
 
 def _packed_batch(variant: Variant, lengths: Sequence[int]) -> tuple[dict[str, Any], list[_Part | None]]:
-    large = converted(drawn_arguments(variant, 10, lengths), torch.float16)
+    large = drawn_arguments(variant, 10, lengths)
+    large = converted(large, torch.float16) if variant.half_precision else large
     parts, start = [], 0
     for length in (length for length in lengths if length):
         small = large | {x: large[x][start : start + length] for x in ("q", "k", "v")}
@@ -160,7 +161,7 @@ def twice_cases(variant: Variant) -> Iterator[Case]:
     length = 6
     once = drawn_arguments(variant, 20, [length])
     head_dim, heads = once["head_dim"], once["num_heads"]
-    once = converted(once, torch.float16) if variant.packed else once
+    once = converted(once, torch.float16) if variant.half_precision else once
     last = torch.arange(1, heads + 1) * head_dim - 1  # of each head: the same in all queries, so that k alone decides
     once["q"][..., last] = 1.0
     source = torch.arange(-1, length).clamp(min=0)
