@@ -148,18 +148,16 @@ def understood(args: tuple[Any, ...]) -> FlexCall:
     group = query.shape[1] // key.shape[1]
     keys = key.repeat_interleave(group, dim=1).expand(query.shape[0], -1, -1, -1)
     rest = (block_mask, scale, *args[6:])
-    _, masked = inner(query, keys, value, _same_score, *rest[:3], (), *args[8:9])
     scores, final = inner(query, keys, value, score_mod, *rest)
+    masked = final
+    if score_mod is not _flex._identity:
+        _, masked = inner(query, keys, value, _flex._identity, *rest[:3], (), *args[8:9])
     hidden = masked == -torch.inf
     no_block_mask = any(isinstance(x, int) and x == _flex._LARGE_SPARSE_BLOCK_SIZE for x in block_mask)
     by_block_mask = not no_block_mask and torch.equal(hidden, final == -torch.inf)
     visible = final != -torch.inf
     bias = torch.where(visible, final - scores, 0.0)
     return FlexCall(query, key, value, visible, bias, float(scale), by_block_mask)
-
-
-def _same_score(score: Tensor, b: Tensor, h: Tensor, query: Tensor, key: Tensor) -> Tensor:
-    return score
 
 
 # ---- other devices ---------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -26,9 +26,10 @@ from torch import Tensor
 from torch._C import DispatchKey, DispatchKeySet, _functorch
 from torch.nn.attention import SDPBackend
 
+from attention_lab import flex
 from attention_lab.flash import stand_in
 
-# A kernel service takes the kernel's name ("sdpa", "flash" or "other") and its arguments, and returns the marked one;
+# A kernel service takes the kernel's name ("sdpa", "flash", "flex" or "other") and its arguments, and returns the marked one;
 # for "other" kernels, whose work it does not know, the only argument is their own ``output``
 KernelService = Callable[[str, dict[str, Any]], Tensor]
 
@@ -38,7 +39,7 @@ def marked_kernels(service: KernelService) -> Iterator[None]:
     """Let a service compute or mark the results of fused attention kernels while the block runs.
 
     Args:
-        service: Called with ``"sdpa"`` or ``"flash"`` and the kernel's arguments by name, or with ``"other"`` and what
+        service: Called with ``"sdpa"``, ``"flash"`` or ``"flex"`` and the kernel's arguments by name, or with ``"other"`` and what
             another fused kernel gave.
     """
     service = _one_at_a_time(service)
@@ -47,7 +48,7 @@ def marked_kernels(service: KernelService) -> Iterator[None]:
         _marked_stand_in(service),
         _marked_flash_attn(service),
         _marked_python(service, "torch.nn.functional", "multi_head_attention_forward"),
-        _marked_python(service, "torch._higher_order_ops.flex_attention", "math_attention"),
+        flex.shown_as(partial(_marked_flex, service)),
     ):
         yield
 
@@ -295,6 +296,26 @@ def _flash_request(asked: dict[str, Any]) -> dict[str, Any]:
         "window_size": [int(size) for size in asked.get("window_size", (-1, -1))],
         "softcap": float(asked.get("softcap", 0.0)),
     }
+
+
+# ---- FlexAttention ---------------------------------------------------------------------------------------------------
+
+
+def _marked_flex(service: KernelService, true: flex.Attend, args: tuple[Any, ...]) -> tuple[Tensor, ...]:
+    """Mark an uncompiled call: as FlexAttention's where a block mask hides what is hidden, else as another kernel's."""
+    output, *rest = true(*args)
+    call = flex.understood(args)
+    if not call.by_block_mask:
+        return (_marked_other(service, output), *rest)
+    asked = {
+        "query": call.query,
+        "key": call.key,
+        "value": call.value,
+        "attn_mask": call.bias.masked_fill(~call.visible, -torch.inf),
+        "scale": call.scale,
+        "enable_gqa": call.query.shape[1] != call.key.shape[1],
+    }
+    return (service("flex", asked).to(output), *rest)
 
 
 # ---- other kernels ---------------------------------------------------------------------------------------------------

@@ -30,6 +30,7 @@ from attention_grading.judging.own_cases import own_cases
 from attention_lab.checks.calls import Call, Outcome
 from attention_lab.checks.case import Case
 from attention_lab.checks.run import visible_cases
+from attention_lab.flex import forward_alone
 from attention_lab.variants import VARIANTS
 
 # sizes that are no powers of two, so that swapped or rounded axes show
@@ -44,15 +45,16 @@ BORDERS = "cu_seqlens and max_seqlen: they tell the kernel where each sequence b
 
 
 @cache
-def plan(variant_name: str, seed: str) -> tuple[Case, ...]:
+def plan(variant_name: str, seed: str, device: str = "cpu") -> tuple[Case, ...]:
     """All cases of a variant, the visible ones first, in the order of the checks.
 
     Args:
         variant_name: Of one of the course's, such as ``eager_causal``.
         seed: Any text; the same text gives the same cases.
+        device: Where the function runs: not every kernel has gradients everywhere.
     """
     variant = VARIANTS[variant_name]
-    draw = Draw(variant, seed)
+    draw = Draw(variant, seed, forward_alone(device) if variant.kernel == "flex" else "")
     hidden = _packed_cases(draw) if variant.packed else _padded_cases(draw)
     return (*visible_cases(variant), *hidden, *_kernel_cases(draw), *own_cases(draw))
 
@@ -248,7 +250,7 @@ def _packed_cases(draw: Draw) -> Iterator[Case]:
 
 def _packed_values(draw: Draw) -> Iterator[Case]:
     values = partial(compared, draw, "values", "the shapes that the kernel wants, and what scales the scores")
-    yield values("one sequence in bf16", lambda: [draw.packed([11], 3, 16)])
+    yield values("one sequence", lambda: [draw.packed([11], 3, 16)])
     yield values("other sizes", lambda: [draw.packed([draw.choose(ODD_SIZES)], 5, draw.choose(FLASH_HEAD_DIMS))])
     yield values("one token", lambda: [draw.packed([1], 2, 8)])
     yield values("one head", lambda: [draw.packed([draw.choose(ODD_SIZES)], 1, draw.choose(FLASH_HEAD_DIMS))])
@@ -268,9 +270,11 @@ def _packed_values(draw: Draw) -> Iterator[Case]:
 def _packed_masking(draw: Draw) -> Iterator[Case]:
     masking = partial(compared, draw, "masking", BORDERS)
     yield masking("ragged sequences", lambda: [draw.packed([4, 9, 2, 6], 3, 16)])
-    yield masking("equal lengths", lambda: [draw.packed([5, 5, 5], 2, 8)])
-    yield masking("sequences of one token", lambda: [draw.packed([1, 7, 1, 1], 2, 8)])
-    yield masking("a sequence of no tokens", lambda: [draw.packed([4, 0, 6], 2, 8), draw.packed([0, 5, 3, 0], 2, 8)])
+    if draw.variant.inputs != "documents":  # those have matrices, which tell more
+        yield masking("equal lengths", lambda: [draw.packed([5, 5, 5], 2, 8)])
+        yield masking("sequences of one token", lambda: [draw.packed([1, 7, 1, 1], 2, 8)])
+        no_tokens = partial(_packed_each, draw, ([4, 0, 6], [0, 5, 3, 0]))
+        yield masking("a sequence of no tokens", no_tokens)
     yield masking(
         "long sequences",
         lambda: [
@@ -291,17 +295,17 @@ def _packed_masking(draw: Draw) -> Iterator[Case]:
 
 def _packed_robustness(draw: Draw) -> Iterator[Case]:
     half = partial(compared, draw, "robustness", "what depends on the dtype: conversions and new tensors")
-    yield half(
-        "fp16",
-        lambda: [
-            draw.packed([40], 5, 16, dtype=torch.float16),  # many numbers: one of them shows that bf16 was inside
-            draw.packed([9], 2, 8, q_scale=8.0, dtype=torch.float16),
-            draw.packed([5, 3, 8], 2, 8, dtype=torch.float16),
-        ],
-    )
-    lengths = {"one sequence": [7], "ragged sequences": [3, 6, 1, 5], "a sequence of no tokens": [4, 0, 5]}
-    for name, sizes in lengths.items():
-        yield gradients(draw, f"finite, with right gradients: {name}", partial(_packed_halves, draw, sizes))
+    others = {"fp16": torch.float16} if draw.variant.half_precision else {"fp16": HALVES[0], "bf16": HALVES[1]}
+    for name, dtype in others.items():
+        yield half(name, partial(_packed_of, draw, dtype))
+    lengths = {"one sequence": [7], "ragged sequences": [3, 6, 1, 5]}
+    if draw.variant.inputs != "documents":
+        lengths["a sequence of no tokens"] = [4, 0, 5]
+    if draw.forward_alone:
+        yield half(f"forward alone, as {draw.forward_alone}", partial(_packed_in_dtypes, draw, [3, 6, 1, 5]))
+    else:
+        for name, sizes in lengths.items():
+            yield gradients(draw, f"finite, with right gradients: {name}", partial(_packed_in_dtypes, draw, sizes))
     draw.reseed("memory")
     first = draw.packed([4, 8, 3], 2, 8)
     others = [
@@ -319,8 +323,21 @@ def _packed_robustness(draw: Draw) -> Iterator[Case]:
     yield devices([draw.packed([5, 2], 2, 8)])
 
 
-def _packed_halves(draw: Draw, lengths: Sequence[int]) -> list[dict[str, Any]]:
-    return [draw.packed(lengths, 2, 8, dtype=dtype) for dtype in HALVES]
+def _packed_each(draw: Draw, batches: Sequence[Sequence[int]]) -> list[dict[str, Any]]:
+    return [draw.packed(lengths, 2, 8) for lengths in batches]
+
+
+def _packed_of(draw: Draw, dtype: torch.dtype) -> list[dict[str, Any]]:
+    return [
+        draw.packed([40], 5, 16, dtype=dtype),  # many numbers: one of them shows that bf16 was inside
+        draw.packed([9], 2, 8, q_scale=8.0, dtype=dtype),
+        draw.packed([5, 3, 8], 2, 8, dtype=dtype),
+    ]
+
+
+def _packed_in_dtypes(draw: Draw, lengths: Sequence[int]) -> list[dict[str, Any]]:
+    dtypes = HALVES if draw.variant.half_precision else FLOATS
+    return [draw.packed(lengths, 2, 8, dtype=dtype) for dtype in dtypes]
 
 
 # ---- kernel ----------------------------------------------------------------------------------------------------------
@@ -329,7 +346,10 @@ def _packed_halves(draw: Draw, lengths: Sequence[int]) -> list[dict[str, Any]]:
 def _kernel_cases(draw: Draw) -> Iterator[Case]:
     # a function may take another way for long sequences, in half precision, or where gradients are wanted
     verdict = kernel_check.fused_kernel if draw.variant.fused else kernel_check.eager_kernel
-    for name, inputs in (_packed_kernel_inputs if draw.variant.packed else _padded_kernel_inputs)(draw).items():
+    kinds = (_packed_kernel_inputs if draw.variant.packed else _padded_kernel_inputs)(draw)
+    for name, inputs in kinds.items():
+        if draw.forward_alone and "gradients" in name:
+            continue
         draw.reseed(f"kernel/{name}")
         asked = [(each, draw.cotangent(each) if "gradients" in name else None) for each in inputs()]
         calls = tuple(
@@ -361,7 +381,9 @@ def _padded_kernel_inputs(draw: Draw) -> dict[str, Callable[[], list[dict[str, A
 def _packed_kernel_inputs(draw: Draw) -> dict[str, Callable[[], list[dict[str, Any]]]]:
     return {
         "one sequence, and several": lambda: [draw.packed([6], 3, 16), draw.packed([3, 6, 1, 5], 2, 8)],
-        "a sequence of no tokens, in fp16": lambda: [draw.packed([4, 0, 5], 2, 8, dtype=torch.float16)],
+        "two sequences, in fp16"
+        if draw.variant.inputs == "documents"
+        else "a sequence of no tokens, in fp16": lambda: [draw.packed([4, 0, 5], 2, 8, dtype=torch.float16)],
         "long sequences": lambda: [draw.packed([draw.between(66, 80), 9], 2, 8)],
         "gradients wanted": lambda: [draw.packed([5, 3], 2, 8, dtype=torch.float16)],
     }

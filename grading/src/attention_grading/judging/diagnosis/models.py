@@ -324,5 +324,10 @@ def _added_at_padding(low: float) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
 
 
 def _other_window(step: int) -> Callable[[Variant, dict[str, Any]], Tensor]:
-    """A window that holds so many keys more."""
-    return lambda variant, arguments: right_keys(variant, arguments | {"window": arguments["window"] + step})
+    """A window that holds so many keys more, where there is one."""
+
+    def visible(variant: Variant, arguments: dict[str, Any]) -> Tensor:
+        window = arguments["window"]
+        return right_keys(variant, arguments | {"window": None if window is None else window + step})
+
+    return visible

@@ -73,6 +73,12 @@ SENTENCES: dict[str, str] = {
     "block-size-ignored": "the tiles are not of block_size keys",
     "tiles-kept": "what belongs to a tile is kept until the end, so that memory grows with the square of the tokens",
     "work-unseen": "the scores are computed where PyTorch's operations do not show",
+    "places-swapped": "the mask function takes the key's place for the query's: q_idx comes before kv_idx",
+    "nothing-hidden": "the mask function hides nothing: every query sees every key",
+    "documents-or-causal": "a key is seen if it comes earlier or is in the same document; it must pass both",
+    "labels-compared-by-size": "labels are compared by size: they name documents, and are in no order",
+    "causal-dropped-with-window": "later tokens are masked only when no window is given",
+    "documents-dropped-with-window": "documents are kept apart only when no window is given",
     "sequences-not-separated": "tokens see other sequences of the packed batch",
     "mean-of-values": "all visible keys get the same weight: queries and keys have no effect",
     "returns-values": "the output is v itself",
@@ -94,6 +100,12 @@ SENTENCES: dict[str, str] = {
     "mask-and-is-causal": "attn_mask and is_causal=True are given together: put the triangle into the mask",
     "cuda-hard-coded": "the code asks for a GPU: put tensors on q.device, whatever it is",
     "device-hard-coded": "a tensor is made on, or kept from, another device than q's: give it device=q.device",
+    "control-flow-on-tensors": "the mask function asks a tensor for one truth value or number, by and, or, not, if or "
+    "item; it gets tensors, which only & | ~ and comparisons take",
+    "mask-function-arguments": "the mask function does not take four places: batch, head, query and key",
+    "heads-after-tokens": "flex_attention wants the heads before the tokens: [batch, num_heads, tokens, head_dim]",
+    "batch-axis-missing": "flex_attention wants four axes: [batch, num_heads, tokens, head_dim]",
+    "block-mask-size": "the block mask is made for another number of tokens than q and k have",
     "cu-seqlens-dtype": "cu_seqlens is no longer int32, which is what the kernel takes",
     "single-precision-flash": "q, k and v are converted to a dtype that flash-attn does not take",
     "heads-not-split": "q, k and v reach the kernel without their heads: [total_tokens, num_heads, head_dim] is wanted",
@@ -125,8 +137,10 @@ SENTENCES: dict[str, str] = {
 
 # Where to look, by how a name begins or ends: what a check asks about may lie far from the mistake that it runs into
 _SUBJECTS = {
+    r"places-|documents-|labels-|nothing-hidden|causal-dropped-with-window": "your mask function: what it says of two "
+    "places, and how its conditions come together",
     r"scale-|missing-scale": "what scales the scores, and how often",
-    r"mask-": "the mask: which keys it takes away, and at which step",
+    r"mask-(?!function)": "the mask: which keys it takes away, and at which step",
     r"nothing-masked": "the masking: what its calls give back, and what becomes of that",
     r"causal-|diagonal-": "the triangle: which keys each query may see, with a mask and without one",
     r"accumulator-|sum-|nothing-rescaled|divided-|not-divided|tiles-not-": "what is kept from tile to tile: when it is "

@@ -79,6 +79,9 @@ TEXTS: tuple[tuple[str, str], ...] = (
     ("max-seqlen-too-small", r"silently leave tokens out"),
     ("max-seqlen-type", r"max_seqlen_\w must be an integer"),
     ("cu-seqlens-wrong", r"cu_seqlens_\w (must start at 0|must have shape|must be a tensor)"),
+    ("control-flow-on-tensors", r"data-dependent control flow|vmap: It looks like you're calling \.item"),
+    ("mask-function-arguments", r"4 or 5 positional args|requires a mask_mod function"),
+    ("batch-axis-missing", r"query, key, and value must be 4D"),
     ("mask-and-is-causal", r"attn_mask should not be set when is_causal"),
     ("view-after-transpose", r"view size is not compatible"),
     ("constant-overflows", r"without overflow"),
@@ -133,6 +136,11 @@ def _of_failure(variant: Variant, call: Call, failure: Failure, performed: Seque
     if ends is not None:
         heads_first = int(ends[1]) == arguments["q"].shape[0] and int(ends[2]) == arguments["num_heads"]
         return "heads-before-tokens" if heads_first else "cu-seqlens-wrong"
+    asked = re.search(r"block_mask was created for .*? but got q_len=(\d+)", text)
+    if asked is not None:
+        # a block mask of a fixed size fits some calls
+        heads_last = int(asked[1]) == arguments["num_heads"] != arguments["q"].shape[0]
+        return "heads-after-tokens" if heads_last else _of_sizes(variant, performed) or "block-mask-size"
     return next((name for name, pattern in TEXTS if re.search(pattern, text)), None)
 
 
@@ -248,7 +256,9 @@ def _of_numbers(variant: Variant, performed: Sequence[Performed]) -> str | None:
         return "random-output"
     in_fp16 = [pair for pair in pairs if _is_telling(variant, pair[0], torch.float16)]
     pairs = [
-        pair for pair in pairs if _is_telling(variant, pair[0], torch.bfloat16 if variant.packed else torch.float32)
+        pair
+        for pair in pairs
+        if _is_telling(variant, pair[0], torch.bfloat16 if variant.half_precision else torch.float32)
     ]
     if in_fp16 and all(_is_rounded_to_bf16(output_of(outcome)) for _, outcome in in_fp16):
         return "precision-lost"
