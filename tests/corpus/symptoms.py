@@ -43,6 +43,7 @@ SYMPTOMS: dict[str, dict[str, str]] = {
         "weights-detached": "gradient-cut",
     },
     "tiled": {},
+    "flex": {},
     "sdpa": {
         "always-float32": "dtype-changed",
         "causal-or-mask": "mask-or-causal",

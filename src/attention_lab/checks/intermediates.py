@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from attention_lab import flex
+
 
 class Intermediates(NamedTuple):
     """What a meter saw of one call.
@@ -74,6 +76,9 @@ class Meter(TorchDispatchMode):
         if not self._holders[storage]:
             del self._holders[storage]
             self._living -= size
+
+
+flex.performed_under(Meter)
 
 
 def _tensors(values: Iterable[Any]) -> Iterator[Tensor]:

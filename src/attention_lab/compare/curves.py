@@ -17,6 +17,7 @@ from attention_lab.maps.layout import NARROW, TOP, foot, framed
 _LOOKS = {
     "eager": ("#d55e00", "o"),
     "tiled": ("#e69f00", "v"),
+    "flex": ("#cc79a7", "D"),
     "sdpa": ("#0072b2", "s"),
     "flash": ("#009e73", "^"),
     "flash-attn": ("#009e73", "^"),

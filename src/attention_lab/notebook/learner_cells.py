@@ -41,6 +41,7 @@ INSTRUCTOR_IDS = frozenset(
         "decoding-check",
         "bytes",
         "memory-plot",
+        "blocks",
         HAND_IN_ID,
     )
 )

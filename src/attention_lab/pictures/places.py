@@ -47,6 +47,7 @@ def where_it_runs(variant_name: str) -> Picture:
         ("flash", False): _PACKED,
         ("flash", True): _DOCUMENTS,
         ("tiled", True): _TILES,
+        ("flex", True): _MASKS,
     }[variant.kernel, variant.causal]
     block = (
         f"The block of {_kind(variant)}: W_Q, W_K and W_V make q, k and v; then your function, W_O and the MLP. "
@@ -62,6 +63,7 @@ def where_it_runs(variant_name: str) -> Picture:
         _PACKED: _packed,
         _DOCUMENTS: _documents,
         _TILES: _tiles,
+        _MASKS: _masks,
     }[said](axes, variant)
     return picture
 
@@ -77,6 +79,8 @@ _TRIANGLE = "is_causal=True alone, with padding on the left: the triangle keeps 
 _PACKED = "Four sentences as a padded table of 24 rows, 11 of them padding, and packed into 13 rows."
 _DOCUMENTS = "Three documents in one row of training text, each with a triangle of its own."
 _TILES = "All tensors lie in HBM; of the scores one tile at a time exists, in the chip's own memory."
+
+_MASKS = "Three masks, each a function of two places: causal, a window, documents. Each becomes a fused kernel of its own."
 
 
 # ---- the block -------------------------------------------------------------------------------------------------------
@@ -220,6 +224,25 @@ def _tiles(axes: Axes, variant: Variant) -> None:
     arrow(axes, (right + 1.05, 1.37), (right + 1.05, 2.0))
     words(axes, right + 0.42, 1.69, "k, v", ha="right", fontsize=8.5)
     words(axes, right + 1.13, 1.69, "output", ha="left", fontsize=8.5)
+
+
+def _masks(axes: Axes, variant: Variant) -> None:
+    tokens, cell, document = 5, 0.2, (0, 0, 1, 1, 1)
+    rules = {
+        "causal\nkey <= query": lambda query, key: key <= query,
+        "window\nquery - key < 2": lambda query, key: 0 <= query - key < 2,
+        "documents\nsame label": lambda query, key: key <= query and document[query] == document[key],
+    }
+    wide = tokens * cell
+    for number, (name, sees) in enumerate(rules.items()):
+        x = LEFT + 0.12 + number * 1.38
+        words(axes, x + wide / 2, 3.02, name, fontsize=8.5)
+        rows = [[YOURS if sees(query, key) else HIDDEN for key in range(tokens)] for query in range(tokens)]
+        grid(axes, x, 2.72, cell, rows)
+        arrow(axes, (x + wide / 2, 2.72 - wide - 0.05), (x + wide / 2, 1.12))
+    right = LEFT + 0.12 + 2 * 1.38 + wide
+    box(axes, LEFT + 0.12, 0.5, right - LEFT - 0.12, 0.6, "torch.compile(flex_attention)\none fused kernel for each", SEEN)
+    words(axes, (LEFT + 0.12 + right) / 2, 0.28, "the mask is a function that you write")
 
 
 def _strip(axes: Axes, x: float, top: float, cell: float, lengths: tuple[int, ...]) -> None:

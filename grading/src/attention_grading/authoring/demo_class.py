@@ -75,6 +75,19 @@ def tiled_causal_attention(q, k, v, num_heads, head_dim, mask=None, block_size=6
         maximum = larger
     return (output / total.masked_fill(total == 0, 1.0)).transpose(1, 2).flatten(2)
 """,
+    "flex_document": """
+def flex_document_attention(q, k, v, num_heads, head_dim, document_ids, window=None):
+    tokens = q.shape[0]
+    q, k, v = (x.unflatten(-1, (num_heads, head_dim)).transpose(0, 1)[None] for x in (q, k, v))
+
+    def mask_mod(b, h, q_idx, kv_idx):
+        seen = (kv_idx <= q_idx) & (document_ids[q_idx] == document_ids[kv_idx])
+        # the query itself is not counted
+        return seen if window is None else seen & (q_idx - kv_idx <= window)
+
+    block_mask = create_block_mask(mask_mod, None, None, tokens, tokens, device=q.device)
+    return flex_attention(q, k, v, block_mask=block_mask)[0].transpose(0, 1).flatten(1)
+""",
 }
 
 

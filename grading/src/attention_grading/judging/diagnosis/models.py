@@ -327,7 +327,7 @@ def _other_window(step: int) -> Callable[[Variant, dict[str, Any]], Tensor]:
     """A window that holds so many keys more, where there is one."""
 
     def visible(variant: Variant, arguments: dict[str, Any]) -> Tensor:
-        window = arguments["window"]
+        window = arguments.get("window")
         return right_keys(variant, arguments | {"window": None if window is None else window + step})
 
     return visible
