@@ -22,19 +22,21 @@ from torch.utils._python_dispatch import TorchDispatchMode
 warnings.filterwarnings("ignore", message="flex_attention called without torch.compile")
 
 try:
-    from torch.nn.attention import flex_attention as _flex
-    from torch.nn.attention.flex_attention import create_block_mask, flex_attention
+    _flex: Any = importlib.import_module("torch.nn.attention.flex_attention")
 except ImportError:
     _flex = None
 
-    def flex_attention(*args: Any, **kwargs: Any) -> NoReturn:
-        """Stands for PyTorch's function."""
-        raise RuntimeError(missing())
-
-    create_block_mask = flex_attention
-
 # Where its plain operations are: the operator of the same name hides this module from ``import``
 _OPERATOR = "torch._higher_order_ops.flex_attention"
+
+
+def _not_here(*args: Any, **kwargs: Any) -> NoReturn:
+    """Stands for PyTorch's functions."""
+    raise RuntimeError(missing())
+
+
+flex_attention: Callable[..., Any] = _not_here if _flex is None else _flex.flex_attention
+create_block_mask: Callable[..., Any] = _not_here if _flex is None else _flex.create_block_mask
 
 
 def missing() -> str:
@@ -90,8 +92,30 @@ def uncompiled() -> Iterator[None]:
     if "torch._dynamo" not in sys.modules:
         yield
         return
-    with torch.compiler.set_stance("force_eager"):
+    with torch.compiler.set_stance("force_eager"), _plain_indices():
         yield
+
+
+# Where an index in a mask function becomes an operation
+_INDICES = "torch._dynamo._trace_wrapped_higher_order_op"
+
+
+@contextlib.contextmanager
+def _plain_indices() -> Iterator[None]:
+    """Indices in mask functions without their way to gradients, where nobody wants any.
+
+    Each is wrapped in a function of autograd, once for every axis: that takes three quarters of a small call's time.
+    """
+    module: Any = sys.modules.get(_INDICES)
+    if torch.is_grad_enabled() or not hasattr(module, "mod_index"):
+        yield
+        return
+    true = module.mod_index
+    module.mod_index = torch.ops.aten.index
+    try:
+        yield
+    finally:
+        module.mod_index = true
 
 
 # ---- its calls -------------------------------------------------------------------------------------------------------
@@ -129,7 +153,7 @@ def shown_as(show: Callable[[Attend, tuple[Any, ...]], tuple[Tensor, ...]]) -> I
     Args:
         show: Gets PyTorch's function of plain operations and its arguments, which ``understood`` reads.
     """
-    module = sys.modules.get(_OPERATOR)
+    module: Any = sys.modules.get(_OPERATOR)
     if module is None:
         yield
         return

@@ -100,7 +100,8 @@ def sequence_of(arguments: Arguments) -> Tensor:
     """
     if "document_ids" in arguments:
         labels = arguments["document_ids"].long().cpu()
-        return (labels.diff(prepend=labels[:1]) != 0).cumsum(0)
+        borders_before: Tensor = (labels.diff(prepend=labels[:1]) != 0).cumsum(0)
+        return borders_before
     if "position_ids" in arguments:
         positions = arguments["position_ids"].long().cpu()
         begins: Tensor = positions.diff(prepend=positions[:1] - 1) != 1

@@ -292,8 +292,8 @@ WRONG = (
     Mutation("labels-in-order", "borders", "labels are taken to rise", [("document_ids[q_idx] == ", "document_ids[q_idx] >= ")], "mi", "cvk", "labels-compared-by-size"),
     Mutation("neighbours-of-the-first", "borders", "one query's label for all", [("document_ids[q_idx] ==", "document_ids[q_idx * 0] ==")], "mi", "ck"),
     Mutation("labels-in-fp32", "borders", "large labels become one in fp32", [("    tokens = q.shape[0]\n", "    tokens = q.shape[0]\n    document_ids = document_ids.float()\n")], "m", "civk"),
-    Mutation("labels-in-int32", "borders", "large labels overflow", [("    tokens = q.shape[0]\n", "    tokens = q.shape[0]\n    document_ids = document_ids.to(torch.int16)\n")], "m", "civk"),
-    Mutation("border-as-place", "borders", "labels are read as the places where documents start", [(_SAME, "(kv_idx >= document_ids[q_idx])")], "vmi", "ck"),
+    Mutation("labels-in-int16", "borders", "large labels overflow", [("    tokens = q.shape[0]\n", "    tokens = q.shape[0]\n    document_ids = document_ids.to(torch.int16)\n")], "m", "civk"),
+    Mutation("label-one-off", "borders", "the key's label is taken from the token after it", [("document_ids[kv_idx])", "document_ids[(kv_idx + 1).clamp(max=tokens - 1)])")], "mi", "cvk"),
     # ---- window
     Mutation("window-ignored", "window", "the window has no effect", [(_IF, "")], "mi", "cvk", "window-missing"),
     Mutation("window-one-more", "window", "the query itself is not counted", [("q_idx - kv_idx < window", "q_idx - kv_idx <= window")], "mi", "cvk", "window-off-by-one"),
@@ -302,8 +302,8 @@ WRONG = (
     Mutation("window-alone", "window", "the window takes the place of the other conditions", [(_WINDOW, "            seen = (q_idx - kv_idx < window) & (q_idx >= kv_idx)\n")], "m", "cvk", "documents-dropped-with-window"),
     Mutation("window-both-ways", "window", "with a window, later keys are seen too", [(_WINDOW, f"            seen = {_SAME} & ((q_idx - kv_idx).abs() < window)\n")], "m", "cvk", "causal-dropped-with-window"),
     Mutation("window-or", "window", "the window adds keys instead of taking some away", [("seen & (q_idx - kv_idx < window)", "seen | (q_idx - kv_idx < window)")], "mi", "cvk"),
-    Mutation("window-truthy", "window", "the window is asked whether it is large", [("if window is not None", "if window is not None and window > 2")], "mi", "cvk"),
-    Mutation("window-of-blocks", "window", "the window is rounded up to blocks", [("if window is not None:\n", "if window is not None and window >= 4:\n")], "mi", "cvk"),
+    Mutation("window-truthy", "window", "the window is asked whether it is large", [("if window is not None", "if window is not None and window > 2")], "mi", "cvk", "window-missing"),
+    Mutation("window-from-four", "window", "small windows are taken for none", [("if window is not None:\n", "if window is not None and window >= 4:\n")], "mi", "cvk", "window-missing"),
     Mutation("window-required", "contract", "the window has no default", [("window=None", "window")], "c", "ivmk", "signature-changed"),
     # ---- tensors in Python's conditions
     Mutation("and-on-tensors", "vmap", "and in place of &", [(f"{_CAUSAL} & {_SAME}", "kv_idx <= q_idx and document_ids[q_idx] == document_ids[kv_idx]")], "civmrk", "", "control-flow-on-tensors"),
@@ -329,7 +329,7 @@ WRONG = (
     Mutation("heads-not-merged", "heads", "the output keeps its heads", [(_RETURN, "output[0].transpose(0, 1)")], "civmr", "", "heads-not-merged"),
     Mutation("no-batch-axis", "heads", "three axes in place of four", [("[None] for x in", " for x in"), ("output[0].t", "output.t")], "civmr", "", "batch-axis-missing"),
     # ---- memory, dtypes, inputs
-    Mutation("block-mask-cached", "memory", "the block mask is kept for the next call of as many tokens", [("def NAME(", "KEPT = {}\n\ndef NAME("), (f"    block_mask = {_BLOCKS}\n", f"    if tokens not in KEPT:\n        KEPT[tokens] = {_BLOCKS}\n    block_mask = KEPT[tokens]\n")], "ri", "ck"),
+    Mutation("block-mask-cached", "memory", "the block mask is kept for the next call of as many tokens", [("def NAME(", "KEPT = {}\n\ndef NAME("), (f"    block_mask = {_BLOCKS}\n", f"    if tokens not in KEPT:\n        KEPT[tokens] = {_BLOCKS}\n    block_mask = KEPT[tokens]\n")], "cr", "vk", "device-hard-coded, window-missing"),
     Mutation("fixed-length", "sizes", "a block mask for 15 tokens", [(_BLOCKS, "create_block_mask(mask_mod, None, None, 15, 15, device=q.device)")], "vm", "ck", "sizes-hard-coded"),
     Mutation("padded-to-blocks", "sizes", "lengths are rounded down to blocks of 128", [(_BLOCKS, "create_block_mask(mask_mod, None, None, 128, 128, device=q.device)")], "civmr", ""),
     Mutation("always-float32", "dtype", "the output is fp32", [(_RETURN, f"{_RETURN}.float()")], "cr", "vmk", "dtype-changed"),
@@ -338,7 +338,7 @@ WRONG = (
     Mutation("labels-in-place", "inputs", "the labels are renumbered in place", [("    tokens = q.shape[0]\n", "    tokens = q.shape[0]\n    document_ids -= document_ids.min()\n")], "ir", "", "inputs-modified"),
     Mutation("returns-nothing", "contract", "no return", [(f"    return {_RETURN}\n", f"    {_RETURN}\n")], "civmr", "", "returns-nothing"),
     Mutation("returns-block-mask-too", "contract", "a tuple", [(f"return {_RETURN}", f"return {_RETURN}, block_mask")], "civmr", "", "returns-too-much"),
-    Mutation("dropout", "random", "dropout on the output", [(f"return {_RETURN}", f"return F.dropout({_RETURN}, 0.1)")], "ivm", "c", "random-output"),
+    Mutation("dropout", "random", "dropout on the output", [(f"return {_RETURN}", f"return F.dropout({_RETURN}, 0.1)")], "ivm", "c", "kernel-in-part, random-output"),
 )  # fmt: skip
 
 

@@ -176,7 +176,7 @@ def perform(function: Callable[..., Any], call: Call) -> Outcome:
         }
     gradients = torch.enable_grad() if call.cotangent is not None else torch.no_grad()
     try:
-        with quiet(), uncompiled(), setting, gradients:
+        with quiet(), gradients, uncompiled(), setting:
             output = _apply(function, arguments, call.form)
             if isinstance(setting, Meter):
                 outcome.intermediates = setting.seen()

@@ -52,7 +52,7 @@ def check(variant: str | Variant, name: str, function: Callable[..., Any]) -> No
 
 
 def checked_on(variant: Variant) -> str:
-    """The device that a function is checked on: the CPU, or the GPU where its kernel or its gradients are there alone."""
+    """The device that a function is checked on: the CPU, or the GPU where its kernel or its gradients are alone."""
     if variant.kernel == "flex":
         return flex_device()
     return flash_route().device if variant.kernel == "flash" else "cpu"

@@ -24,7 +24,7 @@ FACTORS: dict[Kernel, tuple[float, float]] = {"sdpa": (2.0, 3.0), "flash": (5.0,
 
 @contextlib.contextmanager
 def scaled_kernels() -> Iterator[None]:
-    """While the block runs, SDPA, ``flash_attn_varlen_func`` and ``flex_attention`` give their results times ``FACTORS``.
+    """While the block runs, the kernels that have ``FACTORS`` give their results times these.
 
     SDPA is caught under any of its names, and the real flash-attn is not.
     """

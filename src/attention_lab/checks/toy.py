@@ -23,7 +23,7 @@ FEW = 40
 
 
 def toy_arguments(variant: Variant, seed: int) -> dict[str, Any]:
-    """Batch 2, seq 6, 3 heads of 8, right padding; packed: lengths 3, 6, 1, 5, for flash in bf16; options at their toy values."""
+    """Batch 2, seq 6, 3 heads of 8, right padding; packed: lengths 3, 6, 1, 5, in bf16 for flash; options at their toys."""
     if variant.packed:
         return drawn_arguments(variant, seed, (3, 6, 1, 5))
     return drawn_arguments(variant, seed, (6, 6)) | {"mask": MASKS["padding on the right"]}

@@ -22,7 +22,7 @@ FLEX = (
     (
         r"data-dependent control flow|vmap: It looks like you're calling \.item",
         "your mask function asks a tensor for one truth value",
-        "and, or, not, if and item() in the mask function: it is called with tensors, which stand for all places at once",
+        "and, or, not, if and item() in the mask function: it gets tensors, which stand for all places at once",
     ),
     (
         r"4 or 5 positional args|requires a mask_mod function",

@@ -10,6 +10,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from attention_lab.flex import uncompiled
 from attention_lab.inputs import PackedBatch, PaddedBatch
 from attention_lab.tracebacks import TellsInLines, shows_learners_lines
 
@@ -45,7 +46,7 @@ def attention_map(function: Callable[..., Tensor], batch: PaddedBatch | PackedBa
     heads, head_dim, keys = batch.num_heads, batch.head_dim, batch.k.shape[-2]
     value_heads = batch.v.shape[-1] // head_dim
     columns = []
-    with _prints_shortened(), torch.no_grad():
+    with _prints_shortened(), torch.no_grad(), uncompiled():
         for start in range(0, keys, head_dim):
             # one_hot: [keys, head_dim], key start + j carries its 1 at place j of every head
             one_hot = torch.eye(keys, dtype=batch.v.dtype, device=batch.v.device)[:, start : start + head_dim]

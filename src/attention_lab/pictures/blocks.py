@@ -42,8 +42,8 @@ class _Blocks(NamedTuple):
         most = self.blocks.numel()
         computed = full + partial
         return (
-            f"{self.name}: of {most} blocks {computed} are computed, {full} without the mask function and {partial} with "
-            f"it; {most - computed} are skipped, {100 * (most - computed) / most:.0f}%."
+            f"{self.name}: of {most} blocks {computed} are computed, {full} without the mask function and {partial} "
+            f"with it; {most - computed} are skipped, {100 * (most - computed) / most:.0f}%."
         )
 
 

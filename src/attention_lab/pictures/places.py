@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from matplotlib.axes import Axes
@@ -79,8 +80,7 @@ _TRIANGLE = "is_causal=True alone, with padding on the left: the triangle keeps 
 _PACKED = "Four sentences as a padded table of 24 rows, 11 of them padding, and packed into 13 rows."
 _DOCUMENTS = "Three documents in one row of training text, each with a triangle of its own."
 _TILES = "All tensors lie in HBM; of the scores one tile at a time exists, in the chip's own memory."
-
-_MASKS = "Three masks, each a function of two places: causal, a window, documents. Each becomes a fused kernel of its own."
+_MASKS = "Three masks, each a function of two places: causal, a window, documents. Each becomes a fused kernel."
 
 
 # ---- the block -------------------------------------------------------------------------------------------------------
@@ -228,7 +228,7 @@ def _tiles(axes: Axes, variant: Variant) -> None:
 
 def _masks(axes: Axes, variant: Variant) -> None:
     tokens, cell, document = 5, 0.2, (0, 0, 1, 1, 1)
-    rules = {
+    rules: dict[str, Callable[[int, int], bool]] = {
         "causal\nkey <= query": lambda query, key: key <= query,
         "window\nquery - key < 2": lambda query, key: 0 <= query - key < 2,
         "documents\nsame label": lambda query, key: key <= query and document[query] == document[key],
@@ -241,7 +241,8 @@ def _masks(axes: Axes, variant: Variant) -> None:
         grid(axes, x, 2.72, cell, rows)
         arrow(axes, (x + wide / 2, 2.72 - wide - 0.05), (x + wide / 2, 1.12))
     right = LEFT + 0.12 + 2 * 1.38 + wide
-    box(axes, LEFT + 0.12, 0.5, right - LEFT - 0.12, 0.6, "torch.compile(flex_attention)\none fused kernel for each", SEEN)
+    kernel = "torch.compile(flex_attention)\none fused kernel for each"
+    box(axes, LEFT + 0.12, 0.5, right - LEFT - 0.12, 0.6, kernel, SEEN)
     words(axes, (LEFT + 0.12 + right) / 2, 0.28, "the mask is a function that you write")
 
 

@@ -29,8 +29,8 @@ from torch.nn.attention import SDPBackend
 from attention_lab import flex
 from attention_lab.flash import stand_in
 
-# A kernel service takes the kernel's name ("sdpa", "flash", "flex" or "other") and its arguments, and returns the marked one;
-# for "other" kernels, whose work it does not know, the only argument is their own ``output``
+# A kernel service takes the kernel's name ("sdpa", "flash", "flex" or "other") and its arguments, and returns the
+# marked one; for "other" kernels, whose work it does not know, the only argument is their own ``output``
 KernelService = Callable[[str, dict[str, Any]], Tensor]
 
 
@@ -39,8 +39,8 @@ def marked_kernels(service: KernelService) -> Iterator[None]:
     """Let a service compute or mark the results of fused attention kernels while the block runs.
 
     Args:
-        service: Called with ``"sdpa"``, ``"flash"`` or ``"flex"`` and the kernel's arguments by name, or with ``"other"`` and what
-            another fused kernel gave.
+        service: Called with ``"sdpa"``, ``"flash"`` or ``"flex"`` and the kernel's arguments by name, or with
+            ``"other"`` and what another fused kernel gave.
     """
     service = _one_at_a_time(service)
     with (

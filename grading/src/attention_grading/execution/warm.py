@@ -13,9 +13,7 @@ from attention_grading.sandbox import fork_server, warm_process
 from attention_lab.flex import load_compiler
 
 
-def lend(
-    control: socket.socket, handler: fork_server.Handler, prepare: Callable[[], object] = load_compiler
-) -> None:
+def lend(control: socket.socket, handler: fork_server.Handler, prepare: Callable[[], object] = load_compiler) -> None:
     """Serve judges from this process until the last of them is gone.
 
     Args:

@@ -75,7 +75,7 @@ class MarkedKernels:
         """Compute the kernel's result times the factors.
 
         Args:
-            kernel: ``"sdpa"``, ``"flash"``, ``"flex"`` (whose mask is the bias that its functions add to the scores), or
+            kernel: ``"sdpa"``, ``"flash"``, ``"flex"`` (whose mask is what its functions add to the scores), or
                 ``"other"`` for a kernel that has computed its own ``output``.
             arguments: The kernel's arguments by name.
 

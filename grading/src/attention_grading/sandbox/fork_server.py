@@ -1,9 +1,9 @@
 """What a judge gets from a warm process: a server that forks a child for each request and confines it.
 
 It talks with the judge over one socket, in commands of one byte: ``f`` with a file descriptor forks a child that serves
-that channel (answer: its pid), ``p`` imports first what only some children need (answer: a line), ``r`` and a pid ends and reaps it (answer: how it had ended by itself, as a wait status,
-or ``-`` where it still ran; and the processor time that it took, in seconds). At the start it says ``ready`` and its
-own pid, or in one line why it will not serve.
+that channel (answer: its pid), ``p`` imports what only some children need (answer: a line), ``r`` and a pid ends and
+reaps it (answer: how it had ended by itself, as a wait status, or ``-`` where it still ran; and the processor time that
+it took, in seconds). At the start it says ``ready`` and its own pid, or in one line why it will not serve.
 """
 
 from __future__ import annotations

@@ -46,6 +46,7 @@ def _dropped_with_window(rule: str) -> Callable[[Variant, dict[str, Any]], Tenso
         if window is None:
             return right_keys(variant, arguments)
         place = torch.arange(arguments["q"].shape[0])
-        return right_keys(without(variant, rule), arguments) & ((place[:, None] - place).abs() < window)
+        near: Tensor = (place[:, None] - place).abs() < window
+        return right_keys(without(variant, rule), arguments) & near
 
     return visible
