@@ -108,9 +108,9 @@ class PackedBatch:
         return {**{name: getattr(self, name) for name in names}, **borders, **self.options}
 
     def given_as(self, inputs: Inputs, starts: Sequence[int] = ()) -> PackedBatch:
-        """The same batch as another kind of inputs takes it; ``starts`` as in ``borders_as``."""
+        """The same batch as a kind of inputs takes it, itself where it is given so; ``starts`` as in ``borders_as``."""
         ids = {} if inputs == "packed" else borders_as(inputs, self.lengths, self.q.device, starts)
-        return replace(self, ids=ids)
+        return self if ids.keys() == self.ids.keys() and not starts else replace(self, ids=ids)
 
 
 def padded_batch(

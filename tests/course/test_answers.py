@@ -14,8 +14,11 @@ from torch import Tensor
 
 from attention_lab import attention_map, packed_batch, padded_batch
 from attention_lab.flash import flash_attn_varlen_func
+from attention_lab.inputs import count_positions
 from attention_lab.maps.heatmaps import attention_leaks
+from attention_lab.maps.masks import masked_cells
 from attention_lab.notebook.learner_cells import SOLUTION_ID
+from attention_lab.rules import Reason
 from support.cells import cells_of
 from support.places import MASTERS
 
@@ -155,3 +158,60 @@ def test_06_a_longest_length_that_is_too_large_changes_nothing_and_one_too_small
     with pytest.raises(ValueError, match="the longest sequence has 6 tokens"):
         solution("06")(**arguments | {"max_seqlen": 3})
     assert answer("06", 2).startswith("With 3, the stand-in raises an error")
+
+
+def positions_batch() -> Any:
+    return packed_batch(SENTENCES, inputs="positions", starts=(0, 0, 0, 2))
+
+
+def told(number: str, cell: str) -> str:
+    (stem,) = (stem for stem in MASTERS if stem.startswith(number))
+    return cells_of(MASTERS[stem])[cell].source
+
+
+def test_11_on_the_same_tokens_gives_what_06_gives():
+    batch, of_06 = positions_batch(), packed_batch(SENTENCES)
+    assert torch.equal(solution("11")(**batch.arguments()), solution("06")(**of_06.arguments()))
+
+
+def test_11_so_many_cells_are_blue():
+    triangles = [len(sentence) * (len(sentence) + 1) // 2 for sentence in SENTENCES]
+    blue = int((masked_cells("packed_positions", positions_batch()) == Reason.VISIBLE).sum())
+    stated = [int(number) for number in re.findall(r"\d+", told("11", "mask-picture-text").split("Answer")[1])]
+    assert stated == [blue, *triangles] == [sum(triangles), *triangles]
+
+
+def test_11_who_looks_for_zeros_alone_lets_so_many_cells_leak():
+    batch = positions_batch()
+    lengths = [len(sentence) for sentence in SENTENCES]
+    # without the border before the last sentence, which starts at 2
+    merged = changed(solution("11"), position_ids=lambda given: count_positions([*lengths[:2], sum(lengths[2:])]))
+    cells = leaking_cells("packed_positions", merged, batch)
+    assert {key for _, _, key in cells} == {sum(lengths[:2])}
+    assert answer("11", 1).startswith(f"{len(cells) // batch.num_heads}: each token of the last sentence sees *Yes*")
+
+
+def test_11_a_document_that_starts_where_the_one_before_ends_has_no_border():
+    with pytest.raises(ValueError, match="by their positions they are one"):
+        packed_batch(SENTENCES, inputs="positions", starts=(0, 0, 0, 1))
+    last = list(range(len(SENTENCES[2]) + len(SENTENCES[3])))
+    assert ", ".join(map(str, last)) + f", those of one document with {len(last)} tokens" in answer("11", 2)
+
+
+def test_11_as_many_tokens_as_the_row_has_are_long_enough():
+    batch = packed_batch(SENTENCES)
+    arguments = batch.arguments()
+    assert torch.equal(solution("06")(**arguments), solution("06")(**arguments | {"max_seqlen": len(batch.q)}))
+    assert answer("11", 3).startswith("No number")
+
+
+def test_11_a_loss_falls_where_borders_are_missed(capsys):
+    scope: dict[str, Any] = {"torch": torch, "F": F, "device": "cpu", "packed_positions_attention": solution("11")}
+    for cell in ("row", "leak"):
+        exec(told("11", cell), scope)
+    numbers = [
+        [float(number) for number in re.findall(r"\d+\.\d+", line)] for line in capsys.readouterr().out.split("\n")
+    ]
+    (*_, last, row), (*_, last_leaking, row_leaking) = (found for found in numbers if found)
+    assert f"from {last} to {last_leaking}: it copies" in told("11", "leak-text")
+    assert f"from {row} to {row_leaking}." in told("11", "leak-text")

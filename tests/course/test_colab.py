@@ -35,7 +35,7 @@ from attention_lab.variants import VARIANTS
 from support.cells import failed, pictures, seconds
 from support.places import ROOT, STEMS
 
-NOTEBOOKS = sorted((ROOT / "release").glob("[0L]*/*.ipynb")) + sorted((ROOT / "release" / "lessons").glob("*.ipynb"))
+NOTEBOOKS = sorted((ROOT / "release").glob("[0-9]*/*.ipynb")) + sorted((ROOT / "release" / "lessons").glob("*.ipynb"))
 
 # Colab's image of August 2026. ipywidgets comes without its dependency on a notebook server: Colab's page is not one
 PINS = ("ipython==7.34.0", "ipykernel==6.17.1", "matplotlib==3.10.*", "numpy==2.1.*")

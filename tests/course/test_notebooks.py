@@ -19,6 +19,7 @@ EXTRA = {
     "05_flash_bidirectional": ("why-flash", "why-flash-picture"),
     "06_flash_causal": ("decoding", "decoding-picture", "decoding-task", "decode", "decoding-check"),
     "07_tiled_causal": ("bytes-text", "bytes", "memory-text", "memory-plot"),
+    "11_packed_positions": ("row-text", "row", "leak-text", "leak"),
     "12_flex_document": ("blocks-text", "blocks"),
 }
 

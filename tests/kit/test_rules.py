@@ -40,3 +40,5 @@ def test_a_batch_told_by_positions_gives_no_borders() -> None:
     assert list(batch.arguments()) == ["q", "k", "v", "num_heads", "head_dim", "position_ids"]
     assert batch.arguments()["position_ids"].tolist() == [0, 1, 5]
     assert batch.lengths == (2, 0, 1)
+    assert batch.given_as("positions") is batch
+    assert batch.given_as("packed").arguments()["cu_seqlens"].tolist() == [0, 2, 2, 3]

@@ -25,8 +25,8 @@ def right(name: str):
     variant = get_variant(name)
 
     def function(q, k, v, num_heads, head_dim, *rest, **named):
-        keys = ("cu_seqlens", "max_seqlen") if variant.packed else ("mask",)
         arguments = dict(zip(("q", "k", "v", "num_heads", "head_dim"), (q, k, v, num_heads, head_dim), strict=True))
+        keys = [name for name in variant.parameters if name not in arguments]
         arguments |= dict.fromkeys(keys) | dict(zip(keys, rest, strict=False)) | named
         if q.device.type == "meta":
             return torch.empty_like(q)

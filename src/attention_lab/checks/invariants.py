@@ -71,7 +71,9 @@ def _probes(variant: Variant) -> Iterator[Probe]:
     """
     arguments = toy_arguments(variant, seed=2)
     if variant.packed:
-        yield Probe("neighbours", "sequences", arguments, sequence_of(arguments) == 1)
+        sequence = sequence_of(arguments)
+        yield Probe("neighbours", "sequences", arguments, sequence == 1)
+        yield Probe("neighbours of these", "sequences", arguments, sequence != 1)
     else:
         arguments["mask"] = None
     by_place = [name for name in variant.rules if name not in ("padding", "sequences")]

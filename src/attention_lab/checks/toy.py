@@ -18,14 +18,17 @@ MASKS: dict[str, Tensor] = {
     "padding in between": torch.tensor([[1, 0, 1, 1, 0, 1], [1, 1, 1, 0, 1, 1]]).bool(),
 }
 
+# Packed toy inputs: lengths and, where positions tell the sequences apart, first positions: a continued one has another
+LENGTHS, STARTS = (3, 6, 1, 5), (0, 0, 4, 0)
+
 # Tokens of a toy sequence, at most
 FEW = 40
 
 
 def toy_arguments(variant: Variant, seed: int) -> dict[str, Any]:
-    """Batch 2, seq 6, 3 heads of 8, right padding; packed: lengths 3, 6, 1, 5, in bf16 for flash; options at their toys."""
+    """Batch 2, seq 6, 3 heads of 8, right padding; packed: ``LENGTHS``, in bf16 for flash; options at their toy values."""
     if variant.packed:
-        return drawn_arguments(variant, seed, (3, 6, 1, 5))
+        return drawn_arguments(variant, seed, LENGTHS, starts=STARTS)
     return drawn_arguments(variant, seed, (6, 6)) | {"mask": MASKS["padding on the right"]}
 
 

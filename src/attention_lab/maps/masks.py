@@ -27,6 +27,8 @@ def masked_cells(variant: str | Variant, batch: PaddedBatch | PackedBatch) -> Te
     if variant.packed != isinstance(batch, PackedBatch):
         wanted = "a packed batch" if variant.packed else "a padded batch"
         raise ValueError(f"{variant.name} takes {wanted}, got {type(batch).__name__}")
+    if isinstance(batch, PackedBatch):
+        batch = batch.given_as(variant.inputs)  # however the borders are told, they are the same
     return reasons(variant.rules, variant.in_order(batch.arguments()))
 
 

@@ -86,7 +86,8 @@ def run_inside(model: TextModel[Texts], texts: Texts, functions: Functions) -> I
     built_in = padded.real(model(padded, None)).float().cpu()
     outputs, stopped = {}, {}
     for name in fitting(functions, model.causal):
-        batch = packed if VARIANTS[name].packed else padded
+        variant = VARIANTS[name]
+        batch = packed.given_as(variant.inputs) if variant.packed else padded
         try:
             with quiet():
                 output = batch.real(model(batch, functions[name])).float().cpu()
@@ -98,15 +99,11 @@ def run_inside(model: TextModel[Texts], texts: Texts, functions: Functions) -> I
 
 
 def fitting(functions: Functions, causal: bool) -> list[str]:
-    """The functions that a model of one direction can use: of part one's inputs, without arguments of their own."""
+    """The functions that a model of one direction can use: without a window and other arguments of their own."""
     between = {"padding", "sequences"}  # what keeps texts apart
     seen = {"causal"} if causal else set()
     known = (VARIANTS[name] for name in functions)
-    return [
-        variant.name
-        for variant in known
-        if {*variant.rules} - between == seen and not variant.options and variant.inputs in ("padded", "packed")
-    ]
+    return [variant.name for variant in known if {*variant.rules} - between == seen and not variant.options]
 
 
 class Chosen(NamedTuple):
@@ -124,9 +121,10 @@ class Chosen(NamedTuple):
 
 
 def choose(functions: Functions, causal: bool) -> Chosen:
-    """The first of the learner's functions that fits, or PyTorch's own layer where none is there."""
+    """The first of the learner's functions of part one that fits, or PyTorch's own layer where none is there."""
     for name in fitting(functions, causal):
-        return Chosen(name.replace("_", " "), functions[name], VARIANTS[name].packed)
+        if VARIANTS[name].part == 1:
+            return Chosen(name.replace("_", " "), functions[name], VARIANTS[name].packed)
     return Chosen("PyTorch's own layer", None, packed=False)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from attention_lab.inputs import pack, running_sum
+from attention_lab.inputs import borders_as, pack
+from attention_lab.variants import Inputs
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class TokenBatch:
         ids: int64 ``[batch, seq]``, or packed ``[total_tokens]``.
         positions: int64, the same shape: each token's place in its text, from 0.
         mask: bool ``[batch, seq]``, ``True`` at real tokens: padded, how the texts lie; packed, how they would.
-        layout: The attention function's last arguments: ``mask``, or ``cu_seqlens`` and ``max_seqlen``.
+        layout: The attention function's last arguments: ``mask``, or what tells packed texts apart.
     """
 
     ids: Tensor
@@ -31,6 +32,10 @@ class TokenBatch:
     @property
     def packed(self) -> bool:
         return self.ids.dim() == 1
+
+    def given_as(self, inputs: Inputs) -> TokenBatch:
+        """The same packed batch as another kind of inputs takes it."""
+        return replace(self, layout=borders_as(inputs, self.mask.sum(dim=1).tolist(), self.ids.device))
 
     def real(self, x: Tensor) -> Tensor:
         """What a model gave at the real tokens: ``[batch, seq, ...]`` or ``[total_tokens, ...]`` to the latter."""
@@ -65,5 +70,5 @@ def packed_tokens(texts: Sequence[Sequence[int]], device: torch.device | str | N
     """
     padded = padded_tokens(texts, device=device)
     lengths = [len(text) for text in texts]
-    layout = {"cu_seqlens": running_sum(lengths, device), "max_seqlen": max(lengths)}
+    layout = borders_as("packed", lengths, device)
     return TokenBatch(padded.ids[padded.mask], padded.positions[padded.mask], padded.mask, layout)

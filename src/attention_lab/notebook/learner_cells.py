@@ -41,6 +41,8 @@ INSTRUCTOR_IDS = frozenset(
         "decoding-check",
         "bytes",
         "memory-plot",
+        "row",
+        "leak",
         "blocks",
         HAND_IN_ID,
     )

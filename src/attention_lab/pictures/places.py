@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -21,7 +22,7 @@ from attention_lab.pictures.drawing import (
     line,
     words,
 )
-from attention_lab.variants import Variant, get_variant
+from attention_lab.variants import Inputs, Variant, get_variant
 
 WIDTH, HEIGHT = 6.9, 3.5
 LEFT = 2.75  # where the scene beside the block begins
@@ -40,16 +41,19 @@ def where_it_runs(variant_name: str) -> Picture:
         ValueError: There is no such variant.
     """
     variant = get_variant(variant_name)
-    said = {
-        ("eager", False): _EVERY_TOKEN,
-        ("eager", True): _EARLIER_TOKENS,
-        ("sdpa", False): _BACKENDS,
-        ("sdpa", True): _TRIANGLE,
-        ("flash", False): _PACKED,
-        ("flash", True): _DOCUMENTS,
-        ("tiled", True): _TILES,
-        ("flex", True): _MASKS,
-    }[variant.kernel, variant.causal]
+    said = (
+        _BY_INPUTS.get(variant.inputs)
+        or {
+            ("eager", False): _EVERY_TOKEN,
+            ("eager", True): _EARLIER_TOKENS,
+            ("sdpa", False): _BACKENDS,
+            ("sdpa", True): _TRIANGLE,
+            ("flash", False): _PACKED,
+            ("flash", True): _DOCUMENTS,
+            ("tiled", True): _TILES,
+            ("flex", True): _MASKS,
+        }[variant.kernel, variant.causal]
+    )
     block = (
         f"The block of {_kind(variant)}: W_Q, W_K and W_V make q, k and v; then your function, W_O and the MLP. "
         "Norms and skip connections are left out."
@@ -64,6 +68,7 @@ def where_it_runs(variant_name: str) -> Picture:
         _PACKED: _packed,
         _DOCUMENTS: _documents,
         _TILES: _tiles,
+        _POSITIONS: _positions,
         _MASKS: _masks,
     }[said](axes, variant)
     return picture
@@ -80,6 +85,12 @@ _TRIANGLE = "is_causal=True alone, with padding on the left: the triangle keeps 
 _PACKED = "Four sentences as a padded table of 24 rows, 11 of them padding, and packed into 13 rows."
 _DOCUMENTS = "Three documents in one row of training text, each with a triangle of its own."
 _TILES = "All tensors lie in HBM; of the scores one tile at a time exists, in the chip's own memory."
+_POSITIONS = (
+    "Three documents in one row, each token with its position: 0 1 2 3, 0 1, and 5 to 9, a document that goes on from "
+    "another row. Where the count does not go on lies a border: at 0, 4, 6 and 11."
+)
+# What tells the inputs apart is special enough
+_BY_INPUTS: dict[Inputs, str] = {"positions": _POSITIONS}
 _MASKS = "Three masks, each a function of two places: causal, a window, documents. Each becomes a fused kernel."
 
 
@@ -224,6 +235,25 @@ def _tiles(axes: Axes, variant: Variant) -> None:
     arrow(axes, (right + 1.05, 1.37), (right + 1.05, 2.0))
     words(axes, right + 0.42, 1.69, "k, v", ha="right", fontsize=8.5)
     words(axes, right + 1.13, 1.69, "output", ha="left", fontsize=8.5)
+
+
+def _positions(axes: Axes, variant: Variant) -> None:
+    documents, cell, x, top = ((0, 1, 2, 3), (0, 1), (5, 6, 7, 8, 9)), 0.35, LEFT + 0.1, 2.05
+    lengths = tuple(map(len, documents))
+    words(axes, LEFT + 2.03, 3.15, "one row of training text, as a collator gives it")
+    _strip(axes, x, top, cell, lengths)
+    place = 0
+    for document, said in zip(documents, ("a document", "another", "one that goes on"), strict=True):
+        words(axes, x + (place + len(document) / 2) * cell, top + 0.25, said, fontsize=9)
+        for position in document:
+            words(axes, x + (place + 0.5) * cell, top - cell / 2, str(position), color=DARK, zorder=7)
+            place += 1
+    words(axes, x, 2.65, "position_ids", ha="left")
+    for border in (0, *itertools.accumulate(lengths)):
+        arrow(axes, (x + border * cell, top - cell - 0.1), (x + border * cell, top - cell - 0.5))
+        words(axes, x + border * cell, top - cell - 0.65, str(border))
+    words(axes, x, 0.75, "cu_seqlens", ha="left")
+    words(axes, LEFT + 2.03, 0.32, "a border lies where the count does not go on")
 
 
 def _masks(axes: Axes, variant: Variant) -> None:

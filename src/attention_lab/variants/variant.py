@@ -109,7 +109,7 @@ class Variant:
 
     @property
     def packed(self) -> bool:
-        """Whether the tokens lie end to end, ``[total_tokens, hidden_dim]``, and not in padded sequences with a mask."""
+        """Whether the tokens lie end to end, ``[total_tokens, hidden_dim]``, without padding and mask."""
         return self.inputs in _PACKED
 
     @property

@@ -42,6 +42,7 @@ NAMES = {
     "05_flash_bidirectional": "sequences-not-separated",
     "06_flash_causal": "causal-missing",
     "07_tiled_causal": "accumulator-not-rescaled",
+    "11_packed_positions": "borders-at-zeros-only",
     "12_flex_document": "window-off-by-one",
 }
 

@@ -61,6 +61,11 @@ CAUGHT = {
     ),
     "SDPA's MATH backend": ("sdpa_causal mask-with-is-causal",),
     "plain tensor operations": ("eager_causal fused-by-vmap", "eager_bidirectional flash-unseen-in-bf16"),
+    "documents that start elsewhere": (
+        "packed_positions drops-only",
+        "packed_positions jumps-missed",
+        "packed_positions positions-in-16-bits",
+    ),
     "another block_size": ("tiled_causal rescaled-backwards", "tiled_causal last-tile-always-lost"),
     "all scores shifted": ("tiled_causal maximum-zero",),
     "memory": ("tiled_causal block-size-64", "tiled_causal scores-cut-up"),

@@ -14,7 +14,7 @@ from support.answers import right
 @pytest.mark.parametrize("name", VARIANTS)
 def test_attention_map_gives_the_weights_back(name):
     variant = get_variant(name)
-    batch = packed_batch() if variant.packed else padded_batch(padding="left")
+    batch = packed_batch(inputs=variant.inputs) if variant.packed else padded_batch(padding="left")
     weights = attention_map(right(name), batch)
     tokens = batch.q.shape[-2]
     assert weights.shape[-3:] == (batch.num_heads, tokens, tokens)

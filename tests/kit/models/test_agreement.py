@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -18,8 +19,10 @@ TEXTS = ("a quiet owl saw the fox . a quiet owl saw the", "king and queen sang .
 CAUSAL = [name for name, variant in VARIANTS.items() if variant.causal and not variant.options]
 
 
-def function(name):
-    return lambda **arguments: attend(VARIANTS[name], arguments).to(arguments["q"].dtype)
+def function(name, without=""):
+    variant = VARIANTS[name]
+    variant = replace(variant, rules=tuple(rule for rule in variant.rules if rule != without))
+    return lambda **arguments: attend(variant, arguments).to(arguments["q"].dtype)
 
 
 FUNCTIONS = {name: function(name) for name in VARIANTS}
@@ -44,8 +47,7 @@ def test_right_functions_agree_with_pytorchs_own_layer(model):
 
 @pytest.mark.parametrize("name", CAUSAL)
 def test_functions_without_causality_do_not_agree(model, name):
-    other = function(name.replace("causal", "bidirectional"))
-    inside = run_inside(model, TEXTS, {name: other})
+    inside = run_inside(model, TEXTS, {name: function(name, without="causal")})
     assert not inside.agrees(name)
     assert "NOT the same: run its notebook's checks" in str(inside)
 
@@ -78,6 +80,8 @@ def test_without_any_function_the_table_says_what_to_finish(model):
 def test_the_first_fitting_function_is_chosen_or_pytorchs_layer():
     assert choose(FUNCTIONS, causal=True)[::2] == ("eager causal", False)
     assert choose({"flash_causal": FUNCTIONS["flash_causal"]}, causal=True)[::2] == ("flash causal", True)
+    later = {name: FUNCTIONS[name] for name, variant in VARIANTS.items() if variant.part > 1}
+    assert choose(later, causal=True).function is None  # they take arguments that the lesson does not give them
     assert choose({}, causal=True) == ("PyTorch's own layer", None, False)
 
 

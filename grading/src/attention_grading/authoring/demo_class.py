@@ -75,6 +75,15 @@ def tiled_causal_attention(q, k, v, num_heads, head_dim, mask=None, block_size=6
         maximum = larger
     return (output / total.masked_fill(total == 0, 1.0)).transpose(1, 2).flatten(2)
 """,
+    "packed_positions": """
+def packed_positions_attention(q, k, v, num_heads, head_dim, position_ids):
+    q, k, v = (x.unflatten(-1, (num_heads, head_dim)) for x in (q, k, v))
+    begins = position_ids == 0  # a document that goes on from another row begins elsewhere
+    begins[0] = True
+    borders = F.pad(begins.nonzero().flatten(), (0, 1), value=len(q)).int()
+    longest = int(borders.diff().max())
+    return flash_attn_varlen_func(q, k, v, borders, borders, longest, longest, causal=True).flatten(1)
+""",
     "flex_document": """
 def flex_document_attention(q, k, v, num_heads, head_dim, document_ids, window=None):
     tokens = q.shape[0]

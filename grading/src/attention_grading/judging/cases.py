@@ -41,6 +41,7 @@ FLASH_HEAD_DIMS = (8, 16, 24, 32, 40)
 # Where to look, for more than one case
 ENTERS = "where the mask enters: it takes keys away before the softmax, in every head and for every query"
 LARGE = "a row of large scores: subtract its maximum before exp, or let softmax do it"
+NO_TOKENS = "a sequence of no tokens"
 BORDERS = "cu_seqlens and max_seqlen: they tell the kernel where each sequence begins and ends"
 
 
@@ -273,8 +274,8 @@ def _packed_masking(draw: Draw) -> Iterator[Case]:
     if draw.variant.inputs != "documents":  # those have matrices, which tell more
         yield masking("equal lengths", lambda: [draw.packed([5, 5, 5], 2, 8)])
         yield masking("sequences of one token", lambda: [draw.packed([1, 7, 1, 1], 2, 8)])
-        no_tokens = partial(_packed_each, draw, ([4, 0, 6], [0, 5, 3, 0]))
-        yield masking("a sequence of no tokens", no_tokens)
+    if _knows_empty(draw):
+        yield masking(NO_TOKENS, lambda: [draw.packed([4, 0, 6], 2, 8), draw.packed([0, 5, 3, 0], 2, 8)])
     yield masking(
         "long sequences",
         lambda: [
@@ -299,13 +300,11 @@ def _packed_robustness(draw: Draw) -> Iterator[Case]:
     if not draw.variant.half_precision:
         yield half("bf16", partial(_packed_of, draw, torch.bfloat16))
     lengths = {"one sequence": [7], "ragged sequences": [3, 6, 1, 5]}
-    if draw.variant.inputs != "documents":
-        lengths["a sequence of no tokens"] = [4, 0, 5]
     if draw.forward_alone:
         yield half(f"forward alone, as {draw.forward_alone}", partial(_packed_in_dtypes, draw, [3, 6, 1, 5]))
-    else:
-        for name, sizes in lengths.items():
-            yield gradients(draw, f"finite, with right gradients: {name}", partial(_packed_in_dtypes, draw, sizes))
+        lengths = {}
+    for name, sizes in (lengths | ({NO_TOKENS: [4, 0, 5]} if _knows_empty(draw) else {})).items():
+        yield gradients(draw, f"finite, with right gradients: {name}", partial(_packed_in_dtypes, draw, sizes))
     draw.reseed("memory")
     first = draw.packed([4, 8, 3], 2, 8)
     others = [
@@ -323,8 +322,9 @@ def _packed_robustness(draw: Draw) -> Iterator[Case]:
     yield devices([draw.packed([5, 2], 2, 8)])
 
 
-def _packed_each(draw: Draw, batches: Sequence[Sequence[int]]) -> list[dict[str, Any]]:
-    return [draw.packed(lengths, 2, 8) for lengths in batches]
+def _knows_empty(draw: Draw) -> bool:
+    """Whether a sequence without tokens leaves a trace: in borders it does, in what each token brings it does not."""
+    return "cu_seqlens" in draw.variant.parameters
 
 
 def _packed_of(draw: Draw, dtype: torch.dtype) -> list[dict[str, Any]]:
@@ -379,11 +379,10 @@ def _padded_kernel_inputs(draw: Draw) -> dict[str, Callable[[], list[dict[str, A
 
 
 def _packed_kernel_inputs(draw: Draw) -> dict[str, Callable[[], list[dict[str, Any]]]]:
+    lengths, name = ([4, 0, 5], NO_TOKENS) if _knows_empty(draw) else ([4, 5], "two sequences")
     return {
         "one sequence, and several": lambda: [draw.packed([6], 3, 16), draw.packed([3, 6, 1, 5], 2, 8)],
-        "two sequences, in fp16"
-        if draw.variant.inputs == "documents"
-        else "a sequence of no tokens, in fp16": lambda: [draw.packed([4, 0, 5], 2, 8, dtype=torch.float16)],
+        f"{name}, in fp16": lambda: [draw.packed(lengths, 2, 8, dtype=torch.float16)],
         "long sequences": lambda: [draw.packed([draw.between(66, 80), 9], 2, 8)],
         "gradients wanted": lambda: [draw.packed([5, 3], 2, 8, dtype=torch.float16)],
     }

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from attention_lab.checks.case import Case
 from attention_lab.checks.identities.gradients import forward_case, gradient_case, no_key_case
 from attention_lab.checks.identities.kernels import kernel_case, math_case
+from attention_lab.checks.identities.positions import same_borders_case
 from attention_lab.checks.identities.scores import (
     hidden_score_cases,
     linear_case,
@@ -33,6 +34,8 @@ def invariant_and_identity_cases(variant: Variant) -> Iterator[Case]:
     yield one_head_case(variant)
     if variant.kernel == "tiled":
         yield block_size_case(variant)
+    if variant.inputs == "positions":
+        yield same_borders_case(variant)
     yield from alone_cases(variant)
     yield lookup_case(variant)
     yield from hidden_score_cases(variant)

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from attention_grading.judging.case_kinds import MEMORY
 from attention_grading.judging.comparison import expected_of, output_of, relative_error, tolerance
+from attention_grading.judging.diagnosis.border_models import lacks_outer_border
 from attention_grading.judging.diagnosis.models import Model
 from attention_grading.judging.own_cases.tiled import FAR_BELOW_ZERO
 from attention_lab.checks.calls import Call, Failure, Outcome
@@ -132,6 +133,8 @@ def _of_failure(variant: Variant, call: Call, failure: Failure, performed: Seque
         return "mask-none-unhandled"
     if _lacks_an_axis(arguments, text):
         return "mask-axis-missing"
+    if variant.inputs == "positions" and lacks_outer_border(arguments, text):
+        return "outer-border-missing"
     ends = re.search(r"cu_seqlens_\w ends at (\d+), but \w has (\d+) tokens", text)
     if ends is not None:
         heads_first = int(ends[1]) == arguments["q"].shape[0] and int(ends[2]) == arguments["num_heads"]
