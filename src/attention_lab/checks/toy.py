@@ -26,7 +26,7 @@ FEW = 40
 
 
 def toy_arguments(variant: Variant, seed: int) -> dict[str, Any]:
-    """Batch 2, seq 6, 3 heads of 8, right padding; packed: ``LENGTHS``, in bf16 for flash; options at their toy values."""
+    """Batch 2, seq 6, 3 heads of 8, right padding; packed: ``LENGTHS``, in bf16 for flash; options at toys."""
     if variant.packed:
         return drawn_arguments(variant, seed, LENGTHS, starts=STARTS)
     return drawn_arguments(variant, seed, (6, 6)) | {"mask": MASKS["padding on the right"]}
