@@ -12,12 +12,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from attention_lab import attention_map, packed_batch, padded_batch
+from attention_lab import attention_map, flex, packed_batch, padded_batch
 from attention_lab.flash import flash_attn_varlen_func
 from attention_lab.inputs import count_positions
 from attention_lab.maps.heatmaps import attention_leaks
 from attention_lab.maps.masks import masked_cells
 from attention_lab.notebook.learner_cells import SOLUTION_ID
+from attention_lab.pictures import block_sparsity
 from attention_lab.rules import Reason
 from support.cells import cells_of
 from support.places import MASTERS
@@ -35,8 +36,13 @@ def answer(number: str, question: int) -> str:
 
 def solution(number: str) -> Function:
     (stem,) = (stem for stem in MASTERS if stem.startswith(number))
+    return function_in(stem, cells_of(MASTERS[stem])[SOLUTION_ID].source)
+
+
+def function_in(stem: str, source: str) -> Function:
     scope: dict[str, Any] = {"torch": torch, "F": F, "math": math, "flash_attn_varlen_func": flash_attn_varlen_func}
-    exec(cells_of(MASTERS[stem])[SOLUTION_ID].source, scope)
+    scope |= {"create_block_mask": flex.create_block_mask, "flex_attention": flex.flex_attention}
+    exec(source, scope)
     return scope[f"{stem[3:]}_attention"]
 
 
@@ -215,3 +221,60 @@ def test_11_a_loss_falls_where_borders_are_missed(capsys):
     (*_, last, row), (*_, last_leaking, row_leaking) = (found for found in numbers if found)
     assert f"from {last} to {last_leaking}: it copies" in told("11", "leak-text")
     assert f"from {row} to {row_leaking}." in told("11", "leak-text")
+
+
+FLEX = "12_flex_document"
+
+
+def documents_batch(window: int | None = 3) -> Any:
+    return packed_batch(SENTENCES, inputs="documents", dtype=torch.float32, window=window)
+
+
+def of_12(old: str, new: str) -> Function:
+    """The solution of 12 with one change in its text."""
+    source = cells_of(MASTERS[FLEX])[SOLUTION_ID].source
+    assert source.count(old) == 1
+    return function_in(FLEX, source.replace(old, new))
+
+
+def folded(cell: str) -> list[int]:
+    """The numbers in a cell's folded answer."""
+    text = told("12", cell).split("<summary>Answer</summary>")[1].split("</details>")[0]
+    return [int(number) for number in re.findall(r"\d+", text)]
+
+
+def test_12_the_small_mask_functions_see_so_many_keys():
+    causal = torch.ones(4, 4).tril()
+    assert folded("idea-detail") == [int(causal.sum()), int(causal.triu(-1).sum())]
+
+
+def test_12_the_window_takes_keys_from_so_many_rows():
+    why = masked_cells("flex_document", documents_batch())
+    rows = (why == Reason.WINDOW).any(-1)
+    assert folded("mask-picture-text") == [int(rows.sum())]
+    assert rows.nonzero().flatten().tolist() == [5, 6, 7, 12]  # the second sentence's last three, the fourth's last
+
+
+def test_12_with_places_swapped_the_maps_show_the_upper_triangle():
+    swapped = attention_map(of_12("(b, h, q_idx, kv_idx)", "(b, h, kv_idx, q_idx)"), documents_batch())
+    assert torch.equal(swapped[0] > 0, (attention_map(solution("12"), documents_batch())[0] > 0).T)
+    assert answer("12", 1).startswith("The upper one")
+
+
+def test_12_labels_compared_by_size_leak_where_the_earlier_one_is_smaller():
+    batch = documents_batch()
+    sequence = torch.repeat_interleave(torch.arange(4), torch.tensor([len(sentence) for sentence in SENTENCES]))
+    assert f"{', '.join(map(str, batch.ids['document_ids'].unique_consecutive().tolist()[:3]))} and 60" in told(
+        "12", "wrap-up"
+    )
+    cells = leaking_cells("flex_document", of_12("document_ids[q_idx] == ", "document_ids[q_idx] >= "), batch)
+    assert {(int(sequence[query]), int(sequence[key])) for _, query, key in cells} == {(1, 0), (3, 1), (3, 2)}
+    assert answer("12", 2).startswith("The second and the fourth read those before them")
+
+
+def test_12_says_how_many_blocks_are_computed():
+    blocks = torch.ones(8, 8).tril()
+    counted = [
+        int(number) for number in re.findall(r"of 64 blocks (\d+) are computed", block_sparsity(solution("12")).caption)
+    ]
+    assert folded("blocks-text") == [int(blocks.sum()), int(blocks.tril(-1).sum()), *counted]

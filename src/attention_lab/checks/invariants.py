@@ -80,6 +80,11 @@ def _probes(variant: Variant) -> Iterator[Probe]:
     for name in by_place:
         asked = arguments | variant.narrowed(name)
         yield Probe(name, name, asked, hidden_by(name, variant, asked), _hint(name, variant))
+    for name in by_place:
+        if variant.narrowed(name):  # what holds without it must hold with it
+            asked = arguments | variant.narrowed(name)
+            yield Probe(f"causal, with a {name}", "causal", asked, hidden_by("causal", variant, asked))
+            yield Probe(f"neighbours, with a {name}", "sequences", asked, sequence_of(asked) == 1)
     if "padding" not in variant.rules:
         return
     for name, mask in MASKS.items():

@@ -16,7 +16,8 @@ def test_welcome_gives_the_device_and_the_flash_route_where_it_matters(name, cap
     assert welcome(name) == ("cuda" if torch.cuda.is_available() else "cpu")
     printed = capsys.readouterr().out
     assert f"torch {torch.__version__}" in printed
-    assert ("Flash route: " in printed) == VARIANTS[name].packed
+    assert ("Flash route: " in printed) == (VARIANTS[name].kernel == "flash")
+    assert ("flex_attention runs uncompiled here" in printed) == (VARIANTS[name].kernel == "flex")
     assert printed.endswith("All that this notebook needs is here.\n")
 
 
