@@ -47,8 +47,8 @@ def marked_kernels(service: KernelService) -> Iterator[None]:
         _marked_operators(service),
         _marked_stand_in(service),
         _marked_flash_attn(service),
-        _marked_python(service, "torch.nn.functional", "multi_head_attention_forward"),
-        flex.shown_as(partial(_marked_flex, service)),
+        _marked_python("torch.nn.functional", "multi_head_attention_forward", partial(_marked_result, service)),
+        _marked_python("torch._higher_order_ops.flex_attention", "math_attention", partial(_marked_flex, service)),
     ):
         yield
 
@@ -301,11 +301,11 @@ def _flash_request(asked: dict[str, Any]) -> dict[str, Any]:
 # ---- FlexAttention ---------------------------------------------------------------------------------------------------
 
 
-def _marked_flex(service: KernelService, true: flex.Attend, args: tuple[Any, ...]) -> tuple[Tensor, ...]:
+def _marked_flex(service: KernelService, own: flex.Attend, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Mark an uncompiled call: as FlexAttention's where a block mask hides what is hidden, else as another kernel's."""
-    output, *rest = true(*args)
-    call = flex.understood(args)
-    if not call.by_block_mask:
+    output, *rest = own(*args, **kwargs)
+    call = None if kwargs else flex.understood(args)  # PyTorch itself names none of them
+    if call is None or not call.by_block_mask:
         return (_marked_other(service, output), *rest)
     asked = {
         "query": call.query,
@@ -322,8 +322,14 @@ def _marked_flex(service: KernelService, true: flex.Attend, args: tuple[Any, ...
 
 
 @contextlib.contextmanager
-def _marked_python(service: KernelService, module: str, name: str) -> Iterator[None]:
-    """Mark what a function in Python gives, whoever has bound its name: it gets other code, which calls its own."""
+def _marked_python(module: str, name: str, mark: Callable[..., Any]) -> Iterator[None]:
+    """Mark what a function in Python gives, whoever has bound its name: it gets other code, which calls its own.
+
+    Args:
+        module: Where the function is.
+        name: Its name there.
+        mark: Gets the function with its own code, and a call's arguments by place and by name.
+    """
     function = getattr(sys.modules.get(module), name, None)
     if function is None:  # nobody has imported it, or this PyTorch has none
         yield
@@ -331,7 +337,7 @@ def _marked_python(service: KernelService, module: str, name: str) -> Iterator[N
     own = type(function)(function.__code__, function.__globals__, name, function.__defaults__, function.__closure__)
     own.__kwdefaults__ = function.__kwdefaults__
     function.__code__, function.__defaults__ = _call_marked.__code__, None
-    function.__kwdefaults__ = {"marked": lambda *args, **kwargs: _marked_other(service, own(*args, **kwargs))}
+    function.__kwdefaults__ = {"marked": lambda *args, **kwargs: mark(own, args, kwargs)}
     try:
         yield
     finally:
@@ -341,6 +347,12 @@ def _marked_python(service: KernelService, module: str, name: str) -> Iterator[N
 
 def _call_marked(*args: Any, marked: Any, **kwargs: Any) -> Any:
     return marked(*args, **kwargs)
+
+
+def _marked_result(
+    service: KernelService, own: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    return _marked_other(service, own(*args, **kwargs))
 
 
 def _marked_other(service: KernelService, result: Any) -> Any:
