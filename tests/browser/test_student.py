@@ -19,6 +19,7 @@ from support.lab.server import LabServer, lab_server
 pytestmark = [pytest.mark.browser, pytest.mark.needs("chromium")]
 
 FIRST, CAUSAL, FLASH = "01_eager_bidirectional", "02_eager_causal", "05_flash_bidirectional"
+TILED = "07_tiled_causal"  # of part two
 CHECKS = ("test-contract", "test-invariants")
 Visit = Callable[[LabServer], LabPage]
 
@@ -98,7 +99,7 @@ def test_first_ten_minutes_lead_from_start_to_a_notebook_that_is_ready_to_hand_i
     lab.shoot_widths("first_ready")
 
 
-@pytest.mark.parametrize("stem", [CAUSAL, FLASH])
+@pytest.mark.parametrize("stem", [CAUSAL, FLASH, TILED])
 def test_stub_runs_to_the_end_with_pictures_and_three_lines_a_check(open_release, stem):
     lab = open_release(stem)
     lab.run_all()
@@ -114,9 +115,10 @@ def test_stub_runs_to_the_end_with_pictures_and_three_lines_a_check(open_release
     lab.shoot_notebook(f"stub_{stem[:2]}")
 
 
-def test_right_solution_passes_draws_its_map_and_validates(open_release, server):
-    lab = open_release(CAUSAL)
-    lab.write(SOLUTION_ID, right_solution(server.root, CAUSAL))
+@pytest.mark.parametrize("stem", [CAUSAL, TILED])
+def test_right_solution_passes_draws_its_map_and_validates(open_release, server, stem):
+    lab = open_release(stem)
+    lab.write(SOLUTION_ID, right_solution(server.root, stem))
     lab.run_all()
     for name in CHECKS:
         for line in lab.outputs(name).inner_text().strip().split("\n"):
@@ -124,12 +126,12 @@ def test_right_solution_passes_draws_its_map_and_validates(open_release, server)
     assert lab.pictures("attention-map") == 1
     assert "No weight falls on a masked key." in lab.alt_text("attention-map")
     assert lab.too_wide() == []
-    lab.shoot_notebook("right")
+    lab.shoot_notebook(f"right_{stem[:2]}")
     validate(lab)
     dialog = lab.page.locator(".nbgrader-SuccessDialog .jp-Dialog-body")
     assert "Success!" in dialog.inner_text()
     assert dialog.evaluate("body => getComputedStyle(body, '::after').content") == f'"{VALIDATE_CAVEAT}"'
-    lab.shoot("right_validated")
+    lab.shoot(f"right_validated_{stem[:2]}")
 
 
 def test_wrong_solution_is_told_in_three_lines_by_check_and_validate_and_its_leak_is_drawn(open_release):

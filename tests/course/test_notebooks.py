@@ -9,10 +9,10 @@ import pytest
 
 from attention_grading.authoring.normalise import normal_text, notebooks_in
 from attention_lab.notebook.learner_cells import INSTRUCTOR_IDS, SOLUTION_ID
-from attention_lab.variants import POINTS
+from attention_lab.variants import get_variant
 from support.cells import cells_of
 from support.places import MASTERS, ROOT, STEMS
-from support.prose import WORDS, words_of
+from support.prose import CHARACTERS, WORDS, words_of
 
 # What one notebook has beside the cells that all share
 EXTRA = {
@@ -34,13 +34,13 @@ def test_all_share_the_same_cells_in_the_same_order():
 
 
 @pytest.mark.parametrize("stem", STEMS)
-def test_points_are_the_contracts(stem):
+def test_points_are_the_variants(stem):
     graded = {
         cell_id.removeprefix("test-"): cell.metadata.nbgrader.points
         for cell_id, cell in cells_of(MASTERS[stem]).items()
         if cell.metadata.get("nbgrader", {}).get("grade")
     }
-    assert graded == POINTS
+    assert graded == get_variant(stem).points
 
 
 @pytest.mark.parametrize("stem", STEMS)
@@ -83,6 +83,14 @@ def test_code_cells_are_short():
             if cell.cell_type == "code" and cell_id != SOLUTION_ID:
                 lines = [line for line in cell.source.split("\n") if line.strip()]
                 assert len(lines) <= 15, f"{stem}, {cell_id}: {len(lines)} lines"
+
+
+def test_code_lines_fit_a_window_without_scrolling_sideways():
+    """The setup cell is folded."""
+    for stem, path in MASTERS.items():
+        for cell_id, cell in cells_of(path).items():
+            if cell.cell_type == "code" and cell_id != "setup":
+                assert max(map(len, cell.source.split("\n"))) <= CHARACTERS, f"{stem}, {cell_id}"
 
 
 def test_text_cells_are_short():

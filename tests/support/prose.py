@@ -7,6 +7,7 @@ import re
 from nbformat import NotebookNode
 
 WORDS = 1200  # the most that may stand open on a notebook's page
+CHARACTERS = 106  # of a line of code that fits a window of 1,400 pixels beside JupyterLab's sidebar
 
 
 def words_of(cell: NotebookNode) -> int:

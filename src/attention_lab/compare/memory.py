@@ -16,6 +16,7 @@ from attention_lab.compare.functions import load_functions, paired_batches
 from attention_lab.compare.measure import peak_bytes
 from attention_lab.maps.cells import LOOK
 from attention_lab.maps.figure import NotebookFigure
+from attention_lab.tracebacks import shows_learners_lines
 from attention_lab.variants import Variant, get_variant
 
 LENGTHS = (128, 256, 512, 1024, 2048)
@@ -23,6 +24,7 @@ HEADS, HEAD_DIM, BYTES = 2, 16, 4
 _SCORES: dict[str, Any] = {"color": "#777777", "ls": ":", "lw": 1.6}
 
 
+@shows_learners_lines
 def memory_figure(
     variant: str | Variant,
     function: Callable[..., Any],

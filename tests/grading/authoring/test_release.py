@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from attention_grading.authoring.address import next_steps, require_fitting
+from attention_grading.authoring.points import require_points_as_written
 from attention_grading.authoring.release import main
 from attention_grading.course_file import Published, read_course
 from support.places import ROOT, STEMS
@@ -175,3 +178,43 @@ def test_what_keeps_a_release_from_being_made_is_said_in_words(tmp_path, monkeyp
     master.write_text(master.read_text().replace("{{course}}", "{{cuorse}}"))
     assert main(["--force"]) == 1
     assert "unknown placeholder {{cuorse}}" in capsys.readouterr().err
+
+
+def reweighted(course: Path, points: object, words: str) -> None:
+    """Change what the check of masking is worth, and what its text says of it."""
+    master = course / "source" / STEMS[0] / f"{STEMS[0]}.ipynb"
+    notebook = json.loads(master.read_text())
+    (cell,) = [cell for cell in notebook["cells"] if cell["id"] == "test-masking"]
+    cell["metadata"]["nbgrader"]["points"] = points
+    cell["source"] = [line.replace("2 points", words) for line in cell["source"]]
+    master.write_text(json.dumps(notebook))
+
+
+@pytest.mark.parametrize(
+    ("points", "words", "says"),
+    [
+        (3, "2 points", "it is worth 3 points, and its first line says 2 points: write the same number in both"),
+        (2, "1 point", "it is worth 2 points, and its first line says 1 point: write the same number in both"),
+        (-1, "-1 points", "-1 is no number of points: it takes a number of 0 or more"),
+        ("2", "2 points", "'2' is no number of points: it takes a number of 0 or more"),
+        (float("nan"), "2 points", "nan is no number of points: it takes a number of 0 or more"),
+        (None, "2 points", "None is no number of points: it takes a number of 0 or more"),
+    ],
+)
+def test_points_that_are_none_or_that_the_text_contradicts_are_refused_with_their_check(
+    tmp_path, monkeypatch, capsys, points, words, says
+):
+    """Points changed in Create Assignment alone once left the old number in what students read."""
+    course = published(tmp_path / "course")
+    reweighted(course, points, words)
+    monkeypatch.chdir(course)
+    assert main(["--force", "--any-address"]) == 1
+    assert f"Nothing was released: {STEMS[0]}, test-masking: {says}" in " ".join(capsys.readouterr().err.split())
+    assert not (course / "release").exists()
+
+
+@pytest.mark.parametrize(("points", "words"), [(3, "3 points"), (1, "1 point"), (0, "0 points"), (2.5, "2.5 points")])
+def test_points_that_the_text_names_too_are_fine(tmp_path, points, words):
+    course = published(tmp_path / "course")
+    reweighted(course, points, words)
+    require_points_as_written(course / "source", STEMS)

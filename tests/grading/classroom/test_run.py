@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
+from functools import partialmethod
 from pathlib import Path
 from typing import ClassVar
 
@@ -17,9 +18,10 @@ import pytest
 from nbgrader.api import Gradebook
 from nbgrader.utils import find_all_files
 
+from attention_grading import __version__
 from attention_grading.authoring.course_root import nbgrader
 from attention_grading.classroom import gradebook_writer, local_pool
-from attention_grading.classroom.fingerprint import STAMP, stamp_of
+from attention_grading.classroom.fingerprint import STAMP, stamp_of, versions
 from attention_grading.classroom.task import Graded
 from attention_grading.nbgrader_plugin.course import load_course
 from attention_grading.notebooks.grade import GradingTerms, NotebookTask
@@ -104,6 +106,27 @@ def test_whatever_a_grade_hangs_on_makes_it_graded_again(small, capsys, change: 
     change(small)
     assert run("--verdict-only", "--report", "report.json") == 0
     assert json.loads(Path("report.json").read_text())["graded"] == {STEM: len(again)}
+
+
+def test_another_version_of_the_packages_grades_nobody_again_unasked_and_says_so(small, capsys, monkeypatch):
+    """An upgrade in the middle of a term once had everybody graded again, without a word."""
+    with monkeypatch.context() as before:
+        before.setattr(GradingTerms, "__init__", partialmethod(GradingTerms.__init__, version="0.0.9"))
+        before.setattr("attention_grading.classroom.task.__version__", "0.0.9")
+        assert run("--verdict-only") == 0
+    hand_in(small, "cem", STEM, "all-right")
+    capsys.readouterr()
+    assert run("--verdict-only", "--dry-run") == 0
+    said = capsys.readouterr().out
+    assert re.search(rf"{STEM} +1 +3", said)
+    assert f"{STEM}: 3 submissions were graded by {versions('0.0.9')}; this is {versions(__version__)}." in said
+    assert "Their grades stay; --force grades them again." in said
+    assert run("--verdict-only", "--force", "--student", "ann", "--report", "report.json") == 0
+    assert json.loads(Path("report.json").read_text())["graded"] == {STEM: 1}
+    assert run("--verdict-only", "--report", "report.json") == 0
+    report = json.loads(Path("report.json").read_text())
+    assert (report["graded"], report["unchanged"]) == ({STEM: 1}, {STEM: 3})
+    assert [line for line in report["lines"] if line.startswith(f"{STEM}: 2 submissions were graded by")]
 
 
 def test_changed_rule_for_lateness_is_a_change_for_those_who_are_late(small):

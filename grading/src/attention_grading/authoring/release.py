@@ -15,6 +15,7 @@ from pathlib import Path
 from attention_grading.authoring import address
 from attention_grading.authoring.course_root import nbgrader, prepare, stems_in
 from attention_grading.authoring.for_students import pages, readme_with_address
+from attention_grading.authoring.points import require_points_as_written
 from attention_grading.course_file import Published, read_course
 from attention_lab.variants import VARIANTS
 
@@ -67,12 +68,14 @@ def generate(course: Path, folder: Path) -> list[Path]:
 
     Raises:
         OSError: A file that a course root needs is missing.
+        ValueError: A check's points are no number, or its text names others.
         RuntimeError: There is no notebook, or nbgrader made no release of one; the message says why.
     """
     prepare(course, folder)
     stems = stems_in(folder / "source")
     if not stems:
         raise RuntimeError("there is no notebook in source/")
+    require_points_as_written(folder / "source", stems)
     nbgrader(folder, "generate_assignment", "--assignment=*")
     return [folder / "release" / stem / f"{stem}.ipynb" for stem in stems]
 

@@ -17,7 +17,9 @@ STAMP = ".graded.json"
 
 
 def fingerprint(folder: Path, masters: Iterable[str], terms: GradingTerms, late: float, rule: str = "") -> str:
-    """Everything that a grade hangs on, as one hash. The seed itself cannot be told from it.
+    """Everything of a course that a grade hangs on, as one hash. The seed itself cannot be told from it.
+
+    The packages' versions are no part of it: an upgrade in the middle of a term changes nobody's grade unasked.
 
     Args:
         folder: The submission: all that is in it counts.
@@ -30,7 +32,6 @@ def fingerprint(folder: Path, masters: Iterable[str], terms: GradingTerms, late:
         "seed": _hash(terms.judging.seed.encode()),
         "limits": repr((terms.judging.limits, terms.judging.output_limits, terms.judging.code_cells)),
         "shown": repr((terms.verdict_only, terms.max_lines, terms.max_traceback)),
-        "versions": [terms.version, attention_lab.__version__],
         "masters": [_hash(master.encode()) for master in masters],
         "files": list(_contents(folder)),
         "late": (late, rule if late else ""),
@@ -57,15 +58,34 @@ def _hash_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def versions(grading: str) -> str:
+    """By which packages a run grades.
+
+    Args:
+        grading: The version of this one (``GradingTerms.version``).
+    """
+    return f"attention-grading {grading} with attention-lab {attention_lab.__version__}"
+
+
 def stamp_of(folder: Path) -> str | None:
     """The fingerprint that a graded submission was stamped with; ``None`` where there is none."""
+    return _stamped(folder, "fingerprint")
+
+
+def versions_of(folder: Path) -> str:
+    """The ``versions`` by which a submission was graded."""
+    return _stamped(folder, "versions") or "unknown versions"
+
+
+def _stamped(folder: Path, name: str) -> str | None:
     try:
-        fingerprint: str = json.loads((folder / STAMP).read_text(encoding="utf-8"))["fingerprint"]
-        return fingerprint
+        text: str = json.loads((folder / STAMP).read_text(encoding="utf-8"))[name]
+        return text
     except (OSError, ValueError, TypeError, KeyError):
         return None
 
 
-def write_stamp(folder: Path, print_: str) -> None:
+def write_stamp(folder: Path, print_: str, versions: str) -> None:
     """Stamp a graded submission."""
-    (folder / STAMP).write_text(json.dumps({"fingerprint": print_}) + "\n", encoding="utf-8")
+    stamp = {"fingerprint": print_, "versions": versions}
+    (folder / STAMP).write_text(json.dumps(stamp) + "\n", encoding="utf-8")

@@ -23,7 +23,7 @@ from nbgrader.utils import find_all_files
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from attention_grading.classroom.fingerprint import write_stamp
+from attention_grading.classroom.fingerprint import versions, write_stamp
 from attention_grading.classroom.handed_in import HandedIn
 from attention_grading.classroom.task import Graded
 from attention_grading.course_file import CourseProblem
@@ -258,7 +258,7 @@ class GradebookWriter:
         _copy(self._instructors_files(handed_in.assignment), source, staged)
         for notebook in graded.notebooks:
             (staged / f"{notebook.notebook}.ipynb").write_text(notebook.text, encoding="utf-8")
-        write_stamp(staged, fingerprint)
+        write_stamp(staged, fingerprint, versions(self._course.terms.version))
         permissions = int(str(self._course.converter.permissions), 8)
         for folder, _, files in os.walk(staged):
             for name in files:

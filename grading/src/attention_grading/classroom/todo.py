@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from attention_grading.classroom.fingerprint import fingerprint, stamp_of
+from attention_grading.classroom.fingerprint import fingerprint, stamp_of, versions, versions_of
 from attention_grading.classroom.gradebook_writer import GradebookWriter, Known, seconds_late
 from attention_grading.classroom.handed_in import HandedIn, find_handed_in, read_masters
 from attention_grading.classroom.progress import RunSummary
 from attention_grading.course_file import CourseProblem
 from attention_grading.nbgrader_plugin.course import NbgraderCourse
+from attention_grading.text import plain
 
 
 def handed_in_assignments(course: NbgraderCourse) -> list[str]:
@@ -44,6 +46,8 @@ def to_grade(
 ) -> Iterator[HandedIn]:
     """The submissions that are new or changed; of others that are late, the penalty follows a score by hand.
 
+    Those that other versions of the packages graded are not changed by that; a line counts them.
+
     Args:
         course: The course.
         recorder: Knows what is graded.
@@ -54,7 +58,9 @@ def to_grade(
         write: Whether penalties are written.
     """
     missing = set(students)
+    now = versions(course.terms.version)
     for name in names:
+        by: Counter[str] = Counter()
         known = recorder.known(name)
         masters = read_masters(course, name, recorder.assignment(name).notebooks)
         for handed_in in find_handed_in(course, name):
@@ -63,12 +69,20 @@ def to_grade(
             missing.discard(handed_in.student)
             if not force and _is_unchanged(course, recorder, handed_in, masters, known.get(handed_in.student)):
                 report.unchanged[name] += 1
+                by[versions_of(course.folder("autograded", handed_in.student, name))] += 1
                 late = seconds_late(course, recorder.assignment(name), handed_in.folder, known[handed_in.student])
                 said = recorder.renew_penalty(handed_in, write) if late > 0 else []
                 report.problems[name] += bool(said)
                 report.lines += [f"{recorder.called(handed_in.student)}, {name}: {line}" for line in said]
                 continue
             yield handed_in
+        for then, count in by.items():
+            if then != now:
+                were = "1 submission was" if count == 1 else f"{count} submissions were"
+                report.lines.append(
+                    f"{name}: {were} graded by {plain(then, 100)}; this is {now}. Their grades stay; "
+                    "--force grades them again."
+                )
     if missing:
         raise CourseProblem(f"there are no submissions by {', '.join(sorted(missing))}")
 
