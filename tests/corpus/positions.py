@@ -415,7 +415,7 @@ OWN = (
         [("F.pad(starts, (0, 1), value=total)", "F.pad(position_ids[starts], (0, 1), value=total)"), (MAX, "total")],
         "cim",
         "v",
-        "cu-seqlens-wrong",
+        "cu-seqlens-wrong, sequences-not-separated",
     ),
     Mutation(
         "lengths-as-borders",

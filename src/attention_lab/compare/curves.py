@@ -12,6 +12,7 @@ from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 
 from attention_lab.maps.figure import NotebookFigure
 from attention_lab.maps.layout import NARROW, TOP, foot, framed
+from attention_lab.variants import VARIANTS
 
 # Okabe and Ito's colours, told apart with colour-vision loss too; markers say the same without colour
 _LOOKS = {
@@ -23,6 +24,7 @@ _LOOKS = {
     "flash-attn": ("#009e73", "^"),
     "varlen_attn": ("#cc79a7", "D"),
 }
+_MORE_MARKERS = ("P", "X", "*")
 _ABOVE, _BETWEEN, _BELOW = 0.3, 0.85, 0.5  # inches for panels' titles, and for their axes
 
 
@@ -66,11 +68,11 @@ Curves = Mapping[str, Sequence[Point]]
 
 
 def draw_curves(axes: Axes, curves: Curves, x_label: str, y_label: str, *, log: bool = True) -> None:
-    """Draw one line a name; a name that ends in ``causal`` is dashed.
+    """Draw one line a name; a causal variant's is dashed.
 
     Args:
         axes: An empty panel.
-        curves: Points by name; the name begins with a kernel's.
+        curves: Points by name of a variant, or of a kernel.
         x_label: What x is, with its unit.
         y_label: What y is, with its unit.
         log: Whether both axes are logarithmic; else x is a share.
@@ -101,9 +103,13 @@ def _short(number: float) -> str:
 
 def look(name: str) -> dict[str, Any]:
     """Colour, marker and line of a kernel or a variant."""
-    kernel = name if name in _LOOKS else name.split("_")[0]
-    colour, marker = _LOOKS[kernel]
-    causal = name.endswith("causal")
+    variant = VARIANTS.get(name)
+    colour, marker = _LOOKS[name if variant is None else variant.kernel]
+    causal = variant is not None and variant.causal
+    if variant is not None:  # those of one kernel and direction are told apart by their markers
+        alike = [other.name for other in VARIANTS.values() if (other.kernel, other.causal) == (variant.kernel, causal)]
+        markers = (marker, *_MORE_MARKERS)
+        marker = markers[alike.index(name) % len(markers)]
     # two kernels that take the same time lie one on the other: a broad line shows below a narrow one
     size = {"lw": 3.4, "ms": 8} if name == "flash-attn" else {"lw": 1.6, "ms": 5}
     line = {"ls": "--", "mfc": "white"} if causal else {"ls": "-", "mfc": colour}

@@ -26,10 +26,11 @@ from transformers import (
     ModernBertModel,
 )
 
-from attention_lab.inputs import pack, unpack
+from attention_lab.inputs import borders_as, unpack
 from attention_lab.models.agreement import Chosen
 from attention_lab.models.self_attention import PACKED_DTYPE, AttentionFunction
 from attention_lab.models.token_batch import TokenBatch, packed_tokens, padded_tokens
+from attention_lab.variants import Inputs
 
 Device = torch.device | str
 NAME = "attention-lab"  # under which a function is known to transformers
@@ -55,7 +56,7 @@ class TheirModel:
         The model itself always takes a padded batch; a packed function's tokens are packed before each call of it, as
         transformers does for FlashAttention.
         """
-        use(self.model, attention, batch.packed)
+        use(self.model, attention, batch.inputs)
         ids = unpack(batch.ids, batch.mask) if batch.packed else batch.ids
         hidden: Tensor = self.model(input_ids=ids, attention_mask=batch.mask.long()).last_hidden_state
         return hidden[batch.mask] if batch.packed else hidden
@@ -102,16 +103,16 @@ def random_texts(lengths: Sequence[int]) -> list[list[int]]:
     return [torch.randint(3, WORDS, (length,), generator=generator).tolist() for length in lengths]
 
 
-def use(model: Any, attention: AttentionFunction | None, packed: bool) -> None:
+def use(model: Any, attention: AttentionFunction | None, inputs: Inputs) -> None:
     """Tell one of transformers' models which attention function to use.
 
     Args:
         model: Any model of transformers that goes through ``AttentionInterface``.
         attention: A function of this course; ``None`` for PyTorch's SDPA as transformers calls it.
-        packed: Whether the function takes packed batches.
+        inputs: The kind of inputs that the function takes.
     """
     if attention is not None:
-        AttentionInterface.register(NAME, _theirs(attention, packed))
+        AttentionInterface.register(NAME, _theirs(attention, inputs))
         AttentionMaskInterface.register(NAME, _only_padding)
     model.set_attn_implementation("sdpa" if attention is None else NAME)
 
@@ -131,7 +132,7 @@ def next_words(name: str, text: str, chosen: Chosen, best: int = 5, device: Devi
     """
     tokenizer = AutoTokenizer.from_pretrained(name)
     model = AutoModelForCausalLM.from_pretrained(name).eval().to(device)
-    use(model, chosen.function, chosen.packed)
+    use(model, chosen.function, "packed" if chosen.packed else "padded")
     tokens = tokenizer(text, return_tensors="pt").to(device)
     with torch.no_grad():
         scores = model(input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"], use_cache=False).logits[
@@ -147,7 +148,7 @@ def _only_padding(attention_mask: Tensor | None = None, **_: Any) -> Tensor | No
     return attention_mask
 
 
-def _theirs(function: AttentionFunction, packed: bool) -> Callable[..., tuple[Tensor, None]]:
+def _theirs(function: AttentionFunction, inputs: Inputs) -> Callable[..., tuple[Tensor, None]]:
     """A function of this course in the form that transformers calls."""
 
     def attend(
@@ -166,13 +167,13 @@ def _theirs(function: AttentionFunction, packed: bool) -> Callable[..., tuple[Te
         q, k, v = (x.transpose(1, 2).flatten(-2) for x in (query, key, value))
         sizes = {"num_heads": num_heads, "head_dim": head_dim}
         mask = None if attention_mask is None else attention_mask.bool()
-        if not packed:
+        if inputs == "padded":
             output = function(q=q, k=k, v=v, **sizes, mask=mask)
         else:
             real = torch.ones(q.shape[:2], dtype=torch.bool, device=q.device) if mask is None else mask
-            cu_seqlens, max_seqlen = pack(q, real)[1:]
+            borders = borders_as(inputs, real.sum(dim=1).tolist(), q.device)
             q, k, v = (x[real].to(PACKED_DTYPE) for x in (q, k, v))  # [total_tokens, hidden_dim]
-            result = function(q=q, k=k, v=v, **sizes, cu_seqlens=cu_seqlens, max_seqlen=max_seqlen)
+            result = function(q=q, k=k, v=v, **sizes, **borders)
             output = unpack(result, real)
         return output.to(query.dtype).unflatten(-1, (num_heads, head_dim)), None
 

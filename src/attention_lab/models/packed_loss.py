@@ -31,7 +31,7 @@ def losses(
         The mean cross-entropy of each document, and of the row, to two decimals.
     """
     layout = {"position_ids": position_ids}
-    row = TokenBatch(input_ids, position_ids, torch.ones_like(input_ids, dtype=torch.bool)[None], layout)
+    row = TokenBatch(input_ids, position_ids, torch.ones_like(input_ids, dtype=torch.bool)[None], layout, "positions")
     scores = model(row, attention)[:-1]  # what stands at each token is the guess of the next
     each, guessed = F.cross_entropy(scores, labels[1:], reduction="none"), labels[1:] != IGNORED
     document = sequence_of(layout).to(labels.device)[1:]

@@ -22,12 +22,14 @@ class TokenBatch:
         positions: int64, the same shape: each token's place in its text, from 0.
         mask: bool ``[batch, seq]``, ``True`` at real tokens: padded, how the texts lie; packed, how they would.
         layout: The attention function's last arguments: ``mask``, or what tells packed texts apart.
+        inputs: The kind of inputs that this is.
     """
 
     ids: Tensor
     positions: Tensor
     mask: Tensor
     layout: Mapping[str, Any]
+    inputs: Inputs = "padded"
 
     @property
     def packed(self) -> bool:
@@ -35,7 +37,8 @@ class TokenBatch:
 
     def given_as(self, inputs: Inputs) -> TokenBatch:
         """The same packed batch as another kind of inputs takes it."""
-        return replace(self, layout=borders_as(inputs, self.mask.sum(dim=1).tolist(), self.ids.device))
+        layout = borders_as(inputs, self.mask.sum(dim=1).tolist(), self.ids.device)
+        return replace(self, layout=layout, inputs=inputs)
 
     def real(self, x: Tensor) -> Tensor:
         """What a model gave at the real tokens: ``[batch, seq, ...]`` or ``[total_tokens, ...]`` to the latter."""
@@ -69,6 +72,5 @@ def packed_tokens(texts: Sequence[Sequence[int]], device: torch.device | str | N
         ValueError: There is no text, or none with a token.
     """
     padded = padded_tokens(texts, device=device)
-    lengths = [len(text) for text in texts]
-    layout = borders_as("packed", lengths, device)
-    return TokenBatch(padded.ids[padded.mask], padded.positions[padded.mask], padded.mask, layout)
+    packed = TokenBatch(padded.ids[padded.mask], padded.positions[padded.mask], padded.mask, {})
+    return packed.given_as("packed")

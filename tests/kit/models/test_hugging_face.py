@@ -78,7 +78,7 @@ def test_a_cache_is_refused(hugging_face):
     from transformers import GPT2LMHeadModel
 
     model = GPT2LMHeadModel(hugging_face.gpt2().model.config)
-    hugging_face.use(model, FUNCTIONS["eager_causal"], packed=False)
+    hugging_face.use(model, FUNCTIONS["eager_causal"], inputs="padded")
     with pytest.raises(ValueError, match="call the model with use_cache=False"):
         model.generate(torch.tensor([[3, 4]]), max_new_tokens=2, do_sample=False)
 

@@ -315,7 +315,7 @@ def _packed_robustness(draw: Draw) -> Iterator[Case]:
     yield remembered(draw, [first, *others, first])
     draw.reseed("inputs")
     yield unmodified(
-        Call(draw.packed([5, 2], 2, 8)),
+        Call(draw.packed([5, 2], 2, 8, starts=[0, 7])),
         Call(draw.packed([3, 4], 2, 16, dtype=torch.float16), "positional"),
         Call(draw.packed([6], 1, 8), layout="sliced"),
     )

@@ -6,9 +6,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
-import torch
-
-from attention_grading.judging.case_kinds import HALVES, compared, gradients
+from attention_grading.judging.case_kinds import compared
 from attention_grading.judging.draw import Draw
 from attention_lab.checks.case import Case
 
@@ -21,8 +19,6 @@ def positions_cases(draw: Draw) -> Iterator[Case]:
     draw.reseed("rows")
     for name, rows in _rows(draw).items():
         yield compared(draw, "masking", BEGINS, name, partial(_drawn, draw, rows))
-    for name, row in (("a continued document", ([4, 1, 6], [0, 5, 2])), ("a row that begins late", ([5, 3], [2, 0]))):
-        yield gradients(draw, f"finite, with right gradients: {name}", partial(_in_halves, draw, row))
 
 
 def _rows(draw: Draw) -> dict[str, list[Row]]:
@@ -45,9 +41,3 @@ def _rows(draw: Draw) -> dict[str, list[Row]]:
 
 def _drawn(draw: Draw, rows: Sequence[Row]) -> list[dict[str, Any]]:
     return [draw.packed(lengths, 3, 8, starts=starts) for lengths, starts in rows]
-
-
-def _in_halves(draw: Draw, row: Row) -> list[dict[str, Any]]:
-    lengths, starts = row
-    dtypes: tuple[torch.dtype, ...] = HALVES
-    return [draw.packed(lengths, 2, 8, dtype=dtype, starts=starts) for dtype in dtypes]
