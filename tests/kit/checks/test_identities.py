@@ -15,6 +15,7 @@ from corpus.answer import changed
 from support.answers import RIGHT
 
 SDPA, FLASH = "F.scaled_dot_product_attention does the work", "flash_attn_varlen_func does the work"
+FLEX = "flex_attention with a block mask does the work"
 # By case: answers of the corpus that pass all before it, each with a variant
 CAUGHT = {
     "the same call twice": ("eager_causal dropout", "sdpa_bidirectional dropout", "flash_causal dropout"),
@@ -72,6 +73,10 @@ CAUGHT = {
     "memory, with gradients wanted": ("tiled_causal plain-for-training",),
     SDPA: ("sdpa_causal decoy", "sdpa_causal own-times-ratio", "sdpa_bidirectional own-heads"),
     FLASH: ("flash_causal eager", "flash_bidirectional sdpa"),
+    FLEX: ("flex_document eager", "flex_document no-block-mask", "flex_document block-mask-of-everything"),
+    "causal, with a window": ("flex_document window-both-ways",),
+    "neighbours, with a window": ("flex_document window-alone",),
+    "the oldest value in a window matters": ("flex_document window-one-less",),
 }
 SOURCES = {f"{answer.variant} {answer.name}": answer.source for answer in CORPUS}
 
