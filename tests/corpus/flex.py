@@ -333,6 +333,7 @@ WRONG = (
     Mutation("fixed-length", "sizes", "a block mask for 15 tokens", [(_BLOCKS, "create_block_mask(mask_mod, None, None, 15, 15, device=q.device)")], "vm", "ck", "sizes-hard-coded"),
     Mutation("padded-to-blocks", "sizes", "lengths are rounded down to blocks of 128", [(_BLOCKS, "create_block_mask(mask_mod, None, None, 128, 128, device=q.device)")], "civmr", ""),
     Mutation("always-float32", "dtype", "the output is fp32", [(_RETURN, f"{_RETURN}.float()")], "cr", "vmk", "dtype-changed"),
+    Mutation("unscaled-in-fp16", "dtype", "the scale is forgotten in fp16", [("block_mask=block_mask)", "block_mask=block_mask, scale=1.0 if q.dtype == torch.float16 else None)")], "r", "cvmk"),
     Mutation("bf16-inside", "dtype", "fp32 is rounded to bf16 inside", [(_TO_HEADS, _TO_HEADS + ".bfloat16()"), (_RETURN, f"{_RETURN}.to(dtype)"), ("    tokens = q.shape[0]\n", "    tokens, dtype = q.shape[0], q.dtype\n")], "vm", "ck", "precision-lost"),
     Mutation("q-in-place", "inputs", "q is scaled in place", [("    tokens = q.shape[0]\n", "    tokens = q.shape[0]\n    q *= head_dim**-0.5\n"), ("block_mask=block_mask)", "block_mask=block_mask, scale=1.0)")], "ir", "", "inputs-modified"),
     Mutation("labels-in-place", "inputs", "the labels are renumbered in place", [("    tokens = q.shape[0]\n", "    tokens = q.shape[0]\n    document_ids -= document_ids.min()\n")], "ir", "", "inputs-modified"),

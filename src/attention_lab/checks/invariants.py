@@ -83,8 +83,8 @@ def _probes(variant: Variant) -> Iterator[Probe]:
     for name in by_place:
         if variant.narrowed(name):  # what holds without it must hold with it
             asked = arguments | variant.narrowed(name)
-            yield Probe(f"causal, with a {name}", "causal", asked, hidden_by("causal", variant, asked))
             yield Probe(f"neighbours, with a {name}", "sequences", asked, sequence_of(asked) == 1)
+            yield Probe(f"causal, with a {name}", "causal", asked, hidden_by("causal", variant, asked))
     if "padding" not in variant.rules:
         return
     for name, mask in MASKS.items():

@@ -8,6 +8,7 @@ import torch
 from attention_lab import CheckFailed, check
 from attention_lab.checks.identities.cases import invariant_and_identity_cases
 from attention_lab.checks.invariants import invariant_cases
+from attention_lab.flex import forward_alone
 from attention_lab.notebook.run_cells import load
 from attention_lab.variants import VARIANTS, Option, Variant, get_variant
 from corpus import CORPUS
@@ -78,6 +79,8 @@ CAUGHT = {
     "neighbours, with a window": ("flex_document window-alone",),
     "the oldest value in a window matters": ("flex_document window-one-less",),
 }
+if reason := forward_alone("cpu"):
+    CAUGHT[f"forward alone, as {reason}"] = ("flex_document unscaled-in-fp16",)
 SOURCES = {f"{answer.variant} {answer.name}": answer.source for answer in CORPUS}
 
 
