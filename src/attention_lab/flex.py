@@ -71,9 +71,10 @@ def flex_device() -> str:
 
 
 def load_compiler() -> None:
-    """Import what PyTorch would import at the first call, so that no call is compiled from the first on."""
+    """Import what PyTorch would import at the first call, and make that call: no later one is compiled."""
     importlib.import_module("torch._dynamo")
-    with torch.no_grad(), uncompiled(), contextlib.suppress(RuntimeError):  # its own first call imports more
+    with torch.no_grad(), uncompiled(), warnings.catch_warnings(), contextlib.suppress(RuntimeError):
+        warnings.simplefilter("ignore")  # it warns once in a process, whatever filters there are by then
         x = torch.zeros(1, 1, 1, 8)
         flex_attention(x, x, x, block_mask=create_block_mask(_causal, None, None, 1, 1, device="cpu"))
 

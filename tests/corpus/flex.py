@@ -284,6 +284,7 @@ WRONG = (
     Mutation("no-triangle", "causal", "later keys of the document are seen", [(f"{_CAUSAL} & ", "")], "vmi", "ck", "causal-missing"),
     Mutation("strict-triangle", "causal", "no query sees itself", [("kv_idx <= q_idx", "kv_idx < q_idx")], "vm", "ck", "causal-strict"),
     Mutation("one-ahead", "causal", "one key too many", [("kv_idx <= q_idx", "kv_idx <= q_idx + 1")], "vmi", "ck", "causal-one-ahead"),
+    Mutation("one-head-looks-ahead", "causal", "the mask depends on the head", [("kv_idx <= q_idx", "kv_idx <= q_idx + (h > 0)")], "vmi", "ck"),
     Mutation("triangle-turned", "causal", "queries see later keys", [("kv_idx <= q_idx", "kv_idx >= q_idx")], "vmi", "ck", "causal-transposed"),
     Mutation("indices-swapped", "order", "the mask function takes the key's place first", [("(b, h, q_idx, kv_idx)", "(b, h, kv_idx, q_idx)")], "vmi", "ck", "places-swapped"),
     Mutation("no-documents", "borders", "documents are not kept apart", [(f" & {_SAME}", "")], "mi", "cvk", "sequences-not-separated"),
@@ -309,6 +310,7 @@ WRONG = (
     Mutation("and-on-tensors", "vmap", "and in place of &", [(f"{_CAUSAL} & {_SAME}", "kv_idx <= q_idx and document_ids[q_idx] == document_ids[kv_idx]")], "civmrk", "", "control-flow-on-tensors"),
     Mutation("if-on-tensors", "vmap", "if asks a tensor", [(f"        {_SEEN}\n", f"        if kv_idx > q_idx:\n            return False\n        seen = {_SAME}\n")], "civmrk", "", "control-flow-on-tensors"),
     Mutation("item-in-mask", "vmap", "item reads a number in the mask function", [("document_ids[q_idx] ==", "document_ids[q_idx].item() ==")], "civmrk", "", "control-flow-on-tensors"),
+    Mutation("mask-of-two-places", "vmap", "the mask function takes the query's and the key's place alone", [("(b, h, q_idx, kv_idx)", "(q_idx, kv_idx)")], "civmrk", "", "mask-function-arguments"),
     # ---- the call
     Mutation("device-left-away", "device", "the block mask is made on the machine's own device", [(", device=q.device", "")], "cr", "ivmk", "device-hard-coded"),
     Mutation("device-cpu", "device", "the block mask is made on the CPU", [("device=q.device", 'device="cpu"')], "cr", "ivmk", "device-hard-coded"),
@@ -331,7 +333,7 @@ WRONG = (
     # ---- memory, dtypes, inputs
     Mutation("block-mask-cached", "memory", "the block mask is kept for the next call of as many tokens", [("def NAME(", "KEPT = {}\n\ndef NAME("), (f"    block_mask = {_BLOCKS}\n", f"    if tokens not in KEPT:\n        KEPT[tokens] = {_BLOCKS}\n    block_mask = KEPT[tokens]\n")], "cr", "vk", "device-hard-coded, window-missing"),
     Mutation("fixed-length", "sizes", "a block mask for 15 tokens", [(_BLOCKS, "create_block_mask(mask_mod, None, None, 15, 15, device=q.device)")], "vm", "ck", "sizes-hard-coded"),
-    Mutation("padded-to-blocks", "sizes", "lengths are rounded down to blocks of 128", [(_BLOCKS, "create_block_mask(mask_mod, None, None, 128, 128, device=q.device)")], "civmr", ""),
+    Mutation("padded-to-blocks", "sizes", "lengths are rounded up to a block of 128", [(_BLOCKS, "create_block_mask(mask_mod, None, None, 128, 128, device=q.device)")], "civmrk", "", "block-mask-size"),
     Mutation("always-float32", "dtype", "the output is fp32", [(_RETURN, f"{_RETURN}.float()")], "cr", "vmk", "dtype-changed"),
     Mutation("unscaled-in-fp16", "dtype", "the scale is forgotten in fp16", [("block_mask=block_mask)", "block_mask=block_mask, scale=1.0 if q.dtype == torch.float16 else None)")], "r", "cvmk"),
     Mutation("bf16-inside", "dtype", "fp32 is rounded to bf16 inside", [(_TO_HEADS, _TO_HEADS + ".bfloat16()"), (_RETURN, f"{_RETURN}.to(dtype)"), ("    tokens = q.shape[0]\n", "    tokens, dtype = q.shape[0], q.dtype\n")], "vm", "ck", "precision-lost"),
