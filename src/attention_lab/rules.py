@@ -192,7 +192,7 @@ RULES: dict[str, Rule] = {
             why="it belongs to another sequence",
             leak="{key} of another sequence",
             change="changed when another sequence changed",
-            hint="cu_seqlens: it says where each sequence begins and ends, for the queries and for the keys",
+            hint="the borders: what says where each sequence begins and ends, for the queries and for the keys",
         ),
     )
 }

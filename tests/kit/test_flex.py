@@ -6,11 +6,13 @@ import contextlib
 import subprocess
 import sys
 import warnings
+from typing import get_args
 
 import pytest
 import torch
 
 from attention_lab import flex
+from attention_lab.checks.calls import Setting
 from attention_lab.flex import EMPTY, FULL, PARTIAL, block_masks, create_block_mask, flex_attention
 
 
@@ -66,10 +68,13 @@ def test_a_call_warns_nobody_that_it_is_not_compiled():
     assert done.stderr == ""
 
 
-def test_the_kit_s_checks_import_no_compiler_for_other_notebooks():
+@pytest.mark.parametrize("setting", get_args(Setting))
+def test_calls_of_other_notebooks_import_no_compiler(setting):
     command = (
-        "import sys, attention_lab; from attention_lab.checks.run import visible_cases; "
-        "from attention_lab.variants import VARIANTS; visible_cases(VARIANTS['eager_causal']); "
+        "import sys, torch; from attention_lab.checks.calls import Call, perform; "
+        "q = torch.ones(2, 3, 4); "
+        f"call = Call(dict(q=q, k=q, v=q), setting={setting!r}); "
+        "outcome = perform(lambda q, k, v: (q @ k.mT).softmax(-1) @ v, call); assert outcome.failure is None; "
         "print('torch._dynamo' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True)

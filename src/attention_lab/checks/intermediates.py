@@ -36,6 +36,11 @@ class Meter(TorchDispatchMode):
     What a fused kernel keeps inside itself is not seen: that is little, and the point of such kernels.
     """
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """As on the pretended device: PyTorch would import its compiler, for more than a second, to be told so."""
+        return False
+
     def __init__(self) -> None:
         super().__init__()
         self._largest = self._peak = self._longest_sum = self._work = 0

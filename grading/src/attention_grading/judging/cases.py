@@ -41,8 +41,8 @@ FLASH_HEAD_DIMS = (8, 16, 24, 32, 40)
 # Where to look, for more than one case
 ENTERS = "where the mask enters: it takes keys away before the softmax, in every head and for every query"
 LARGE = "a row of large scores: subtract its maximum before exp, or let softmax do it"
-NO_TOKENS = "a sequence of no tokens"
-BORDERS = "cu_seqlens and max_seqlen: they tell the kernel where each sequence begins and ends"
+NO_TOKENS, GRADIENTS = "a sequence of no tokens", "gradients wanted"
+BORDERS = "the borders: what tells the kernel where each sequence begins and ends"
 
 
 @cache
@@ -346,12 +346,9 @@ def _packed_in_dtypes(draw: Draw, lengths: Sequence[int]) -> list[dict[str, Any]
 def _kernel_cases(draw: Draw) -> Iterator[Case]:
     # a function may take another way for long sequences, in half precision, or where gradients are wanted
     verdict = kernel_check.fused_kernel if draw.variant.fused else kernel_check.eager_kernel
-    kinds = (_packed_kernel_inputs if draw.variant.packed else _padded_kernel_inputs)(draw)
-    for name, inputs in kinds.items():
-        if draw.forward_alone and "gradients" in name:
-            continue
+    for name, inputs in (_packed_kernel_inputs if draw.variant.packed else _padded_kernel_inputs)(draw).items():
         draw.reseed(f"kernel/{name}")
-        asked = [(each, draw.cotangent(each) if "gradients" in name else None) for each in inputs()]
+        asked = [(each, draw.cotangent(each) if name == GRADIENTS else None) for each in inputs()]
         calls = tuple(
             Call(arguments, setting=setting, cotangent=cotangent)
             for arguments, cotangent in asked
@@ -374,7 +371,7 @@ def _padded_kernel_inputs(draw: Draw) -> dict[str, Callable[[], list[dict[str, A
         "fp16": lambda: [draw.padded(2, 6, 2, 8, mask=left_mask([6, 3], 6), dtype=torch.float16)],
         "bf16, no mask": lambda: [draw.padded(2, 6, 2, 8, dtype=torch.bfloat16)],
         "a long sequence": lambda: [draw.padded(1, draw.between(66, 80), 2, 8)],
-        "gradients wanted": lambda: [draw.padded(2, 5, 2, 8, mask=right_mask([5, 3], 5))],
+        GRADIENTS: lambda: [draw.padded(2, 5, 2, 8, mask=right_mask([5, 3], 5))],
     }
 
 
@@ -384,8 +381,7 @@ def _packed_kernel_inputs(draw: Draw) -> dict[str, Callable[[], list[dict[str, A
         "one sequence, and several": lambda: [draw.packed([6], 3, 16), draw.packed([3, 6, 1, 5], 2, 8)],
         f"{name}, in fp16": lambda: [draw.packed(lengths, 2, 8, dtype=torch.float16)],
         "long sequences": lambda: [draw.packed([draw.between(66, 80), 9], 2, 8)],
-        "gradients wanted": lambda: [draw.packed([5, 3], 2, 8, dtype=torch.float16)],
-    }
+    } | ({} if draw.forward_alone else {GRADIENTS: lambda: [draw.packed([5, 3], 2, 8, dtype=torch.float16)]})
 
 
 # ---- calls and outcomes ----------------------------------------------------------------------------------------------

@@ -158,7 +158,7 @@ _SUBJECTS = {
     r"window-": "the window: how many keys it holds, and where it ends",
     r"borders-|jumps-|outer-border-|positions-": "the borders: between which tokens do they lie, and what stands in "
     "position_ids there?",
-    r"sequences-": "cu_seqlens: it says where each sequence begins and ends, for the queries and for the keys",
+    r"sequences-": "the borders: what says where each sequence begins and ends, for the queries and for the keys",
     r"heads-|attention-over-heads": "the heads: how they are split off, and how they come together again",
     r"(?:qk|kv|qv)-swapped|operands-": "q, k and v: which of them goes where",
     r"softmax-": "the softmax: what goes into it, and along which axis its weights sum to 1",

@@ -32,6 +32,7 @@ def flex_cases(draw: Draw) -> Iterator[Case]:
 
 def _matrices(draw: Draw) -> Iterator[Case]:
     yield _matrix(draw, "values", "the matrix of one document, cell by cell", [23], 3, 8)
+    draw.reseed("masking/matrices")
     # borders before, on and after those of blocks of 128
     blocks = [draw.between(30, 60), 128, draw.between(60, 90), 3, draw.between(20, 30)]
     for name, lengths, heads, head_dim, window in (
