@@ -86,7 +86,7 @@ MAKE = {
     "lab": ("attention-lab start", "support/lab/server.py::lab_server"),
     "lab-instructor": ("attention_grading.authoring.lab", "support/lab/server.py::lab_server"),
     "site": ("docs/site/build.py", "browser/test_site.py::site"),
-    "wheel": ("pip wheel", "grading/execution/test_out_of_reach.py::test_worker_cannot_reach_the_reference_of_a_wheel"),
+    "wheels": ("pip wheel", "course/test_wheels.py::make_wheels"),
 }
 BY_TEST = {
     r"attention-lab start": "support/lab/server.py::lab_server",
@@ -107,6 +107,7 @@ BY_TEST = {
     r"PYTHONPATH=tests python -m catalogue\.run .*": "catalogue/test_catalogue.py",
     r"(OMP_NUM_THREADS=1 )?PYTHONPATH=tests python -m corpus\.confusion .*": "corpus/test_corpus.py",
     r"PYTHONPATH=tests python -m corpus\.visible .*": "corpus/test_visible.py",
+    r"make build/oldest\.txt": "course/test_lock.py::test_oldest_versions_are_the_lower_bounds",
     r"python docs/draw_house\.py": "course/test_commands.py::test_the_house_is_drawn_from_the_contracts",
 }
 
@@ -115,6 +116,7 @@ BY_TEST = {
 NOT_HERE = {
     r"make (test|quick|lint)( .*)?|\.ci/run": "runs these tests, or runs beside them",
     r"python -m pytest \S+ -q": "is a part of these tests",
+    r"make lock( .*)?": "asks an index for every version; course/test_lock.py holds what it wrote to what is declared",
     r"make demo TORCH_INDEX=.*": "downloads PyTorch; what it runs afterwards is `make demo`",
     r".*run\.sh.*|.*build_flash_attn\.sh|pytest tests/gpu": "needs an NVIDIA GPU",
     r"(PYTHONPATH=tests )?python benchmarks/.*": "measures for minutes, on a machine where nothing else runs",

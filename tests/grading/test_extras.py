@@ -58,7 +58,7 @@ def test_command_without_the_class_extra_says_in_one_sentence_what_brings_it(com
     (line,) = done.stderr.splitlines()
     package = line.removeprefix("attention-grading: ").partition(" ")[0]
     assert package in class_packages()
-    assert line.endswith(f'{command} needs it. In the course\'s checkout: pip install -e "grading[class]"')
+    assert line.endswith(f'{command} needs it. In the course\'s checkout: pip install -e . -e "grading[class]"')
 
 
 def test_fault_of_our_own_is_not_taken_for_a_missing_package():

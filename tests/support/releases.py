@@ -29,8 +29,10 @@ def write_releases(folder: Path, **sources: str) -> Path:
 def published(folder: Path, repository: str = "a-fork/attention", tag: str = "v9") -> Path:
     """A copy of what releases are made from, published at an address where nobody is asked."""
     folder.mkdir(parents=True)
-    for name in ("source", "notebooks", "socratic_prompt.md", "nbgrader_config.py", "README.md"):
+    for name in ("source", "notebooks", "socratic_prompt.md", "nbgrader_config.py", "README.md", "pyproject.toml"):
         (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, folder / name)
+    (folder / "grading").mkdir()
+    shutil.copy(ROOT / "grading" / "pyproject.toml", folder / "grading")
     address = f'[published]\nrepository = "{repository}"\ntag = "{tag}"\n'
     (folder / "course.toml").write_text(f'[course]\nname = "A course"\n{address}')
     return folder

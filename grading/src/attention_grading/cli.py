@@ -58,10 +58,10 @@ def _say_what_is_missing(command: str, error: ModuleNotFoundError) -> int:
     package = (error.name or "").partition(".")[0]
     if package in ("", "attention_grading"):
         raise error
-    wanted = "-e . -e grading" if command == "judge" else '-e "grading[class]"'
+    grading = "grading" if command == "judge" else '"grading[class]"'
     print(
         f"attention-grading: {package} is not installed, and {command} needs it. "
-        f"In the course's checkout: pip install {wanted}",
+        f"In the course's checkout: pip install -e . -e {grading}",
         file=sys.stderr,
     )
     return 2

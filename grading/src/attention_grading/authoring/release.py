@@ -10,6 +10,7 @@ import argparse
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from attention_grading.authoring import address
@@ -49,8 +50,8 @@ def main(arguments: list[str] | None = None) -> int:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8")
         print(f"wrote {name}")
-    if pin_address(course, published):
-        print("wrote README.md's paragraph on Colab")
+    for name in pin_address(course, published):
+        print(f"wrote into {name} where the course is published")
     if published:
         print(address.next_steps(course, published))
     kept = {path.parent.name for path in generated}
@@ -80,13 +81,23 @@ def generate(course: Path, folder: Path) -> list[Path]:
     return [folder / "release" / stem / f"{stem}.ipynb" for stem in stems]
 
 
-def pin_address(course: Path, published: Published | None) -> bool:
-    """Write into the README what is true of Colab; returns whether it said something else."""
-    path = course / "README.md"
-    before = path.read_text(encoding="utf-8")
-    after = readme_with_address(before, published, stems_in(course / "source"))
-    path.write_text(after, encoding="utf-8")
-    return after != before
+def pin_address(course: Path, published: Published | None) -> list[str]:
+    """Write what is true of the course's address into the README and both packages' metadata.
+
+    Returns:
+        The files that said something else before.
+    """
+    readme = partial(readme_with_address, published=published, stems=stems_in(course / "source"))
+    urls = partial(address.with_urls, published=published)
+    changed = []
+    for name, with_address in {"README.md": readme, "pyproject.toml": urls, "grading/pyproject.toml": urls}.items():
+        path = course / name
+        before = path.read_text(encoding="utf-8") if path.exists() else ""  # a course root needs no package's sources
+        after = with_address(before)
+        if after != before:
+            path.write_text(after, encoding="utf-8")
+            changed.append(name)
+    return changed
 
 
 def changed_notebooks(course: Path) -> list[str]:

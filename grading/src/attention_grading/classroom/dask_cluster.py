@@ -1,4 +1,4 @@
-"""The same pure function on a Dask cluster. Needs the extra ``cluster``: ``pip install -e "grading[cluster]"``."""
+"""The same pure function on a Dask cluster. Needs the extra ``cluster``: ``pip install -e . -e "grading[cluster]"``."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Cluster:
         try:
             from distributed import Client
         except ImportError as error:
-            wanted = 'in the course\'s checkout, pip install -e "grading[cluster]"'
+            wanted = 'in the course\'s checkout, pip install -e . -e "grading[cluster]"'
             raise CourseProblem(f"--scheduler needs Dask: {wanted}") from error
         try:
             self._client = Client(address, timeout=PATIENCE, set_as_default=False)
