@@ -141,7 +141,8 @@ def _of_failure(variant: Variant, call: Call, failure: Failure, performed: Seque
         return "heads-before-tokens" if heads_first else "cu-seqlens-wrong"
     beyond = re.search(r"out of bounds for dimension 0 with size (\d+)", text)
     if variant.kernel == "flex" and beyond is not None and int(beyond[1]) == arguments["q"].shape[0]:
-        return "block-mask-size"  # the mask function looks labels up beyond the last token
+        # the mask function looks labels up beyond the last token
+        return _of_sizes(variant, performed) or "block-mask-size"
     asked = re.search(r"block_mask was created for .*? but got q_len=(\d+)", text)
     if asked is not None:
         # a block mask of a fixed size fits some calls
