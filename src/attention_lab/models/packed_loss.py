@@ -10,10 +10,12 @@ from attention_lab.models.causal import TinyCausalModel
 from attention_lab.models.self_attention import AttentionFunction
 from attention_lab.models.token_batch import TokenBatch
 from attention_lab.rules import sequence_of
+from attention_lab.tracebacks import shows_learners_lines
 
 IGNORED = -100  # the label of words that are not to be guessed, as PyTorch's cross-entropy has it
 
 
+@shows_learners_lines
 @torch.no_grad()
 def losses(
     model: TinyCausalModel, input_ids: Tensor, position_ids: Tensor, labels: Tensor, attention: AttentionFunction
