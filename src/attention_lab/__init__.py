@@ -10,12 +10,22 @@ from attention_lab.environment.welcome import welcome
 from attention_lab.variants import VARIANTS, Variant, get_variant
 
 if TYPE_CHECKING:
+    from attention_lab.caches import CachedBatch, cached_batch
     from attention_lab.checks.case import CheckFailed
     from attention_lab.checks.run import check
     from attention_lab.flash import flash_route
-    from attention_lab.inputs import SENTENCES, PackedBatch, PaddedBatch, pack, packed_batch, padded_batch, unpack
+    from attention_lab.inputs import (
+        SENTENCES,
+        PackedBatch,
+        PaddedBatch,
+        pack,
+        packed_batch,
+        padded_batch,
+        unpack,
+    )
     from attention_lab.maps.attention_map import attention_map
     from attention_lab.maps.heatmaps import attention_heatmap, mask_heatmap
+    from attention_lab.maps.key_heads import key_head_heatmap
     from attention_lab.notebook.hand_in import check_hand_in
     from attention_lab.notebook.judge_all import judge_all
     from attention_lab.real_heads import real_batch
@@ -25,6 +35,7 @@ __version__ = "0.1.0"
 __all__ = [
     "SENTENCES",
     "VARIANTS",
+    "CachedBatch",
     "CheckFailed",
     "MissingPackage",
     "PackedBatch",
@@ -32,11 +43,13 @@ __all__ = [
     "Variant",
     "attention_heatmap",
     "attention_map",
+    "cached_batch",
     "check",
     "check_hand_in",
     "flash_route",
     "get_variant",
     "judge_all",
+    "key_head_heatmap",
     "mask_heatmap",
     "pack",
     "packed_batch",
@@ -51,15 +64,26 @@ __all__ = [
 _find = opens(
     __name__,
     **dict.fromkeys(
-        ("SENTENCES", "PackedBatch", "PaddedBatch", "pack", "packed_batch", "padded_batch", "unpack"), "inputs"
+        (
+            "SENTENCES",
+            "PackedBatch",
+            "PaddedBatch",
+            "pack",
+            "packed_batch",
+            "padded_batch",
+            "unpack",
+        ),
+        "inputs",
     ),
     **dict.fromkeys(("attention_heatmap", "mask_heatmap"), "maps.heatmaps"),
+    **dict.fromkeys(("CachedBatch", "cached_batch"), "caches"),
     CheckFailed="checks.case",
     attention_map="maps.attention_map",
     check="checks.run",
     check_hand_in="notebook.hand_in",
     flash_route="flash",
     judge_all="notebook.judge_all",
+    key_head_heatmap="maps.key_heads",
     real_batch="real_heads",
 )
 

@@ -23,13 +23,13 @@ class PaddedBatch:
 
     Attributes:
         q: Queries, float ``[batch, seq, hidden_dim]``.
-        k: Keys, same shape.
-        v: Values, same shape.
+        k: Keys, same shape; with fewer key heads, its last dimension is ``num_kv_heads * head_dim``.
+        v: Values, shape of ``k``.
         mask: bool ``[batch, seq]``, ``True`` at real tokens; ``None`` where nothing is padded.
         num_heads: Number of heads.
         head_dim: Size of one head; ``hidden_dim = num_heads * head_dim``.
         tokens: For each batch item its ``seq`` token strings, ``<pad>`` at padding.
-        options: Further arguments of the function, such as the size of a window.
+        options: Further arguments of the function, such as the size of a window, or ``num_kv_heads``.
     """
 
     q: Tensor
@@ -53,6 +53,11 @@ class PaddedBatch:
     def hidden_dim(self) -> int:
         return self.num_heads * self.head_dim
 
+    @property
+    def num_kv_heads(self) -> int:
+        """Number of heads of ``k`` and ``v``."""
+        return key_heads(self.arguments())
+
     def arguments(self) -> dict[str, Any]:
         """The arguments of the learner's function, by name."""
         names = ("q", "k", "v", "num_heads", "head_dim", "mask")
@@ -65,14 +70,14 @@ class PackedBatch:
 
     Attributes:
         q: Queries, float ``[total_tokens, hidden_dim]``; flash-attn takes fp16 and bf16.
-        k: Keys, same shape.
-        v: Values, same shape.
+        k: Keys, same shape; with fewer key heads, its last dimension is ``num_kv_heads * head_dim``.
+        v: Values, shape of ``k``.
         cu_seqlens: int32 ``[batch + 1]``, the running sum of the lengths: ``[2, 3, 4]`` gives ``[0, 2, 5, 9]``.
         max_seqlen: The longest length.
         num_heads: Number of heads.
         head_dim: Size of one head; ``hidden_dim = num_heads * head_dim``.
         tokens: The ``total_tokens`` token strings.
-        options: Further arguments of the function, such as the size of a window.
+        options: Further arguments of the function, such as the size of a window, or ``num_kv_heads``.
         ids: What tells the function where each sequence begins in place of ``cu_seqlens`` and ``max_seqlen``, such as
             ``{"position_ids": ...}``; empty where these two do.
     """
@@ -95,6 +100,11 @@ class PackedBatch:
     @property
     def hidden_dim(self) -> int:
         return self.num_heads * self.head_dim
+
+    @property
+    def num_kv_heads(self) -> int:
+        """Number of heads of ``k`` and ``v``."""
+        return key_heads(self.arguments())
 
     @property
     def lengths(self) -> tuple[int, ...]:
@@ -135,20 +145,23 @@ def padded_batch(
         dtype: Floating-point type of ``q``, ``k`` and ``v``.
         device: Where the tensors live; the CPU by default.
         seed: Seed of the random numbers; the same seed gives the same batch on every device.
-        options: Further arguments of the function, such as ``window=3``.
+        options: Further arguments of the function, such as ``window=3``; with ``num_kv_heads=2``, k and v have two
+            heads.
 
     Returns:
         A batch whose ``seq`` is the longest sentence's length (one more with ``"holes"``).
 
     Raises:
-        ValueError: No sentence, an empty batch, unequal lengths with ``padding="none"``, or an unknown ``padding``.
+        ValueError: No sentence, an empty batch, unequal lengths with ``padding="none"``, an unknown ``padding``, or
+            key heads that do not divide the heads.
     """
     if not sentences or not any(len(words) for words in sentences):
         raise ValueError("padded_batch needs at least one sentence with at least one word")
     seq = max(len(words) for words in sentences) + (padding == "holes")
     tokens = tuple(_place(words, seq, padding) for words in sentences)
     mask = torch.tensor([[token != PAD for token in row] for row in tokens], device=device)
-    q, k, v = _random_qkv((len(tokens), seq, num_heads * head_dim), dtype, device, seed)
+    widths = widths_of(num_heads, options.get("num_kv_heads") or num_heads, head_dim)
+    q, k, v = random_tensors((len(tokens), seq), widths, dtype, device, seed)
     return PaddedBatch(q, k, v, None if padding == "none" else mask, num_heads, head_dim, tokens, options)
 
 
@@ -176,16 +189,18 @@ def packed_batch(
         dtype: Floating-point type of ``q``, ``k`` and ``v``; flash-attn takes bf16 and fp16.
         device: Where the tensors live; the CPU by default.
         seed: Seed of the random numbers; the same seed gives the same batch on every device.
-        options: Further arguments of the function, such as ``window=3``.
+        options: Further arguments of the function, such as ``window=3``; with ``num_kv_heads=2``, k and v have two
+            heads.
 
     Raises:
-        ValueError: No sentence is given, or the starts do not fit them.
+        ValueError: No sentence is given, key heads do not divide the heads, or the starts do not fit the sentences.
     """
     if not sentences:
         raise ValueError("packed_batch needs at least one sentence")
     tokens = tuple(word for words in sentences for word in words)
     lengths = [len(words) for words in sentences]
-    q, k, v = _random_qkv((len(tokens), num_heads * head_dim), dtype, device, seed)
+    widths = widths_of(num_heads, options.get("num_kv_heads") or num_heads, head_dim)
+    q, k, v = random_tensors((len(tokens),), widths, dtype, device, seed)
     borders = running_sum(lengths, device)
     packed = PackedBatch(q, k, v, borders, max(lengths), num_heads, head_dim, tokens, options)
     return packed.given_as(inputs, starts)
@@ -218,6 +233,12 @@ def unpack(packed: Tensor, mask: Tensor) -> Tensor:
     padded = packed.new_zeros(*mask.shape, *packed.shape[1:])
     padded[mask] = packed
     return padded
+
+
+def key_heads(arguments: Mapping[str, Any]) -> int:
+    """How many heads k and v have in a call; as many as q, where nothing else is said."""
+    heads: int = arguments.get("num_kv_heads", arguments["num_heads"])
+    return heads
 
 
 def running_sum(lengths: Sequence[int], device: torch.device | str | None = None) -> Tensor:
@@ -280,6 +301,28 @@ def count_positions(
     return torch.cat(counts).to(device)
 
 
+def widths_of(num_heads: int, num_kv_heads: int, head_dim: int) -> tuple[int, int, int]:
+    """Widths of q, k and v."""
+    if num_kv_heads < 1 or num_heads % num_kv_heads:
+        raise ValueError(
+            f"num_kv_heads must divide num_heads, so that all groups are equally large; got {num_heads} heads and "
+            f"{num_kv_heads} key heads"
+        )
+    return num_heads * head_dim, num_kv_heads * head_dim, num_kv_heads * head_dim
+
+
+def random_tensors(
+    tokens: tuple[int, ...],
+    widths: Sequence[int],
+    dtype: torch.dtype,
+    device: torch.device | str | None,
+    seed: int,
+) -> list[Tensor]:
+    """Standard normal numbers, a tensor for each width; the same seed gives the same on every device."""
+    generator = torch.Generator().manual_seed(seed)
+    return [torch.randn(*tokens, width, generator=generator).to(device=device, dtype=dtype) for width in widths]
+
+
 def _place(words: Sequence[str], seq: int, padding: Padding) -> tuple[str, ...]:
     gap = (PAD,) * (seq - len(words))
     words = tuple(words)
@@ -295,10 +338,3 @@ def _place(words: Sequence[str], seq: int, padding: Padding) -> tuple[str, ...]:
             raise ValueError('padding="none" wants sentences of one length; choose "right", "left" or "holes"')
         return words
     raise ValueError(f'unknown padding {padding!r}; choose "right", "left", "holes" or "none"')
-
-
-def _random_qkv(
-    shape: tuple[int, ...], dtype: torch.dtype, device: torch.device | str | None, seed: int
-) -> list[Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    return [torch.randn(shape, generator=generator).to(device=device, dtype=dtype) for _ in range(3)]

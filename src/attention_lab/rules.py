@@ -25,6 +25,8 @@ class Reason(IntEnum):
     PADDING = 2
     OTHER_SEQUENCE = 3
     WINDOW = 4
+    OTHER_GROUP = 5
+    UNUSED = 6
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,8 @@ class Rule:
         name: As variants name it.
         reason: Its code in maps.
         hides: From a function's arguments to bool, ``True`` where a query may not see a key; broadcastable to
-            ``[..., queries, keys]``.
+            ``[..., queries, keys]``. One that is about heads hides key heads from query heads,
+            ``[num_heads, num_kv_heads]``, and is no variant's rule.
         hatch: Matplotlib's hatch of hidden cells.
         legend: What the hatch means.
         why: The reason in words that follow "it may not see the key:".
@@ -120,14 +123,26 @@ def places_in_sequence(arguments: Arguments) -> Tensor:
 # ---- the rules -------------------------------------------------------------------------------------------------------
 
 
-def _distance(arguments: Arguments) -> Tensor:
-    """How far before its query each key stands: int64 ``[queries, keys]``; both are counted from the end."""
+def distance(arguments: Arguments) -> Tensor:
+    """How far before its query each key stands: int64, broadcastable to ``[..., queries, keys]``.
+
+    The last query stands at the last key, or at the last token that is cached: ``[batch, queries, keys]``.
+    """
     queries, keys = arguments["q"].shape[-2], arguments["k"].shape[-2]
-    return torch.arange(keys - queries, keys)[:, None] - torch.arange(keys)[None, :]
+    lengths = arguments.get("cache_seqlens")
+    end = torch.tensor(keys) if lengths is None else lengths.long().cpu()
+    places = end[..., None] - queries + torch.arange(queries)  # [..., queries]
+    before: Tensor = places[..., None] - torch.arange(keys)
+    return before
 
 
 def _later(arguments: Arguments) -> Tensor:
-    return _distance(arguments) < 0
+    return distance(arguments) < 0
+
+
+def _unused(arguments: Arguments) -> Tensor:
+    unused: Tensor = torch.arange(arguments["k"].shape[-2]) >= arguments["cache_seqlens"].cpu()[:, None, None]
+    return unused
 
 
 def _padding(arguments: Arguments) -> Tensor:
@@ -142,7 +157,13 @@ def _other_sequence(arguments: Arguments) -> Tensor:
 
 def _beyond_window(arguments: Arguments) -> Tensor:
     window: int | None = arguments.get("window")
-    return torch.zeros((), dtype=torch.bool) if window is None else _distance(arguments) >= window
+    return torch.zeros((), dtype=torch.bool) if window is None else distance(arguments) >= window
+
+
+def _other_group(arguments: Arguments) -> Tensor:
+    heads, shared = arguments["num_heads"], arguments["num_kv_heads"]
+    own: Tensor = torch.arange(heads) * shared // heads
+    return own[:, None] != torch.arange(shared)
 
 
 RULES: dict[str, Rule] = {
@@ -184,6 +205,17 @@ RULES: dict[str, Rule] = {
             hint="where the mask enters: masked keys get no weight, for every head and every query",
         ),
         Rule(
+            name="unused",
+            reason=Reason.UNUSED,
+            hides=_unused,
+            hatch="oo",
+            legend="unused: nothing is cached there yet",
+            why="nothing is cached there yet",
+            leak="place {place} of the cache, where nothing is cached yet",
+            change="changed when unused places of the cache changed",
+            hint="cache_seqlens: it says for each item of the batch how many places of its cache hold a token",
+        ),
+        Rule(
             name="sequences",
             reason=Reason.OTHER_SEQUENCE,
             hides=_other_sequence,
@@ -193,6 +225,17 @@ RULES: dict[str, Rule] = {
             leak="{key} of another sequence",
             change="changed when another sequence changed",
             hint="the borders: what says where each sequence begins and ends, for the queries and for the keys",
+        ),
+        Rule(
+            name="groups",
+            reason=Reason.OTHER_GROUP,
+            hides=_other_group,
+            hatch="--",
+            legend="not this group: the key head serves other heads",
+            why="it serves another group of heads",
+            leak="a key head of another group",
+            change="changed when another group's keys changed",
+            hint="the groups: how many neighbouring heads share a key head, and which one is it?",
         ),
     )
 }

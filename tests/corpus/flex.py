@@ -301,7 +301,7 @@ WRONG = (
     Mutation("window-one-less", "window", "one key too few", [("q_idx - kv_idx < window", "q_idx - kv_idx < window - 1")], "mi", "cvk", "window-off-by-one"),
     Mutation("window-turned", "window", "the distance has the wrong sign", [("q_idx - kv_idx < window", "kv_idx - q_idx < window")], "mi", "cvk", "window-missing"),
     Mutation("window-alone", "window", "the window takes the place of the other conditions", [(_WINDOW, "            seen = (q_idx - kv_idx < window) & (q_idx >= kv_idx)\n")], "m", "cvk", "documents-dropped-with-window"),
-    Mutation("window-both-ways", "window", "with a window, later keys are seen too", [(_WINDOW, f"            seen = {_SAME} & ((q_idx - kv_idx).abs() < window)\n")], "m", "cvk", "causal-dropped-with-window"),
+    Mutation("window-both-ways", "window", "with a window, later keys are seen too", [(_WINDOW, f"            seen = {_SAME} & ((q_idx - kv_idx).abs() < window)\n")], "m", "cvk", "window-both-ways"),
     Mutation("window-or", "window", "the window adds keys instead of taking some away", [("seen & (q_idx - kv_idx < window)", "seen | (q_idx - kv_idx < window)")], "mi", "cvk"),
     Mutation("window-truthy", "window", "the window is asked whether it is large", [("if window is not None", "if window is not None and window > 2")], "mi", "cvk", "window-missing"),
     Mutation("window-from-four", "window", "small windows are taken for none", [("if window is not None:\n", "if window is not None and window >= 4:\n")], "mi", "cvk", "window-missing"),

@@ -43,6 +43,7 @@ SYMPTOMS: dict[str, dict[str, str]] = {
         "weights-detached": "gradient-cut",
     },
     "tiled": {},
+    "cached": {},
     # what it shares with 05 and 06; its own stand with the answers
     "packed": {
         "always-float32": "dtype-changed",

@@ -242,7 +242,7 @@ ACCIDENTS = {
             "test-contract": "passed: device",
             **dict.fromkeys(
                 ("test-invariants", "judge-all", "hand-in"),
-                "look at operations that end in an underscore, and += *= /= on q, k, v or the mask",
+                "look at operations that end in an underscore, and += *= /= on q",
             ),
         },
     ),

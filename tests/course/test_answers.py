@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -12,14 +13,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from attention_lab import attention_map, flex, packed_batch, padded_batch
+from attention_lab import attention_map, cached_batch, flex, packed_batch, padded_batch, real_batch
 from attention_lab.flash import flash_attn_varlen_func
 from attention_lab.inputs import count_positions
-from attention_lab.maps.heatmaps import attention_leaks
+from attention_lab.maps.heatmaps import attention_leaks, caption, mask_heatmap
+from attention_lab.maps.key_heads import key_head_cells, key_head_shares
 from attention_lab.maps.masks import masked_cells
 from attention_lab.notebook.learner_cells import SOLUTION_ID
 from attention_lab.pictures import block_sparsity
-from attention_lab.rules import Reason
+from attention_lab.roles import by_role
+from attention_lab.rules import Reason, distance, visible_keys
+from corpus.answer import changed as spoilt
 from support.cells import cells_of
 from support.places import MASTERS
 
@@ -34,15 +38,12 @@ def answer(number: str, question: int) -> str:
     return text
 
 
-def solution(number: str) -> Function:
+def solution(number: str, *changes: tuple[str, str]) -> Function:
+    """The instructor's solution, with texts in it replaced."""
     (stem,) = (stem for stem in MASTERS if stem.startswith(number))
-    return function_in(stem, cells_of(MASTERS[stem])[SOLUTION_ID].source)
-
-
-def function_in(stem: str, source: str) -> Function:
     scope: dict[str, Any] = {"torch": torch, "F": F, "math": math, "flash_attn_varlen_func": flash_attn_varlen_func}
     scope |= {"create_block_mask": flex.create_block_mask, "flex_attention": flex.flex_attention}
-    exec(source, scope)
+    exec(spoilt(cells_of(MASTERS[stem])[SOLUTION_ID].source, changes), scope)
     return scope[f"{stem[3:]}_attention"]
 
 
@@ -122,6 +123,55 @@ def test_03_and_04_differ_from_eager_by_rounding_of_the_stated_size():
         assert answer(fused, 2).startswith("By some 1e-7 in fp32, and by about 0.01 in bf16")
 
 
+# Notebook 08's toy inputs
+SHARED = {"num_heads": 6, "num_kv_heads": 3, "head_dim": 8, "padding": "left"}
+
+
+def toy_08(**sizes: Any) -> Any:
+    lines = ("Cats sleep on warm mats", "Dogs bark loudly")
+    return padded_batch([line.split() for line in lines], **SHARED | sizes)
+
+
+def test_08_copies_in_turn_are_framed_at_some_heads_and_show_in_neither_mha_nor_mqa():
+    def in_turn(k: Tensor, num_heads: int, num_kv_heads: int, head_dim: int) -> Tensor:
+        return k.unflatten(-1, (num_kv_heads, head_dim)).repeat(1, 1, num_heads // num_kv_heads, 1).flatten(-2)
+
+    def wrong(k: Tensor, v: Tensor, num_heads: int, num_kv_heads: int, head_dim: int, **others: Any) -> Tensor:
+        k, v = (in_turn(x, num_heads, num_kv_heads, head_dim) for x in (k, v))
+        return solution("08")(k=k, v=v, num_heads=num_heads, num_kv_heads=num_heads, head_dim=head_dim, **others)
+
+    framed, read = {}, {}
+    for shared in (3, 1, 6):
+        batch = toy_08(num_kv_heads=shared)
+        moved = torch.stack(key_head_shares(wrong, batch)) > 0.5
+        astray = (moved & (key_head_cells(batch) != Reason.VISIBLE)).any(0)
+        framed[shared] = astray.any(1).nonzero().flatten().tolist()
+        read[shared] = moved[0].int().argmax(1).tolist()
+    assert framed[1] == framed[6] == []
+    stated = [int(number) for number in re.findall(r"\d+", answer("08", 1).partition(". With")[0])]
+    assert stated == [*framed[3], *(read[3][head] for head in framed[3])]
+
+
+def test_08_gradients_of_shared_values_add_up_to_the_same():
+    for shared in (3, 1):
+        batch = toy_08(num_kv_heads=shared)
+        v = batch.v.requires_grad_()
+        output = solution("08")(**batch.arguments() | {"mask": None})
+        output.sum().backward()
+        assert f"To {output.numel()} both times" in answer("08", 2)
+        torch.testing.assert_close(v.grad.sum(), torch.tensor(float(output.numel())))
+
+
+def test_08_says_how_large_a_cache_is(capsys):
+    (stem,) = (stem for stem in MASTERS if stem.startswith("08"))
+    cells = cells_of(MASTERS[stem])
+    exec(cells["cache-bytes"].source, {})
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("Llama 3 8B"))
+    shared, own = re.findall(r"(\d+\.\d) GB", line)
+    assert f"A quarter: {shared} GB instead of {own}." in cells["cache-text"].source
+    assert float(own) == pytest.approx(4 * float(shared), abs=0.2)
+
+
 def test_05_without_borders_so_many_cells_leak():
     batch = packed_batch(SENTENCES)
     tokens = len(batch.q)
@@ -164,6 +214,135 @@ def test_06_a_longest_length_that_is_too_large_changes_nothing_and_one_too_small
     with pytest.raises(ValueError, match="the longest sequence has 6 tokens"):
         solution("06")(**arguments | {"max_seqlen": 3})
     assert answer("06", 2).startswith("With 3, the stand-in raises an error")
+
+
+def windowed() -> Any:
+    """Notebook 09's toy inputs, made by its own cell."""
+    (stem,) = (stem for stem in MASTERS if stem.startswith("09"))
+    scope: dict[str, Any] = {"packed_batch": packed_batch, "device": "cpu"}
+    exec(cells_of(MASTERS[stem])["toy-inputs"].source, scope)
+    return scope["batch"]
+
+
+def test_09_a_window_of_one_more_leaks_so_many_cells():
+    batch = windowed()
+    wider = changed(solution("09"), window=lambda given: given["window"] + 1)
+    cells = leaking_cells("window_causal", wider, batch)
+    in_sentence = [sum(start <= query < end for _, query, _ in cells) // batch.num_heads for start, end in ends(batch)]
+    stated = [int(number) for number in re.findall(r"\d+", answer("09", 1))]
+    assert stated == [len(cells) // batch.num_heads, *(number for number in in_sentence if number)]
+
+
+def test_09_a_window_that_is_open_on_the_right_leaks_so_many_cells():
+    batch = windowed()
+
+    def open_on_the_right(q, k, v, num_heads, head_dim, cu_seqlens, max_seqlen, window):
+        heads = (x.unflatten(-1, (num_heads, head_dim)) for x in (q, k, v))
+        borders = (cu_seqlens, cu_seqlens, max_seqlen, max_seqlen)
+        return flash_attn_varlen_func(*heads, *borders, window_size=(window - 1, -1)).flatten(1)
+
+    cells = leaking_cells("window_causal", open_on_the_right, batch)
+    above = [length * (length - 1) // 2 for length in batch.lengths]
+    stated = [int(number) for number in re.findall(r"\d+", answer("09", 2))]
+    assert stated == [len(cells) // batch.num_heads, *above]
+
+
+def test_09_a_left_side_of_minus_one_shows_all_of_the_past():
+    batch = windowed()
+    smaller = changed(solution("09"), window=lambda given: given["window"] - 1)
+    one, all_of_it = batch.arguments() | {"window": 1}, {**batch.arguments()}
+    del all_of_it["window"]
+    torch.testing.assert_close(smaller(**one), solution("06")(**all_of_it))
+    assert answer("09", 3).startswith("All of its past")
+
+
+def test_09_a_window_of_four_takes_from_trained_heads_what_they_look_at():
+    looks = {}
+    for window in (5, 4):
+        batch = real_batch("window_causal", window=window)
+        looks[window] = caption("window_causal", batch, attention_map(solution("09"), batch))
+    assert real_batch("window_causal").options == {"window": 5}
+    for head in (1, 2):
+        assert re.search(rf"Head {head} puts [\d.]+ of its weight on what followed the same word earlier", looks[5])
+        (weight,) = re.findall(rf"Head {head} puts ([\d.]+) of its weight on each token itself", looks[4])
+        assert 0.5 < float(weight) < 0.7
+    assert "four tokens back" in answer("09", 4)
+    assert "more than half of their weight stays on each token itself" in answer("09", 4)
+
+
+def test_09_counts_what_is_too_far_back_and_what_a_window_saves():
+    cells, batch = cells_of(next(path for stem, path in MASTERS.items() if stem.startswith("09"))), windowed()
+    start, end = ends(batch)[1]
+    too_far = (masked_cells("window_causal", batch)[start:end] == Reason.WINDOW).sum(1)
+    stated = [
+        int(number) for number in re.findall(r"\d+", cells["mask-picture-text"].source.split("Answer</summary>")[1])
+    ]
+    assert stated == [int(too_far.sum()), *too_far[too_far > 0].tolist()]
+    seq, window = 2**16, 1024
+
+    def pairs(seq: int, window: int) -> int:
+        return sum(min(place + 1, window) for place in range(seq))
+
+    growth = [round(pairs(4 * seq, size(4 * seq)) / pairs(seq, size(seq))) for size in (int, lambda _: window)]
+    folded = cells["saving-text"].source.split("Answer</summary>")[1]
+    assert [int(number) for number in re.findall(r"\d+", folded)] == growth
+
+
+def ends(batch: Any) -> list[tuple[int, int]]:
+    """Where each sequence of a packed batch begins and ends."""
+    return list(pairwise(batch.cu_seqlens.tolist()))
+
+
+def folded(number: str, cell: str) -> str:
+    """The answer below a question in the notebook's text."""
+    (stem,) = (stem for stem in MASTERS if stem.startswith(number))
+    return cells_of(MASTERS[stem])[cell].source.split("<summary>Answer</summary>")[1]
+
+
+def numbers(text: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", text)]
+
+
+def test_10_new_tokens_stand_where_the_text_says():
+    arguments = by_role(cached_batch((tuple("abcdef"),), new=3, max_len=8).arguments())
+    stand = distance(arguments)[0, :, 0]
+    seen = visible_keys(("causal", "unused"), arguments)[0].sum(-1)
+    assert numbers(folded("10", "idea-detail")) == [*stand.tolist(), *seen.tolist()]
+    does = F.scaled_dot_product_attention(torch.zeros(3, 8), torch.zeros(8, 8), torch.eye(8), is_causal=True)
+    assert numbers(folded("10", "alignment-text"))[:3] == does[-1].nonzero().flatten().tolist()
+
+
+def test_10_so_many_cells_are_blue():
+    caption = mask_heatmap("cached_decode", cached_batch()).caption
+    blue = re.findall(r"(\d+) of \d+ \(item", caption)
+    assert numbers(folded("10", "mask-picture-text")) == [int(number) for number in blue]
+
+
+def test_10_is_causal_hides_too_much_and_shows_nothing_wrong_and_a_prefill_stays_right():
+    batch = cached_batch()
+    function = solution("10", ("attn_mask=allowed[:, None]", "is_causal=True"))
+    assert leaking_cells("cached_decode", function, batch) == []
+    alike = torch.isclose(function(**batch.arguments()), solution("10")(**batch.arguments()), atol=1e-5)
+    assert [bool(item.all()) for item in alike] == [False, True]
+    assert answer("10", 1).startswith("None: ")
+    assert "The second: all its tokens are new" in answer("10", 1)
+
+
+def test_10_nan_in_an_unused_place_spoils_its_whole_sentence():
+    batch = cached_batch()
+    batch.v_cache[1, 4:] = math.nan
+    output = solution("10", ("v_cache.masked_fill(unused, 0.0)", "v_cache"))(**batch.arguments())
+    assert output[1].isnan().all()
+    assert output[0].isfinite().all()
+    assert numbers(answer("10", 2))[0] == int(output.isnan().sum())
+    assert solution("10")(**batch.arguments()).isfinite().all()
+
+
+def test_10_the_cached_model_computes_the_text_once_and_then_one_token_a_step():
+    assert folded("10", "generate-text").split() == ["All", "7", "of", "the", "text;", "then", "one.", "</details>"]
+    (stem,) = (stem for stem in MASTERS if stem.startswith("10"))
+    text = re.search(r'model\.ids\("([^"]+)"\)', cells_of(MASTERS[stem])["generate"].source)[1]
+    assert len(text.split()) == 7
 
 
 def positions_batch() -> Any:
@@ -223,40 +402,27 @@ def test_11_a_loss_falls_where_borders_are_missed(capsys):
     assert f"from {row} to {row_leaking}." in told("11", "leak-text")
 
 
-FLEX = "12_flex_document"
-
-
 def documents_batch(window: int | None = 3) -> Any:
     return packed_batch(SENTENCES, inputs="documents", dtype=torch.float32, window=window)
 
 
-def of_12(old: str, new: str) -> Function:
-    """The solution of 12 with one change in its text."""
-    source = cells_of(MASTERS[FLEX])[SOLUTION_ID].source
-    assert source.count(old) == 1
-    return function_in(FLEX, source.replace(old, new))
-
-
-def folded(cell: str) -> list[int]:
-    """The numbers in a cell's folded answer."""
-    text = told("12", cell).split("<summary>Answer</summary>")[1].split("</details>")[0]
-    return [int(number) for number in re.findall(r"\d+", text)]
-
-
 def test_12_the_small_mask_functions_see_so_many_keys():
     causal = torch.ones(4, 4).tril()
-    assert folded("idea-detail") == [int(causal.sum()), int(causal.triu(-1).sum())]
+    assert numbers(folded("12", "idea-detail").split("</details>")[0]) == [
+        int(causal.sum()),
+        int(causal.triu(-1).sum()),
+    ]
 
 
 def test_12_the_window_takes_keys_from_so_many_rows():
     why = masked_cells("flex_document", documents_batch())
     rows = (why == Reason.WINDOW).any(-1)
-    assert folded("mask-picture-text") == [int(rows.sum())]
+    assert numbers(folded("12", "mask-picture-text").split("</details>")[0]) == [int(rows.sum())]
     assert rows.nonzero().flatten().tolist() == [5, 6, 7, 12]  # the second sentence's last three, the fourth's last
 
 
 def test_12_with_places_swapped_the_maps_show_the_upper_triangle():
-    swapped = attention_map(of_12("(b, h, q_idx, kv_idx)", "(b, h, kv_idx, q_idx)"), documents_batch())
+    swapped = attention_map(solution("12", ("(b, h, q_idx, kv_idx)", "(b, h, kv_idx, q_idx)")), documents_batch())
     assert torch.equal(swapped[0] > 0, (attention_map(solution("12"), documents_batch())[0] > 0).T)
     assert answer("12", 1).startswith("The upper one")
 
@@ -267,7 +433,9 @@ def test_12_labels_compared_by_size_leak_where_the_earlier_one_is_smaller():
     assert f"{', '.join(map(str, batch.ids['document_ids'].unique_consecutive().tolist()[:3]))} and 60" in told(
         "12", "wrap-up"
     )
-    cells = leaking_cells("flex_document", of_12("document_ids[q_idx] == ", "document_ids[q_idx] >= "), batch)
+    cells = leaking_cells(
+        "flex_document", solution("12", ("document_ids[q_idx] == ", "document_ids[q_idx] >= ")), batch
+    )
     assert {(int(sequence[query]), int(sequence[key])) for _, query, key in cells} == {(1, 0), (3, 1), (3, 2)}
     assert answer("12", 2).startswith("The second and the fourth read those before them")
 
@@ -277,4 +445,8 @@ def test_12_says_how_many_blocks_are_computed():
     counted = [
         int(number) for number in re.findall(r"of 64 blocks (\d+) are computed", block_sparsity(solution("12")).caption)
     ]
-    assert folded("blocks-text") == [int(blocks.sum()), int(blocks.tril(-1).sum()), *counted]
+    assert numbers(folded("12", "blocks-text").split("</details>")[0]) == [
+        int(blocks.sum()),
+        int(blocks.tril(-1).sum()),
+        *counted,
+    ]

@@ -1,5 +1,7 @@
 """Adding a variant takes one notebook and one module: this adds one to a copy of the course, and uses it.
 
+It is number 13, and none of the course's: 02's eager attention within 09's window, with padding.
+
 CONTRIBUTING.md, "Add a variant", tells this test in words.
 """
 

@@ -19,6 +19,17 @@ EXTRA = {
     "05_flash_bidirectional": ("why-flash", "why-flash-picture"),
     "06_flash_causal": ("decoding", "decoding-picture", "decoding-task", "decode", "decoding-check"),
     "07_tiled_causal": ("bytes-text", "bytes", "memory-text", "memory-plot"),
+    "08_grouped_causal": ("cache-text", "cache-bytes", "groups", "groups-map-text", "groups-map"),
+    "09_window_causal": ("saving-text", "saving"),
+    "10_cached_decode": (
+        "alignment-text",
+        "alignment-picture",
+        "decode-bytes-text",
+        "decode-bytes",
+        "generate-text",
+        "generate-step",
+        "generate",
+    ),
     "11_packed_positions": ("row-text", "row", "leak-text", "leak"),
     "12_flex_document": ("blocks-text", "blocks"),
 }

@@ -189,6 +189,17 @@ def _rows() -> Iterator[Row]:
     yield sized("4 heads, 1 kv head", kv_heads=1)
     yield sized("one query each, 4 heads, 2 kv heads", lengths=(1, 1), keys=(7, 9), kv_heads=2)
     yield sized("one query each, many keys, 4 heads, 2 kv heads", lengths=(1, 1), keys=(700, 900), kv_heads=2)
+    for kv_heads in (1, 2, 3):
+        yield sized(
+            f"6 heads, {kv_heads} kv heads, ragged, with gradients",
+            lengths=(9, 0, 70, 1),
+            heads=6,
+            kv_heads=kv_heads,
+            head_dim=40,
+            gradients=True,
+        )
+    yield rejected("2 heads, 4 kv heads", lambda plain, other: call(heads=2, kv_heads=4, device=plain["q"].device.type))
+    yield rejected("v of other kv heads than k", lambda plain, other: {"v": plain["v"][:, :2]})
     yield rejected("4 heads, 3 kv heads", lambda plain, other: call(kv_heads=3, device=plain["q"].device.type))
     # queries and keys of different lengths: the triangle hangs at the end
     yield sized("fewer queries than keys, causal", lengths=(2, 5), keys=(5, 70), more=CAUSAL)
@@ -207,6 +218,32 @@ def _rows() -> Iterator[Row]:
         gradients=True,
         more=CAUSAL | {"window_size": (3, 5)},
     )
+    # windows that hold the query alone, some keys, all but one, all, and more than there are; 70 is the longest
+    for left in (0, 1, 6, 68, 69, 70, 7000):
+        window = {"window_size": (left, 0)}
+        yield sized(f"window_size {(left, 0)}, with gradients", head_dim=40, gradients=True, more=window)
+    for left in (0, 6):
+        closed = CAUSAL | {"window_size": (left, -1)}
+        yield sized(f"window_size {(left, -1)}, causal, with gradients", head_dim=40, gradients=True, more=closed)
+    yield Row("window_size a list", lambda plain, other: plain | {"window_size": [6, 0]})
+    narrow, none = {"window_size": (6, 0)}, (9, 0, 70, 1)
+    yield sized("window_size (6, 0), a zero-length sequence", lengths=none, head_dim=40, gradients=True, more=narrow)
+    yield sized("window_size (300, 0), a long sequence", lengths=(1000, 3), heads=2, more={"window_size": (300, 0)})
+    yield sized("window_size (6, 0), fewer queries than keys", lengths=(2, 5), keys=(5, 70), more=narrow)
+    yield sized("window_size (6, 0), more queries than keys", lengths=(5, 70), keys=(2, 5), more=narrow)
+    for kv_heads in (1, 3):
+        grouped: dict[str, Any] = {"heads": 6, "kv_heads": kv_heads, "head_dim": 40}
+        yield sized(
+            f"window_size (6, 0), 6 heads, {kv_heads} kv heads, with gradients", gradients=True, more=narrow, **grouped
+        )
+        with_lse = narrow | {"return_attn_probs": True}
+        yield sized(f"return_attn_probs, window_size (6, 0), 6 heads, {kv_heads} kv heads", more=with_lse, **grouped)
+    for wrong in (6, (6,), (6.5, 0)):
+        yield rejected(
+            f"window_size {wrong}",
+            lambda plain, other, wrong=wrong: {"window_size": wrong},
+            error=(TypeError, IndexError, RuntimeError),
+        )
     yield sized(
         "softcap, with gradients",
         head_dim=32,

@@ -9,12 +9,13 @@ from attention_grading.reference import attend
 from attention_lab import VARIANTS, PackedBatch, attention_map, real_batch
 from attention_lab.maps.heatmaps import caption
 from attention_lab.real_heads import RECORDED
+from attention_lab.roles import by_role
 
 PREVIOUS, AFTER = "the previous token", "what followed the same word earlier"
 
 
 def weights_of(variant, batch):
-    return attention_map(lambda **arguments: attend(variant, arguments).to(arguments["q"].dtype), batch)
+    return attention_map(lambda **arguments: attend(variant, by_role(arguments)).to(arguments["q"].dtype), batch)
 
 
 def test_the_recorded_file_is_small():
@@ -26,9 +27,10 @@ def test_a_variant_gets_its_kind_of_batch(name):
     batch, variant = real_batch(name), VARIANTS[name]
     assert isinstance(batch, PackedBatch) == variant.packed
     assert batch.q.dtype == (torch.float16 if variant.packed else torch.float32)
-    assert batch.q.shape == batch.k.shape == batch.v.shape == (*batch.q.shape[:-1], 96)
+    arguments = by_role(batch.arguments())
+    assert {arguments[x].shape[-1] for x in ("q", "k", "v")} == {96}
     assert (batch.num_heads, batch.head_dim) == (3, 32)
-    assert set(batch.arguments()) == set(variant.parameters)
+    assert set(arguments) == set(variant.parameters)
 
 
 @pytest.mark.parametrize("padding", ["right", "left", "holes"])

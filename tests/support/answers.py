@@ -6,6 +6,7 @@ import torch
 
 from attention_grading.reference import attend
 from attention_lab import get_variant
+from attention_lab.roles import by_role
 
 # To the task ``eager_causal``; tests spoil it by replacing a line
 RIGHT = """
@@ -24,10 +25,12 @@ def right(name: str):
     """A right function of a variant."""
     variant = get_variant(name)
 
-    def function(q, k, v, num_heads, head_dim, *rest, **named):
-        arguments = dict(zip(("q", "k", "v", "num_heads", "head_dim"), (q, k, v, num_heads, head_dim), strict=True))
-        keys = [name for name in variant.parameters if name not in arguments]
-        arguments |= dict.fromkeys(keys) | dict(zip(keys, rest, strict=False)) | named
+    def function(*by_place, **named):
+        arguments = dict.fromkeys(variant.optional) | dict(zip(variant.parameters, by_place, strict=False))
+        if variant.cached and by_place:
+            arguments |= {x: arguments[x].flatten(-2) for x in ("k", "v")}
+        arguments |= by_role(named)
+        q = arguments["q"]
         if q.device.type == "meta":
             return torch.empty_like(q)
         return attend(variant, arguments).to(q.dtype)

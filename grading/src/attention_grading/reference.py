@@ -1,4 +1,4 @@
-"""The reference: softmax(QKᵀ/√head_dim)V in float64, for padded and for packed inputs.
+"""The reference: softmax(QKᵀ/√head_dim)V in float64, for padded, packed and cached inputs.
 
 Source of the formula: Vaswani et al., *Attention Is All You Need* (2017), equation 1.
 """
@@ -64,16 +64,24 @@ def attend(variant: Variant, arguments: Mapping[str, Any]) -> Tensor:
 
 
 def split_heads(arguments: Mapping[str, Any], name: str) -> Tensor:
-    """One of q, k and v in float64, head by head: ``[..., num_heads, tokens, head_dim]``."""
-    return heads_of(arguments[name].double(), arguments["num_heads"], arguments["head_dim"])
+    """One of q, k and v in float64, head by head: ``[..., num_heads, tokens, head_dim]``.
+
+    In places of a cache that hold no token there are zeros: what lies there must not come in, be it NaN.
+    """
+    x = arguments[name].double()
+    if name != "q" and "cache_seqlens" in arguments:
+        used = torch.arange(x.shape[-2]) < arguments["cache_seqlens"].cpu()[:, None]
+        x = torch.where(used[..., None].to(x.device), x, 0.0)
+    return heads_of(x, arguments["num_heads"], arguments["head_dim"])
 
 
 def heads_of(x: Tensor, num_heads: int, head_dim: int) -> Tensor:
-    """``[..., tokens, width]`` becomes ``[..., num_heads, tokens, head_dim]``.
+    """``[..., tokens, width]`` becomes ``[..., num_heads, tokens, head_dim]``; x may have fewer heads."""
+    return shared_heads(x.unflatten(-1, (-1, head_dim)).transpose(-3, -2), num_heads)
 
-    Where ``x`` has fewer heads, each of them serves a group of neighbouring query heads.
-    """
-    heads: Tensor = x.unflatten(-1, (-1, head_dim)).transpose(-3, -2)
+
+def shared_heads(heads: Tensor, num_heads: int) -> Tensor:
+    """Each head serves a group of neighbouring query heads: ``[..., num_heads, tokens, head_dim]``."""
     return heads if heads.shape[-3] == num_heads else heads.repeat_interleave(num_heads // heads.shape[-3], dim=-3)
 
 

@@ -21,9 +21,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from attention_lab.checks.intermediates import Intermediates, Meter
 from attention_lab.checks.pretended_device import PretendedDevice
-from attention_lab.checks.scaled_kernels import scaled_kernels
+from attention_lab.checks.scaled_kernels import ScaledKernels
 from attention_lab.environment.not_yet import NotDefinedYet
 from attention_lab.flex import uncompiled
+from attention_lab.roles import as_called
 from attention_lab.tracebacks import learners_line
 
 Form = Literal["keyword", "positional", "without mask"]
@@ -36,18 +37,18 @@ class Call:
     """How to call the function once.
 
     Attributes:
-        arguments: The function's arguments by name, in the order of its signature.
+        arguments: The function's arguments by role (see ``roles``), in the order of its signature.
         form: ``"keyword"``; ``"positional"``; ``"without mask"``: by position, the mask and what follows left away.
         layout: How ``q``, ``k`` and ``v`` lie in memory. ``"sliced"``: thirds of one wider tensor, as a fused
             projection gives them; ``"sequence first"``: a transposed view, as ``batch_first=False`` code gives it.
         setting: ``"plain"``; ``"math"``: under SDPA's MATH backend; ``"scaled"``: while fused kernels'
-            results are scaled (see ``scaled_kernels``); ``"elsewhere"``: on a pretended second device;
+            results are scaled (see ``ScaledKernels``); ``"elsewhere"``: on a pretended second device;
             ``"marked"``: with the fused kernels' results marked; ``"unmarked"``: its counterpart, the same way with
             true results; ``"measured"``: while a meter follows the intermediates (see ``intermediates``);
             ``"short of memory"``: with little memory beside what is in use (the last and the two before it are the
             grader's affair and plain elsewhere).
         cotangent: Where given, ``(output * cotangent).sum()`` is differentiated, but for a measured call: that asks
-            what the forward pass of training holds; shape of the output.
+            what the forward pass of training holds; shape of the output. No gradients are asked of caches.
     """
 
     arguments: dict[str, Any]
@@ -66,14 +67,14 @@ class Call:
         )
 
     def fresh_arguments(self) -> dict[str, Any]:
-        """Copies of the arguments in the asked layout, so that no call can spoil the next."""
+        """Copies of the arguments in the asked layout, as the function takes them: no call can spoil the next."""
         fresh = {name: value.clone() if isinstance(value, Tensor) else value for name, value in self.arguments.items()}
         for name in ("q", "k", "v"):
             fresh[name] = _laid_out(fresh[name], self.layout)
         if self.cotangent is not None:
             for name in ("q", "k", "v"):
                 fresh[name] = fresh[name].detach().requires_grad_()
-        return fresh
+        return as_called(fresh)
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,7 @@ class Outcome:
         marks: The numbers of fused kernels' true results, each with the factor by which it was marked, in the order of
             the kernels' calls.
         intermediates: What a meter saw; ``None`` where none was set.
+        keys: Most numbers in memory of a k or v that a scaled, marked or unmarked SDPA was given.
     """
 
     failure: Failure | None = None
@@ -130,6 +132,7 @@ class Outcome:
     changed: tuple[str, ...] = ()
     marks: tuple[tuple[float, float], ...] = ()
     intermediates: Intermediates | None = None
+    keys: int = 0
 
 
 def perform_on(device: str, function: Callable[..., Any], call: Call) -> Outcome:
@@ -180,6 +183,8 @@ def perform(function: Callable[..., Any], call: Call) -> Outcome:
             output = _apply(function, arguments, call.form)
             if isinstance(setting, Meter):
                 outcome.intermediates = setting.seen()
+            if isinstance(setting, ScaledKernels):
+                outcome.keys = setting.keys
             _describe(output, outcome)
             if call.cotangent is not None and outcome.output is not None and call.setting != "measured":
                 _differentiate(output, call.cotangent, arguments, outcome)
@@ -190,7 +195,7 @@ def perform(function: Callable[..., Any], call: Call) -> Outcome:
     if call.setting != "elsewhere":
         outcome.changed = tuple(
             name
-            for name, value in call.arguments.items()
+            for name, value in as_called(call.arguments).items()
             if isinstance(value, Tensor) and not is_same(arguments[name].detach(), value)
         )
     return outcome
@@ -204,7 +209,7 @@ def _set(setting: Setting) -> AbstractContextManager[Any]:
         return PretendedDevice()
     if setting == "measured":
         return Meter()
-    return scaled_kernels() if setting == "scaled" else contextlib.nullcontext()
+    return ScaledKernels() if setting == "scaled" else contextlib.nullcontext()
 
 
 def failure_of(error: BaseException) -> Failure:
@@ -283,10 +288,10 @@ def _laid_out(x: Tensor, layout: Layout) -> Tensor:
 
 
 def is_same(after: Tensor | None, before: Tensor) -> bool:
-    """Whether an argument came back as it went."""
+    """Whether an argument came back as it went; a NaN is the same as another."""
     if after is None or after.shape != before.shape or after.dtype != before.dtype:
         return False
-    return torch.equal(after, before)
+    return torch.equal(after, before) or bool(((after == before) | ((after != after) & (before != before))).all())
 
 
 def missing_outcome(reason: str) -> Outcome:

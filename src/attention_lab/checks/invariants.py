@@ -23,8 +23,9 @@ from attention_lab.checks.require import (
     require_unchanged,
     tolerance_of,
 )
-from attention_lab.checks.toy import MASKS, disturbed, toy_arguments
+from attention_lab.checks.toy import MASKS, disturbed, toy_arguments, with_mask
 from attention_lab.checks.words import counted
+from attention_lab.roles import name_of
 from attention_lab.rules import RULES, real_tokens, reasons, sequence_of, visible_keys
 from attention_lab.variants import Variant
 
@@ -74,8 +75,7 @@ def _probes(variant: Variant) -> Iterator[Probe]:
         sequence = sequence_of(arguments)
         yield Probe("neighbours", "sequences", arguments, sequence == 1)
         yield Probe("neighbours of these", "sequences", arguments, sequence != 1)
-    else:
-        arguments["mask"] = None
+    arguments = with_mask(arguments)
     by_place = [name for name in variant.rules if name not in ("padding", "sequences")]
     for name in by_place:
         asked = arguments | variant.narrowed(name)
@@ -124,6 +124,8 @@ def _hint(name: str, variant: Variant) -> str:
         return RULES[name].hint
     if variant.packed:
         return "how the kernel is told that query i sees the keys j <= i of its own sequence"
+    if variant.cached:
+        return "the triangle: which query stands at which place of the cache?"
     return "the triangle: query i sees the keys j <= i, and no others, with a mask and without one"
 
 
@@ -171,8 +173,7 @@ def _own_query(variant: Variant) -> Case:
     """Heads that are not cut, or cut or merged across tokens, show here first, under their own name."""
     arguments = toy_arguments(variant, seed=4)
     token, head, head_dim = (4 if variant.packed else 1), 1, arguments["head_dim"]
-    if not variant.packed:
-        arguments["mask"] = None
+    arguments = with_mask(arguments)
     place = (*(() if variant.packed else (0,)), token, slice(head * head_dim, (head + 1) * head_dim))
     other = arguments | {"q": arguments["q"].clone()}
     other["q"][place] += torch.linspace(-2, 2, head_dim).to(other["q"])
@@ -232,9 +233,12 @@ def _sensitive(variant: Variant, arguments: dict[str, Any], name: str, what: str
     start = _second(arguments) if variant.packed else 0
     if arguments.get("window") is not None:
         key = query + 1 - min(arguments["window"], query + 1)  # the oldest that it sees
+    own = key
+    if variant.cached:  # the oldest token, and the query's own
+        key, own = 0, int(visible_keys(variant.rules, arguments)[0, query].sum()) - 1
     item = () if variant.packed else (0,)
     query_place, key_place = (*item, start + query), (*item, start + key)
-    place = query_place if name == "q" else key_place
+    place = {"k": key_place, "v": (*item, start + own), "q": query_place}[name]
     other = dict(arguments)
     other[name] = arguments[name].clone()
     other[name][place] += 1.0 if name == "v" else torch.linspace(-2, 2, arguments[name].shape[-1]).to(other[name])
@@ -255,7 +259,7 @@ def sensitive_case(
     """
     words = {"k": "a visible key", "v": "a visible value", "q": "the query"}
     title = f"{what or words[name]} matters"
-    head_dim = calls[0].arguments["head_dim"]
+    head_dim, named = calls[0].arguments["head_dim"], name_of(name, calls[0].arguments)
 
     def verify(outcomes: Sequence[Outcome]) -> None:
         before, after = (
@@ -266,7 +270,7 @@ def sensitive_case(
         if still.any():
             raise CheckFailed(
                 title,
-                f"the output of query {query[-1]} did not change when {name} of token {place[-1]} changed",
+                f"the output of query {query[-1]} did not change when {named} of token {place[-1]} changed",
                 f"expected a change in every head, got none in head {int(still.nonzero()[0])}",
                 "which keys each query may see, and whether q, k and v all enter the result",
                 "not-influenced",

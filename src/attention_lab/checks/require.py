@@ -127,7 +127,7 @@ def require_unchanged(case: str, outcome: Outcome) -> None:
             case,
             f"your function modified its input {names}",
             f"expected {names} as before the call, got other values",
-            "operations that end in an underscore, and += *= /= on q, k, v or the mask",
+            f"operations that end in an underscore, and += *= /= on {names}",
             "inputs-modified",
             {"inputs": list(outcome.changed)},
         )
@@ -196,6 +196,8 @@ def tolerance_of(output: Tensor) -> float:
 
 def _nan_hint(call: Call, bad: Tensor) -> str:
     rows = bad.any(-1)
+    if not all(bool(call.arguments[x].isfinite().all()) for x in ("q", "k", "v")):
+        return "what becomes of a place that nobody sees: what is zero times infinity, and zero times NaN?"
     if call.arguments.get("mask") is not None and not rows.all():
         return (
             "softmax over a row in which every key is masked: minus infinity in every place divides zero by zero, "

@@ -6,8 +6,9 @@ does not. Neighbouring numbers get two different factors, so that a function tha
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import torch
@@ -22,19 +23,25 @@ from attention_lab.variants import Kernel
 FACTORS: dict[Kernel, tuple[float, float]] = {"sdpa": (2.0, 3.0), "flash": (5.0, 7.0), "flex": (4.0, 6.0)}
 
 
-@contextlib.contextmanager
-def scaled_kernels() -> Iterator[None]:
+class ScaledKernels(ExitStack):
     """While the block runs, the kernels that have ``FACTORS`` give their results times these.
 
     SDPA is caught under any of its names, and the real flash-attn is not.
+
+    Attributes:
+        keys: Most numbers in memory of a k or v that SDPA was given in the block.
     """
-    true = stand_in.shown
-    stand_in.shown = lambda output, asked: _scaled("flash", true(output, asked))
-    try:
-        with _ScaledSDPA(), flex.shown_as(_scaled_flex):
-            yield
-    finally:
-        stand_in.shown = true
+
+    keys: int = 0
+
+    def __enter__(self) -> ScaledKernels:
+        super().__enter__()
+        true = stand_in.shown
+        self.callback(setattr, stand_in, "shown", true)
+        stand_in.shown = lambda output, asked: _scaled("flash", true(output, asked))
+        self.enter_context(_ScaledSDPA(self))
+        self.enter_context(flex.shown_as(_scaled_flex))
+        return self
 
 
 def _scaled_flex(true: flex.Attend, args: tuple[Any, ...]) -> tuple[Tensor, ...]:
@@ -44,13 +51,27 @@ def _scaled_flex(true: flex.Attend, args: tuple[Any, ...]) -> tuple[Tensor, ...]
 
 
 class _ScaledSDPA(TorchFunctionMode):
+    def __init__(self, seen: ScaledKernels) -> None:
+        super().__init__()
+        self._seen = seen
+
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        result = func(*args, **(kwargs or {}))
+        named = kwargs or {}
+        result = func(*args, **named)
         if getattr(func, "__name__", "").startswith("scaled_dot_product_attention"):
+            given = (*args[1:3], named.get("key"), named.get("value"))
+            self._seen.keys = max(self._seen.keys, *(held(x) for x in given if isinstance(x, Tensor)))
             return _scaled("sdpa", result)
         return result
+
+
+def held(x: Tensor) -> int:
+    """How many numbers of a tensor there are in memory: an expanded axis holds one of each."""
+    if x.is_nested:
+        return x.numel()
+    return math.prod(size for size, stride in zip(x.shape, x.stride(), strict=True) if stride or not size)
 
 
 def _scaled(kernel: Kernel, output: Tensor) -> Tensor:

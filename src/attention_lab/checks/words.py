@@ -54,10 +54,14 @@ def dtype_name(x: Tensor) -> str:
 
 
 def sizes_in_words(call: Call) -> str:
-    q = call.arguments["q"]
+    q, arguments = call.arguments["q"], call.arguments
     names = ("batch", "seq") if q.dim() == 3 else ("total_tokens",)
-    sizes = ", ".join(f"{name} {size}" for name, size in zip(names, q.shape, strict=False))
-    return f"{sizes}, num_heads {call.arguments['num_heads']}, head_dim {call.arguments['head_dim']}"
+    sizes = [f"{name} {size}" for name, size in zip(names, q.shape, strict=False)]
+    if "cache_seqlens" in arguments:
+        lengths = arguments["cache_seqlens"].tolist()
+        sizes = [f"batch {q.shape[0]}, new {q.shape[1]}, max_len {arguments['k'].shape[1]}, cache_seqlens {lengths}"]
+    heads = ("num_heads", "num_kv_heads", "head_dim")
+    return ", ".join([*sizes, *(f"{name} {arguments[name]}" for name in heads if name in arguments)])
 
 
 def counted(number: int, what: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,6 +22,12 @@ Functions = Mapping[str, Callable[..., Tensor]]
 
 # Right functions differ by rounding alone: at most 4e-7 in fp32 and 9e-4 in fp16 on inputs like these; ten times that
 TOLERANCE = {"eager": 1e-5, "tiled": 1e-5, "sdpa": 1e-5, "flash": 1e-2, "flex": 1e-2}
+
+# Values of options with which a function sees what the others see, from a batch's arguments
+_AS_THE_OTHERS: dict[str, Callable[[Mapping[str, Any]], int]] = {
+    "num_kv_heads": lambda arguments: arguments["num_heads"],
+    "window": lambda arguments: arguments["q"].shape[-2],  # no sequence is longer
+}
 
 NOTHING = "Nothing to compare yet: finish two functions with the same mask, such as 01 and 03."
 
@@ -104,6 +111,17 @@ def batch_of(variant: Variant, padded: PaddedBatch, packed: PackedBatch) -> Padd
     return packed.given_as(variant.inputs) if variant.packed else padded
 
 
+def arguments_for(variant: Variant, padded: PaddedBatch, packed: PackedBatch) -> dict[str, Any]:
+    """The arguments of one function by role, with options that let it see what the others see."""
+    arguments = batch_of(variant, padded, packed).arguments()
+    if variant.cached:
+        # a prefill of full caches: padding on the right is later than any token, and hidden as such
+        del arguments["mask"]
+        arguments["cache_seqlens"] = torch.full((padded.batch,), padded.seq, dtype=torch.int32, device=padded.q.device)
+    names = [option.name for option in variant.options if option.name in _AS_THE_OTHERS]
+    return arguments | {name: _AS_THE_OTHERS[name](arguments) for name in names}
+
+
 def outputs(functions: Functions, padded: PaddedBatch, packed: PackedBatch) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Each function's output at the real tokens.
 
@@ -113,7 +131,8 @@ def outputs(functions: Functions, padded: PaddedBatch, packed: PackedBatch) -> t
     found, stopped = {}, {}
     for name, function in functions.items():
         batch = batch_of(VARIANTS[name], padded, packed)
-        outcome = perform(function, Call(VARIANTS[name].in_order(batch.arguments())))
+        arguments = VARIANTS[name].in_order(arguments_for(VARIANTS[name], padded, packed))
+        outcome = perform(function, Call(arguments))
         if outcome.output is None or outcome.shape != tuple(batch.q.shape):
             stopped[name] = str(outcome.failure or f"it returned {outcome.shape or outcome.returned}")
             continue
@@ -134,14 +153,13 @@ def differences(found: Mapping[str, Tensor]) -> dict[tuple[str, str], float]:
 
 
 def _see_the_same(one: Variant, other: Variant) -> bool:
-    """Whether two variants compute the same numbers: padding and borders are two ways to say which tokens are real."""
-    between = {"padding", "sequences"}
-    # what is None in a toy batch is so here, and then its rule hides nothing
+    """Whether two variants compute the same numbers: there are several ways to say which tokens are real."""
+    between = {"padding", "sequences", "unused", *_AS_THE_OTHERS}
     options = [
-        [option for option in each.options if option.matters and option.toy is not None] for each in (one, other)
+        [option for option in each.options if option.matters and option.name not in _AS_THE_OTHERS]
+        for each in (one, other)
     ]
-    rules = [{rule for rule in each.rules if not each.narrowed(rule)} - between for each in (one, other)]
-    return rules[0] == rules[1] and options[0] == options[1]
+    return {*one.rules} - between == {*other.rules} - between and options[0] == options[1]
 
 
 def agreement(functions: Functions, device: torch.device | str | None = None) -> str:
@@ -184,8 +202,9 @@ def _load_one(folder: Path, variant: Variant) -> Callable[..., Tensor]:
     if not callable(found):
         raise NotJudgeable(f"{variant.function_name} was not found; run the notebook from the top")
     function: Callable[..., Tensor] = found
-    batch = batch_of(variant, *paired_batches((3, 2)))
-    outcome = perform_on(checked_on(variant), function, Call(batch.arguments()))
+    batches = paired_batches((3, 2))
+    batch = batch_of(variant, *batches)
+    outcome = perform_on(checked_on(variant), function, Call(arguments_for(variant, *batches)))
     if outcome.failure is not None and outcome.failure.is_stub:
         raise NotJudgeable(f"not written yet; it waits in {variant.stem}.ipynb")
     if outcome.failure is not None:

@@ -16,10 +16,11 @@ from attention_lab.checks.calls import failure_of
 from attention_lab.checks.intermediates import Meter
 from attention_lab.checks.run import checked_on
 from attention_lab.compare.curves import Curves, Point, draw_curves, handles, panels
-from attention_lab.compare.functions import Functions, batch_of, paired_batches
+from attention_lab.compare.functions import Functions, arguments_for, paired_batches
 from attention_lab.flex import uncompiled
 from attention_lab.maps.cells import LOOK
 from attention_lab.maps.figure import NotebookFigure
+from attention_lab.roles import as_called
 from attention_lab.variants import VARIANTS, Variant
 
 CPU_LENGTHS = (32, 64, 128, 256, 512)
@@ -95,12 +96,12 @@ def _costs_of_batch(functions: Functions, lengths: Sequence[int], device: str) -
     """Costs of the functions that run on this batch; the others are named."""
     dtype = torch.float16 if device == "cuda" else torch.float32
     sizes: dict[str, Any] = {"num_heads": HEADS, "head_dim": HEAD_DIM, "device": device, "dtype": dtype}
-    padded, packed = paired_batches(lengths, **sizes)
+    batches = paired_batches(lengths, **sizes)
     costs = {}
     for name, function in functions.items():
-        arguments = batch_of(VARIANTS[name], padded, packed).arguments()
+        arguments = arguments_for(VARIANTS[name], *batches)
         try:
-            costs[name] = cost_of(partial(function, **arguments), device)
+            costs[name] = cost_of(partial(function, **as_called(arguments)), device)
         except Exception as error:  # the learner's own code: whatever it is, the others are still timed
             print(f"{name} stops at {max(lengths)} tokens on {device}: {failure_of(error)}")
     return costs

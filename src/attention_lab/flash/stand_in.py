@@ -76,6 +76,7 @@ def flash_attn_varlen_stand_in(
     if not 0.0 <= dropout_p < 1.0:
         raise RuntimeError(f"dropout_p must lie in [0, 1), got {dropout_p}; this course uses no dropout")
     require_arguments(q, k, v, cu_seqlens_q, cu_seqlens_k, max_seqlen_q, max_seqlen_k)
+    require_window(window_size)
     if q.device.type == "meta":  # no data to compute with
         output = torch.empty_like(q)
         lse = torch.empty(q.shape[1], q.shape[0], device="meta")
@@ -239,6 +240,20 @@ def require_arguments(
     for name, length in (("max_seqlen_q", max_seqlen_q), ("max_seqlen_k", max_seqlen_k)):
         if not _is_integer(length):
             raise RuntimeError(f"{name} must be an integer, got {type(length).__name__} {length}")
+
+
+def require_window(window_size: Any) -> None:
+    """Reject a window that is no pair of integers, as the real kernel does.
+
+    Raises:
+        TypeError: It is a number, holds other than two, or others than integers.
+    """
+    is_pair = isinstance(window_size, list | tuple) and len(window_size) == 2
+    if not (is_pair and all(map(_is_integer, window_size))):
+        raise TypeError(
+            f"window_size must be a pair of integers, (left, right), got {window_size}: how many keys a query sees "
+            "before its own and behind it; -1 is no limit"
+        )
 
 
 def _require_shapes(q: Tensor, k: Tensor, v: Tensor) -> None:

@@ -52,6 +52,7 @@ def adapt(varlen_attn: Callable[..., Any]) -> Callable[..., Any]:
     ) -> Tensor | tuple[Tensor, Tensor, Tensor]:
         """Attention over packed sequences; see ``attention_lab.flash.stand_in`` for arguments and errors."""
         asked = dict(locals())
+        stand_in.require_window(window_size)
         window = (window_size[0], 0) if causal else tuple(window_size)
         refused = {
             "dropout_p": dropout_p != 0.0,

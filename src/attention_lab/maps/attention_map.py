@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from attention_lab.caches import Batch
 from attention_lab.flex import uncompiled
-from attention_lab.inputs import PackedBatch, PaddedBatch
+from attention_lab.roles import as_called, by_role
 from attention_lab.tracebacks import TellsInLines, shows_learners_lines
 
 # Of what a function prints; more would bury the map
@@ -24,7 +24,7 @@ class NoMap(TellsInLines, ValueError):
 
 
 @shows_learners_lines
-def attention_map(function: Callable[..., Tensor], batch: PaddedBatch | PackedBatch) -> Tensor:
+def attention_map(function: Callable[..., Tensor], batch: Batch) -> Tensor:
     """Recover the weights that a function gives to each key, by calling it with one-hot values.
 
     Attention is a weighted sum of values. Where the value of key j is a vector with a single 1,
@@ -34,32 +34,34 @@ def attention_map(function: Callable[..., Tensor], batch: PaddedBatch | PackedBa
 
     Args:
         function: An attention function; it is called with the batch's arguments by name.
-        batch: The queries, keys and mask (or ``cu_seqlens``) to use; its values are replaced.
+        batch: The queries, keys and mask (``cu_seqlens``, ``cache_seqlens``) to use; its values are replaced.
 
     Returns:
-        float32 on the CPU: ``[batch, num_heads, queries, keys]`` for a padded batch,
+        float32 on the CPU: ``[batch, num_heads, queries, keys]`` for a padded or cached batch,
         ``[num_heads, total_tokens, total_tokens]`` for a packed one. Rows are queries, columns keys.
 
     Raises:
         NoMap: The function's output does not have the shape of ``q``.
     """
-    heads, head_dim, keys = batch.num_heads, batch.head_dim, batch.k.shape[-2]
-    value_heads = batch.v.shape[-1] // head_dim
+    arguments = by_role(batch.arguments())
+    heads, head_dim, v = batch.num_heads, batch.head_dim, arguments["v"]
+    keys, value_heads = v.shape[-2], v.shape[-1] // head_dim
     columns = []
     with _prints_shortened(), torch.no_grad(), uncompiled():
         for start in range(0, keys, head_dim):
             # one_hot: [keys, head_dim], key start + j carries its 1 at place j of every head
-            one_hot = torch.eye(keys, dtype=batch.v.dtype, device=batch.v.device)[:, start : start + head_dim]
+            one_hot = torch.eye(keys, dtype=v.dtype, device=v.device)[:, start : start + head_dim]
             one_hot = torch.nn.functional.pad(one_hot, (0, head_dim - one_hot.shape[1]))
-            values = one_hot.repeat(1, value_heads).expand_as(batch.v).contiguous()
-            output = function(**replace(batch, v=values).arguments())
-            _check_shape(output, batch.q)
+            values = one_hot.repeat(1, value_heads).expand_as(v).contiguous()
+            output = function(**as_called(arguments | {"v": values}))
+            require_shape(output, batch.q)
             columns.append(output.float().cpu().unflatten(-1, (heads, head_dim)))
     weights = torch.cat(columns, dim=-1)[..., :keys]  # [..., queries, num_heads, keys]
     return weights.movedim(-2, -3)
 
 
-def _check_shape(output: object, expected: Tensor) -> None:
+def require_shape(output: object, expected: Tensor) -> None:
+    """Raise where no map can be read from what a function returned."""
     if not isinstance(output, Tensor) or output.shape != expected.shape:
         got = f"a tensor of shape {list(output.shape)}" if isinstance(output, Tensor) else f"a {type(output).__name__}"
         raise NoMap(

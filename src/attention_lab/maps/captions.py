@@ -8,9 +8,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from attention_lab.inputs import PackedBatch, PaddedBatch
+from attention_lab.caches import Batch, CachedBatch
+from attention_lab.inputs import PackedBatch
 from attention_lab.maps.head_patterns import habits
 from attention_lab.maps.masks import borders, masked_cells
+from attention_lab.roles import by_role
 from attention_lab.rules import BY_REASON, Reason, real_tokens
 from attention_lab.variants import Variant
 
@@ -39,24 +41,39 @@ _SUM_TOLERANCE = 2e-2
 class WeightMap(NamedTuple):
     """One map to draw: a batch item, or a whole packed batch."""
 
-    tokens: tuple[str, ...]  # of the keys; the last of them ask where there are fewer queries
+    tokens: tuple[str, ...]  # of the keys
     cells: Tensor  # int8 [queries, keys], codes of Reason
     weights: Tensor  # float32 [num_heads, queries, keys]
     read: Tensor  # bool [queries], the rows of real tokens
     borders: list[int]
     item: int
+    first: int  # place of the first query among the keys; the others follow
 
     @property
     def queries(self) -> tuple[str, ...]:
         """The tokens that ask."""
-        return self.tokens[len(self.tokens) - len(self.cells) :]
+        return self.tokens[self.first : self.first + len(self.cells)]
 
 
-def one_map(variant: Variant, batch: PaddedBatch | PackedBatch, weights: Tensor, item: int) -> WeightMap:
+def first_queries(batch: Batch, cells: Tensor) -> list[int]:
+    """Where each item's first query stands: the last tokens ask, where there are fewer queries than keys.
+
+    Args:
+        batch: The batch.
+        cells: Its masked cells, ``[..., queries, keys]``.
+    """
+    queries, keys = cells.shape[-2:]
+    if isinstance(batch, CachedBatch):
+        return [length - queries for length in batch.cache_seqlens.tolist()]
+    return [keys - queries] * (1 if isinstance(batch, PackedBatch) else batch.batch)
+
+
+def one_map(variant: Variant, batch: Batch, weights: Tensor, item: int) -> WeightMap:
     cells = masked_cells(variant, batch)
     expected, names, items = [batch.num_heads, *cells.shape[-2:]], "[num_heads, total_tokens, total_tokens]", 1
-    if isinstance(batch, PaddedBatch):
-        expected, names, items = [batch.batch, *expected], "[batch, num_heads, seq, seq]", batch.batch
+    if not isinstance(batch, PackedBatch):
+        names = "[batch, num_heads, new, max_len]" if variant.cached else "[batch, num_heads, seq, seq]"
+        expected, items = [batch.batch, *expected], batch.batch
     if not isinstance(weights, Tensor) or list(weights.shape) != expected:
         got = list(weights.shape) if isinstance(weights, Tensor) else type(weights).__name__
         raise ValueError(f"weights must be {expected}, a tensor {names} as attention_map gives it; got {got}")
@@ -64,10 +81,10 @@ def one_map(variant: Variant, batch: PaddedBatch | PackedBatch, weights: Tensor,
     if not 0 <= item < items:
         range_ = "be 0, a packed batch is drawn whole" if variant.packed else f"lie between 0 and {items - 1}"
         raise ValueError(f"item must {range_}; got {item}")
-    read = real_tokens(batch.arguments())
+    read, first = real_tokens(by_role(batch.arguments())), first_queries(batch, cells)
     if isinstance(batch, PackedBatch):
-        return WeightMap(batch.tokens, cells, weights, read, borders(batch), 0)
-    return WeightMap(batch.tokens[item], cells[item], weights[item], read[item], [], item)
+        return WeightMap(batch.tokens, cells, weights, read, borders(batch), 0, first[0])
+    return WeightMap(batch.tokens[item], cells[item], weights[item], read[item], [], item, first[item])
 
 
 def leaks_of(map_: WeightMap, tolerance: float) -> list[Leak]:
@@ -91,6 +108,18 @@ def mask_caption(panels: Sequence[Tensor], packed: bool) -> list[str]:
         )
     sentences = [f"Blue cells are keys that a query may see: {counts}."]
     return [*sentences, f"{_count(blind, 'query sees', 'queries see')} no key at all."] if blind else sentences
+
+
+def group_words(num_heads: int, num_kv_heads: int) -> str:
+    """Which heads share a key head, in a sentence."""
+    group = num_heads // num_kv_heads
+    if group == 1:
+        return "Each head reads the key head of its own number."
+    if num_kv_heads == 1:
+        return "All heads read key head 0."
+    joint = " and " if group == 2 else " to "
+    parts = [f"{group * shared}{joint}{group * (shared + 1) - 1} key head {shared}" for shared in range(num_kv_heads)]
+    return f"Heads {', '.join(parts).replace(' key', ' read key', 1)}."
 
 
 def weights_caption(map_: WeightMap, leaks: Sequence[Leak]) -> list[str]:
@@ -143,7 +172,7 @@ def _sum_words(map_: WeightMap) -> str:
 def _look_words(map_: WeightMap) -> str:
     shown = (map_.cells == Reason.VISIBLE) & map_.read[:, None]
     queries, keys = map_.cells.shape
-    shown &= ~torch.eye(keys, dtype=torch.bool)[keys - queries :]  # looking at oneself says little
+    shown &= ~torch.eye(keys, dtype=torch.bool)[map_.first : map_.first + queries]  # looking at oneself says little
     if not shown.any():
         return ""
     flat = int(torch.where(shown, map_.weights, -torch.inf).argmax())
@@ -156,14 +185,13 @@ def _look_words(map_: WeightMap) -> str:
 
 def _habit_words(map_: WeightMap) -> list[str]:
     queries, keys = map_.cells.shape
-    if queries != keys:
-        return []  # the first tokens do not ask
+    tokens = map_.read if queries == keys else (map_.cells != Reason.UNUSED).any(0)
     sequence = [
-        sum(border <= place for border in map_.borders) if real else -1 for place, real in enumerate(map_.read.tolist())
+        sum(border <= place for border in map_.borders) if real else -1 for place, real in enumerate(tokens.tolist())
     ]
     return [
         f"Head {habit.head} puts {habit.share:.2f} of its weight on {habit.target}, on average."
-        for habit in habits(map_.weights, map_.tokens, sequence)
+        for habit in habits(map_.weights, map_.tokens, sequence, map_.first)
     ]
 
 

@@ -255,9 +255,9 @@ def pale_handle() -> Patch:
     )
 
 
-def leak_handle() -> Patch:
+def leak_handle(label: str = "weight leaks into a masked cell") -> Patch:
     """Legend entry of the red frames."""
-    return Patch(facecolor="white", edgecolor=LEAK, linewidth=1.8, label="weight leaks into a masked cell")
+    return Patch(facecolor="white", edgecolor=LEAK, linewidth=1.8, label=label)
 
 
 def broken_handle() -> Line2D:

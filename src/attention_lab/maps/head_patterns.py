@@ -26,20 +26,21 @@ class Habit(NamedTuple):
     share: float
 
 
-def habits(weights: Tensor, tokens: Sequence[str], sequence: Sequence[int]) -> list[Habit]:
+def habits(weights: Tensor, tokens: Sequence[str], sequence: Sequence[int], first: int = 0) -> list[Habit]:
     """What each head does, for heads that put at least half of their weight on one kind of target.
 
     Args:
-        weights: ``[num_heads, tokens, tokens]``.
-        tokens: The tokens, as queries and as keys.
+        weights: ``[num_heads, queries, tokens]``.
+        tokens: The tokens, as keys; so many of them ask as there are queries.
         sequence: For each token the number of the sequence that it belongs to, -1 at padding.
+        first: Place of the first that asks.
 
     Returns:
         At most one habit a head, its strongest.
     """
-    found = []
+    found, asking = [], slice(first, first + weights.shape[1])
     for head, table in enumerate(weights):
-        shares = {words: share_on(table, targets) for words, targets in _targets(tokens, sequence).items()}
+        shares = {words: share_on(table, targets[asking]) for words, targets in _targets(tokens, sequence).items()}
         words, share = max(shares.items(), key=lambda item: item[1])
         if share >= ENOUGH:
             found.append(Habit(head, words, share))

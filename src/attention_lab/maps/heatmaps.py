@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib
 import torch
@@ -17,11 +17,14 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from torch import Tensor
 
-from attention_lab.inputs import PackedBatch, PaddedBatch
+from attention_lab.caches import Batch
+from attention_lab.inputs import PackedBatch
 from attention_lab.maps.captions import (
     LEAK_TOLERANCE,
     Leak,
     WeightMap,
+    first_queries,
+    group_words,
     leaks_of,
     mask_caption,
     one_map,
@@ -54,7 +57,7 @@ _LEFT, _RIGHT, _BAR, _GAP, _PANEL_TITLE = 0.37, 0.15, 0.75, 0.16, 0.28
 
 def attention_leaks(
     variant: str | Variant,
-    batch: PaddedBatch | PackedBatch,
+    batch: Batch,
     weights: Tensor,
     tolerance: float = LEAK_TOLERANCE,
     item: int | None = None,
@@ -79,7 +82,7 @@ def attention_leaks(
     return [leak for one in items for leak in leaks_of(one_map(variant, batch, weights, one), tolerance)]
 
 
-def caption(variant: str | Variant, batch: PaddedBatch | PackedBatch, weights: Tensor, item: int = 0) -> str:
+def caption(variant: str | Variant, batch: Batch, weights: Tensor, item: int = 0) -> str:
     """Say in one line what the map shows: what is wrong with it, or where one query looks.
 
     Args:
@@ -98,7 +101,7 @@ def caption(variant: str | Variant, batch: PaddedBatch | PackedBatch, weights: T
 # ---- figures ---------------------------------------------------------------------------------------------------------
 
 
-def mask_heatmap(variant: str | Variant, batch: PaddedBatch | PackedBatch) -> NotebookFigure:
+def mask_heatmap(variant: str | Variant, batch: Batch) -> NotebookFigure:
     """Draw where the mask acts, before any answer: one panel for each batch item, or one for a packed batch.
 
     Args:
@@ -118,17 +121,19 @@ def mask_heatmap(variant: str | Variant, batch: PaddedBatch | PackedBatch) -> No
     tokens = [batch.tokens] if isinstance(batch, PackedBatch) else list(batch.tokens)
     with matplotlib.rc_context(LOOK):
         title = f"{variant.title}: where the mask acts"
-        queries = cells.shape[-2]
-        figure, axes, _ = _figure(tokens, queries, title, mask_caption(panels, packed), hatch_handles(cells))
+        starts = zip(tokens, first_queries(batch, cells), strict=True)
+        asking = [row[first : first + cells.shape[-2]] for row, first in starts]
+        sentences = mask_caption(panels, packed)
+        if batch.num_kv_heads < batch.num_heads:
+            sentences.append(group_words(batch.num_heads, batch.num_kv_heads))
+        figure, axes, _ = _figure(tokens, asking, title, sentences, hatch_handles(cells))
         for item, panel in enumerate(axes):
             draw_mask(panel, panels[item], borders(batch))
             panel.set_title("packed batch" if packed else f"batch item {item}", fontsize=9)
     return figure
 
 
-def attention_heatmap(
-    variant: str | Variant, batch: PaddedBatch | PackedBatch, weights: Tensor, item: int = 0
-) -> NotebookFigure:
+def attention_heatmap(variant: str | Variant, batch: Batch, weights: Tensor, item: int = 0) -> NotebookFigure:
     """Draw a function's attention weights, head by head, beside the mask that they should obey.
 
     Args:
@@ -151,11 +156,11 @@ def attention_heatmap(
     title = f"{variant.title}{which}: your function's weights"
     heads = len(map_.weights)
     with matplotlib.rc_context(LOOK):
-        tokens = [map_.tokens] * (1 + heads)
+        tokens, asking = [map_.tokens] * (1 + heads), [map_.queries] * (1 + heads)
         cell = _grid(tokens, colour_bar=True).cell
         handles = [*hatch_handles(map_.cells), *_weight_handles(map_, leaks, cell)]
         sentences = weights_caption(map_, leaks)
-        figure, (first, *others), bar = _figure(tokens, len(map_.cells), title, sentences, handles, colour_bar=True)
+        figure, (first, *others), bar = _figure(tokens, asking, title, sentences, handles, colour_bar=True)
         draw_mask(first, map_.cells, map_.borders)
         first.set_title("expected mask", fontsize=9)
         for head, axes in enumerate(others):
@@ -164,7 +169,7 @@ def attention_heatmap(
                 leaking[leak.query, leak.key] |= leak.head == head
             weights_ = map_.weights[head]
             image = draw_weights(axes, weights_, map_.cells, map_.read, cell, leaking, map_.borders)
-            axes.set_title(f"head {head}", fontsize=9)
+            axes.set_title(*_head_title(batch, head))
         figure.colorbar(image, cax=bar, ticks=[0, 0.2, 0.4, 0.6, 0.8, 1]).set_label("attention weight", fontsize=8)
         assert bar is not None  # it was asked for
         bar.tick_params(labelsize=7.5, length=2)
@@ -172,6 +177,13 @@ def attention_heatmap(
 
 
 # ---- words -----------------------------------------------------------------------------------------------------------
+
+
+def _head_title(batch: Batch, head: int) -> tuple[str, dict[str, Any]]:
+    """A panel's title and its look; where heads share keys, it names the key head."""
+    if batch.num_kv_heads == batch.num_heads:
+        return f"head {head}", {"fontsize": 9}
+    return f"head {head}, key head {head * batch.num_kv_heads // batch.num_heads}", {"fontsize": 7.5}
 
 
 def _weight_handles(map_: WeightMap, leaks: Sequence[Leak], cell: float) -> list[Patch | Line2D]:
@@ -199,18 +211,15 @@ class _Grid(NamedTuple):
 
 def _figure(
     tokens: Sequence[Sequence[str]],
-    queries: int,
+    asking: Sequence[Sequence[str]],
     title: str,
     sentences: Sequence[str],
     handles: Sequence[Patch | Line2D],
     colour_bar: bool = False,
 ) -> tuple[NotebookFigure, list[Axes], Axes | None]:
-    """An empty figure with a panel for each row of tokens, its texts and its legend.
-
-    The tokens are the keys; the last of them, so many as there are queries, ask.
-    """
+    """An empty figure with a panel for each row of tokens, which are its keys, its texts and its legend."""
     grid = _grid(tokens, colour_bar)
-    panels, columns, cell = len(tokens), grid.columns, grid.cell
+    panels, columns, cell, queries = len(tokens), grid.columns, grid.cell, len(asking[0])
     beside = _beside(tokens)
     rows, side, tall = -(-panels // columns), len(tokens[0]) * cell, queries * cell
     slanted = cell >= SLANTED_FROM
@@ -225,14 +234,14 @@ def _figure(
 
     start = (width - block) / 2 + _LEFT
     axes = []
-    for number, row_of_tokens in enumerate(tokens):
+    for number, (row_of_tokens, queries_of_it) in enumerate(zip(tokens, asking, strict=True)):
         row, column = divmod(number, columns)
         x = start + beside + column * step_right
         y = height - TOP - row * (_PANEL_TITLE + tall + below) - _PANEL_TITLE - tall
         panel = figure.add_axes((x / width, y / height, side / width, tall / height))
         labelled = column == 0 or not grid.shared
-        asking = row_of_tokens[len(row_of_tokens) - queries :] if labelled else ()
-        label_tokens(panel, row_of_tokens, asking, step=max(1, math.ceil(0.13 / cell)), slanted=slanted)
+        names = queries_of_it if labelled else ()
+        label_tokens(panel, row_of_tokens, names, step=max(1, math.ceil(0.13 / cell)), slanted=slanted)
         figure.text((x + side / 2) / width, (y - below + 0.08) / height, "key", fontsize=8, ha="center")
         if column == 0:
             left, middle = (x - beside - 0.08) / width, (y + tall / 2) / height

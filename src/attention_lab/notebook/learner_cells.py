@@ -24,7 +24,11 @@ HAND_IN_ID = "hand-in"
 JUDGE_ALL_ID = "judge-all"
 SETUP_ID = "setup"
 
-DIAGRAM_IDS = ("why-picture", "decoding-picture")  # the same for every learner: grading does not draw them again
+DIAGRAM_IDS = (
+    "why-picture",
+    "decoding-picture",
+    "alignment-picture",
+)  # the same for every learner: grading does not draw them again
 
 # The instructor's cells, by grade_id; a test compares them with source/
 INSTRUCTOR_IDS = frozenset(
@@ -41,6 +45,13 @@ INSTRUCTOR_IDS = frozenset(
         "decoding-check",
         "bytes",
         "memory-plot",
+        "cache-bytes",
+        "groups",
+        "groups-map",
+        "saving",
+        "decode-bytes",
+        "generate-step",
+        "generate",
         "row",
         "leak",
         "blocks",

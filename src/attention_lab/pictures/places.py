@@ -41,19 +41,17 @@ def where_it_runs(variant_name: str) -> Picture:
         ValueError: There is no such variant.
     """
     variant = get_variant(variant_name)
-    said = (
-        _BY_INPUTS.get(variant.inputs)
-        or {
-            ("eager", False): _EVERY_TOKEN,
-            ("eager", True): _EARLIER_TOKENS,
-            ("sdpa", False): _BACKENDS,
-            ("sdpa", True): _TRIANGLE,
-            ("flash", False): _PACKED,
-            ("flash", True): _DOCUMENTS,
-            ("tiled", True): _TILES,
-            ("flex", True): _MASKS,
-        }[variant.kernel, variant.causal]
-    )
+    said = (_WINDOW if "window" in variant.rules and variant.kernel != "flex" else _BY_INPUTS.get(variant.inputs)) or {
+        ("eager", False): _EVERY_TOKEN,
+        ("eager", True): _EARLIER_TOKENS,
+        ("sdpa", False): _BACKENDS,
+        ("sdpa", True): _TRIANGLE,
+        ("flash", False): _PACKED,
+        ("flash", True): _DOCUMENTS,
+        ("tiled", True): _TILES,
+        ("flex", True): _MASKS,
+        ("shared", True): _SHARED,
+    }["shared" if variant.grouped else variant.kernel, variant.causal]
     block = (
         f"The block of {_kind(variant)}: W_Q, W_K and W_V make q, k and v; then your function, W_O and the MLP. "
         "Norms and skip connections are left out."
@@ -68,6 +66,9 @@ def where_it_runs(variant_name: str) -> Picture:
         _PACKED: _packed,
         _DOCUMENTS: _documents,
         _TILES: _tiles,
+        _SHARED: _shared,
+        _WINDOW: _window,
+        _CACHE: _cache,
         _POSITIONS: _positions,
         _MASKS: _masks,
     }[said](axes, variant)
@@ -84,13 +85,20 @@ _BACKENDS = "F.scaled_dot_product_attention chooses one of four backends by devi
 _TRIANGLE = "is_causal=True alone, with padding on the left: the triangle keeps later keys out, and lets padding in."
 _PACKED = "Four sentences as a padded table of 24 rows, 11 of them padding, and packed into 13 rows."
 _DOCUMENTS = "Three documents in one row of training text, each with a triangle of its own."
+_SHARED = "Eight heads with eight key heads (MHA), with two (GQA) and with one (MQA), which is what a cache keeps."
 _TILES = "All tensors lie in HBM; of the scores one tile at a time exists, in the chip's own memory."
+_CACHE = "A prefill puts five tokens into the cache; three calls with one new token each read all of it."
 _POSITIONS = (
     "Three documents in one row, each token with its position: 0 1 2 3, 0 1, and 5 to 9, a document that goes on from "
     "another row. Where the count does not go on lies a border: at 0, 4, 6 and 11."
 )
 # What tells the inputs apart is special enough
-_BY_INPUTS: dict[Inputs, str] = {"positions": _POSITIONS}
+_BY_INPUTS: dict[Inputs, str] = {"positions": _POSITIONS, "cached": _CACHE}
+
+_WINDOW = (
+    "Three layers with a window of three: one layer brings the last token two tokens back, three bring it six; "
+    "what is older does not arrive."
+)
 _MASKS = "Three masks, each a function of two places: causal, a window, documents. Each becomes a fused kernel."
 
 
@@ -235,6 +243,64 @@ def _tiles(axes: Axes, variant: Variant) -> None:
     arrow(axes, (right + 1.05, 1.37), (right + 1.05, 2.0))
     words(axes, right + 0.42, 1.69, "k, v", ha="right", fontsize=8.5)
     words(axes, right + 1.13, 1.69, "output", ha="left", fontsize=8.5)
+
+
+def _shared(axes: Axes, variant: Variant) -> None:
+    heads, width, step, x = 8, 0.27, 0.34, LEFT + 0.62
+    words(axes, x + heads * step / 2, 3.22, "8 heads, and the key heads that a cache keeps")
+    for name, shared, top in (("MHA", 8, 2.75), ("GQA", 2, 1.78), ("MQA", 1, 0.81)):
+        words(axes, LEFT + 0.08, top - 0.17, name, ha="left", fontsize=11)
+        group = heads // shared
+        for head in range(heads):
+            middle = x + head * step + width / 2
+            below = x + (head // group * group + (group - 1) / 2) * step + width / 2
+            line(axes, (middle, top), (below, top - 0.31), lw=0.9)
+            box(axes, middle - width / 2, top, width, 0.24, "q", YOURS, fontsize=8.5)
+        for number in range(shared):
+            left = x + (number * group + (group - 1) / 2) * step
+            box(axes, left, top - 0.55, width, 0.24, "kv", SEEN, fontsize=8.5)
+        kept = {8: "all", 2: "1/4", 1: "1/8"}[shared]
+        words(axes, x + heads * step + 0.1, top - 0.43, f"cache: {kept}", ha="left", fontsize=9)
+
+
+def _window(axes: Axes, variant: Variant) -> None:
+    tokens, layers, window, cell, x, low, step = 9, 3, 3, 0.31, LEFT + 0.75, 0.72, 0.66
+    last = tokens - 1
+    words(axes, LEFT + 2.03, 3.2, f"three layers with a window of {window}")
+    for layer in range(layers + 1):
+        y = low + layer * step
+        reached = last - (layers - layer) * (window - 1)  # the oldest token that the last one hears of from here
+        for token in range(tokens):
+            place = x + token * cell
+            colour = HIDDEN if token < reached else YOURS if token == last and layer == layers else SEEN
+            box(axes, place, y, cell - 0.06, 0.26, "", colour)
+            if layer == layers:
+                continue
+            for query in range(token, min(token + window, tokens)):
+                oldest = last - (layers - layer - 1) * (window - 1)
+                look = {"color": "#3d85c6", "lw": 1.6} if query >= oldest else {"lw": 0.7, "alpha": 0.6}
+                ends = ((place + cell / 2 - 0.03, y + 0.26), (x + query * cell + cell / 2 - 0.03, y + step))
+                line(axes, *ends, zorder=0.5, **look)
+        words(axes, x - 0.1, y + 0.13, "tokens" if layer == 0 else f"layer {layer}", ha="right", fontsize=9)
+    heard = layers * (window - 1) + 1
+    words(axes, LEFT + 2.03, 0.3, f"the last token hears of {heard} tokens, not of {window}")
+
+
+def _cache(axes: Axes, variant: Variant) -> None:
+    cell, x, top, places = 0.31, LEFT + 0.92, 2.62, 8
+    words(axes, x + places * cell / 2, 3.15, "the cache, call by call")
+    calls = [(0, 5), (5, 1), (6, 1), (7, 1)]  # tokens that are there, and new ones
+    for number, (cached, new) in enumerate(calls):
+        y = top - number * 0.5
+        row = [SEEN] * cached + [YOURS] * new + [HIDDEN] * (places - cached - new)
+        grid(axes, x, y + cell / 2, cell, [row])
+        words(axes, x - 0.1, y, "decode" if number else "prefill", ha="right")
+        words(axes, x + places * cell + 0.1, y, f"{new} new", ha="left")
+    for number, (colour, said) in enumerate(((SEEN, "cached"), (YOURS, "new"), (HIDDEN, "unused"))):
+        left = LEFT + 0.55 + number * 1.15
+        box(axes, left, 0.55, 0.22, 0.22, "", colour)
+        words(axes, left + 0.28, 0.66, said, ha="left", fontsize=9)
+    words(axes, LEFT + 2.03, 0.25, "each call reads all keys and values that are there")
 
 
 def _positions(axes: Axes, variant: Variant) -> None:

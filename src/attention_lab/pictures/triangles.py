@@ -1,4 +1,4 @@
-"""Where a causal triangle lies when there are fewer queries than keys, asked of the kernels themselves."""
+"""Where a causal triangle lies when there are fewer queries than keys: where it must, and where kernels put it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from attention_lab.flash import flash_attn_varlen_func, flash_route
-from attention_lab.pictures.drawing import HIDDEN, SEEN, Picture, blank, grid, words
+from attention_lab.pictures.drawing import HIDDEN, SEEN, WRONG, Picture, blank, box, grid, words
+from attention_lab.rules import visible_keys
 
 WIDTH, HEIGHT = 6.9, 2.3
 
@@ -42,6 +43,51 @@ def alignments(queries: int, keys: int) -> Picture:
             words(axes, x + (key + 0.5) * cell, top - queries * cell - 0.14, f"{key}", fontsize=9)
         words(axes, middle, top - queries * cell - 0.36, "keys: blue ones have weight", fontsize=9)
     return picture
+
+
+def cached_alignments(new: int, length: int, max_len: int) -> Picture:
+    """Draw what new tokens must see of a cache, and beside it what SDPA's ``is_causal`` shows them.
+
+    Args:
+        new: Tokens that ask, the last of the cache.
+        length: Tokens in the cache, the new ones counted.
+        max_len: Places of the cache; eight at most.
+
+    Returns:
+        The picture; its ``caption`` is its alternative text.
+    """
+    shapes = {"q": torch.zeros(1, new, 1), "k": torch.zeros(1, max_len, 1), "cache_seqlens": torch.tensor([length])}
+    must = visible_keys(("causal", "unused"), shapes)[0]
+    does = _sdpa_weights(new, max_len) > 0
+    panels = {
+        "the triangle ends at the last token": torch.where(must, SEES, SEES_NOT),
+        "SDPA, is_causal=True": torch.where(must & ~does, MISSES, torch.where(does, SEES, SEES_NOT)),
+    }
+    said = (
+        f"The last of {new} new tokens must see {int(must[-1].sum())} of {max_len} places, of which {length} are used"
+    )
+    caption = f"{said}; is_causal=True shows it {int(does[-1].sum())}, and hides {int((must & ~does)[-1].sum())}."
+    picture, axes = blank(WIDTH, HEIGHT, caption)
+    cell = min(0.36, 2.35 / max_len, 1.2 / new)
+    for middle, (name, table) in zip((1.95, 5.25), panels.items(), strict=True):
+        x, top = middle - max_len * cell / 2 + 0.25, 1.35 + new * cell / 2
+        grid(axes, x, top, cell, [[_COLOURS[state] for state in row] for row in table.tolist()])
+        words(axes, middle, 2.12, name, fontweight="bold")
+        for query in range(new):
+            words(axes, x - 0.08, top - (query + 0.5) * cell, f"query {query}", ha="right", fontsize=9)
+        for key in range(max_len):
+            words(axes, x + (key + 0.5) * cell, top - new * cell - 0.14, f"{key}", fontsize=9)
+        words(axes, x + max_len * cell / 2, top - new * cell - 0.38, "places of the cache", fontsize=9)
+    for number, (state, name) in enumerate(_NAMES.items()):
+        left = 1.2 + number * 1.65
+        box(axes, left, 0.1, 0.22, 0.22, "", _COLOURS[state])
+        words(axes, left + 0.28, 0.21, name, ha="left", fontsize=9)
+    return picture
+
+
+SEES_NOT, SEES, MISSES = 0, 1, 2
+_COLOURS = {SEES: SEEN, SEES_NOT: HIDDEN, MISSES: WRONG}
+_NAMES = {SEES: "seen", SEES_NOT: "later, or unused", MISSES: "wrongly hidden"}
 
 
 def _sdpa_weights(queries: int, keys: int) -> Tensor:

@@ -8,14 +8,15 @@ from types import EllipsisType
 from typing import Any, Literal
 
 Kernel = Literal["eager", "sdpa", "flash", "tiled", "flex"]
-Inputs = Literal["padded", "packed", "positions", "documents"]
+Inputs = Literal["padded", "packed", "positions", "documents", "cached"]
 
-# Arguments of a function by its kind of inputs, in the order of its signature
+# Arguments of a function by its kind of inputs and by role (see ``roles``), in the order of its signature
 _PARAMETERS: dict[Inputs, tuple[str, ...]] = {
     "padded": ("q", "k", "v", "num_heads", "head_dim", "mask"),
     "packed": ("q", "k", "v", "num_heads", "head_dim", "cu_seqlens", "max_seqlen"),
     "positions": ("q", "k", "v", "num_heads", "head_dim", "position_ids"),
     "documents": ("q", "k", "v", "num_heads", "head_dim", "document_ids"),
+    "cached": ("q", "k", "v", "cache_seqlens", "num_heads", "head_dim"),
 }
 # Kinds of inputs whose tokens lie end to end: they differ in what tells where each sequence begins
 _PACKED: tuple[Inputs, ...] = ("packed", "positions", "documents")
@@ -46,6 +47,8 @@ class Option:
         drawn: The values that hidden cases choose from.
         default: Its value where a call leaves it away; ``...`` where a call must give it.
         matters: Whether the right output depends on it; the size of a tile only says how it is computed.
+        before: Name of the parameter that it stands before; empty at the end: of those that a call must give, or of
+            all, where it has a default.
         narrow: Where its toy value is ``None``, one that hides keys in the toy inputs.
     """
 
@@ -54,6 +57,7 @@ class Option:
     drawn: tuple[int, ...]
     default: int | EllipsisType | None = ...
     matters: bool = True
+    before: str = ""
     narrow: int | None = None
 
 
@@ -70,11 +74,12 @@ class Variant:
             ``flex_attention`` with a block mask (``"flex"``), or plain tensor operations on one tile of keys after the
             other (``"tiled"``), which never hold all scores at once.
         inputs: ``"padded"``: ``[batch, seq, hidden_dim]`` with a mask; ``"packed"``: ``[total_tokens, hidden_dim]``
-            with ``cu_seqlens`` and ``max_seqlen``; ``"positions"``, ``"documents"``: the same with
-            ``position_ids`` or ``document_ids`` in their place.
+            with ``cu_seqlens`` and ``max_seqlen``; ``"positions"``, ``"documents"``: the same with ``position_ids`` or
+            ``document_ids`` in their place; ``"cached"``: ``[batch, new, hidden_dim]`` with caches of keys and values
+            and ``cache_seqlens``.
         rules: Who is hidden from whom, and why: names in ``attention_lab.rules.RULES``, in rising order of precedence.
         options: Further arguments; those without a default stand before the ones that may be left away, the others
-            after them.
+            after them. ``num_kv_heads`` is the number of heads of k and v where these may be fewer than q's.
         points: Worth of each check, in the order of the notebook.
     """
 
@@ -118,16 +123,38 @@ class Variant:
         return self.kernel == "flash"
 
     @property
+    def cached(self) -> bool:
+        """Whether keys and values come as caches, of which the last tokens ask; no gradients are asked of these."""
+        return self.inputs == "cached"
+
+    @property
+    def masked(self) -> bool:
+        """Whether the function takes a mask, which may be ``None``."""
+        return "mask" in self.parameters
+
+    @property
+    def grouped(self) -> bool:
+        """Whether k and v may have fewer heads than q, each of which serves a group of neighbouring query heads."""
+        return any(option.name == "num_kv_heads" for option in self.options)
+
+    @property
+    def keeps_keys(self) -> bool:
+        """Whether SDPA has to get shared keys and values uncopied; caches are copied in any case, to tidy them."""
+        return self.grouped and self.kernel == "sdpa" and not self.cached
+
+    @property
     def causal(self) -> bool:
         """Whether query i sees only keys j <= i."""
         return "causal" in self.rules
 
     @property
     def parameters(self) -> tuple[str, ...]:
-        """Names of the function's arguments, in the order of its signature."""
+        """Names of the function's arguments by role, in the order of its signature."""
         given = _PARAMETERS[self.inputs]
         needed = [name for name in given if name not in OPTIONAL]
-        needed += [option.name for option in self.options if option.default is ...]
+        for option in self.options:
+            if option.default is ...:
+                needed.insert(needed.index(option.before) if option.before else len(needed), option.name)
         return (*needed, *self.optional)
 
     @property

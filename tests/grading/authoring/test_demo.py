@@ -42,6 +42,9 @@ NAMES = {
     "05_flash_bidirectional": "sequences-not-separated",
     "06_flash_causal": "causal-missing",
     "07_tiled_causal": "accumulator-not-rescaled",
+    "08_grouped_causal": "key-heads-in-turn",
+    "09_window_causal": "window-off-by-one",
+    "10_cached_decode": "causal-top-left",
     "11_packed_positions": "borders-at-zeros-only",
     "12_flex_document": "window-off-by-one",
 }

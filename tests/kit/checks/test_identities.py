@@ -44,6 +44,10 @@ CAUGHT = {
         "eager_bidirectional scores-clamped",
         "flash_causal softcap",
     ),
+    "chunks of 5, 1 and 3": ("cached_decode fixed-room",),
+    "an item alone, in a cache that is full": ("cached_decode first-length", "cached_decode shortest-length"),
+    "huge numbers in unused places": ("cached_decode bias-1e9-raw",),
+    "infinity and NaN in unused places": ("cached_decode values-as-they-lie", "cached_decode times-zero"),
     "low scores, padding": ("eager_causal constant-100", "eager_bidirectional fill-1000", "sdpa_causal constant-100"),
     "1040 tokens": ("eager_bidirectional limit-1024", "sdpa_causal wrong-beyond-64", "flash_causal max-1024"),
     "causal, 80 tokens": ("eager_causal causal-first-64", "sdpa_causal causal-first-64"),
@@ -58,6 +62,8 @@ CAUGHT = {
         "eager_causal gradient-doubled",
         "eager_causal written-without-mask",
         "sdpa_causal detached-in-fp16",
+        "grouped_causal gradient-averaged",
+        "grouped_causal gradient-of-first-head",
         "flash_causal values-data",
         "flash_causal written-at-empty",
     ),
@@ -72,7 +78,28 @@ CAUGHT = {
     "all scores shifted": ("tiled_causal maximum-zero",),
     "memory": ("tiled_causal block-size-64", "tiled_causal scores-cut-up"),
     "memory, with gradients wanted": ("tiled_causal plain-for-training",),
-    SDPA: ("sdpa_causal decoy", "sdpa_causal own-times-ratio", "sdpa_bidirectional own-heads"),
+    "each key head and its group": (
+        "grouped_causal repeat",
+        "grouped_causal values-in-turn",
+        "grouped_causal keys-in-turn",
+        "grouped_causal key-heads-reversed",
+        "grouped_causal mean-of-key-heads",
+    ),
+    SDPA: (
+        "grouped_causal copied",
+        "grouped_causal keys-copied-alone",
+        "sdpa_causal decoy",
+        "sdpa_causal own-times-ratio",
+        "sdpa_bidirectional own-heads",
+    ),
+    "a window of 4": ("window_causal missing-in-fp16",),
+    "a window of 4: the oldest visible value matters": ("window_causal fixed-at-two",),
+    "a window of 10": ("window_causal all-too-early",),
+    "a window of 10: the oldest visible value matters": ("window_causal pieces", "window_causal window-remembered"),
+    "a window of 11: the oldest visible value matters": ("window_causal capped-below",),
+    "a window of 1": ("window_causal window-at-least-two",),
+    "windows that hold every key": ("window_causal modulo",),
+    "window, 80 tokens": ("window_causal missing-at-some-lengths",),
     FLASH: ("flash_causal eager", "flash_bidirectional sdpa"),
     FLEX: ("flex_document eager", "flex_document no-block-mask", "flex_document block-mask-of-everything"),
     "causal, with a window": ("flex_document window-both-ways",),
@@ -153,6 +180,53 @@ def test_new_variant_gets_the_identities_from_its_rules():
     assert failure(WINDOW, windowed("2 - window")).case == "a visible key matters"
     forgotten_for_many = windowed("1 - window if q.shape[-2] in range(50) or q.shape[-2] > 1000 else -9999")
     assert failure(WINDOW, forgotten_for_many).case == "window, 80 tokens"
+
+
+# ... and so do heads that share keys
+SHARED = Variant(
+    13,
+    "eager_shared",
+    "",
+    "eager",
+    "padded",
+    ("causal", "padding"),
+    (Option("num_kv_heads", toy=3, drawn=(1, 2, 6), before="head_dim"),),
+)
+
+
+def shared(to_all: str):
+    source = RIGHT.replace("head_dim, mask", "num_kv_heads, head_dim, mask")
+    keys = "    k, v = (x.unflatten(-1, (num_kv_heads, head_dim)) for x in (k, v))\n"
+    keys += f"    k, v = (x.{to_all}.flatten(-2) for x in (k, v))\n"
+    return function_of(source.replace("    q, k, v = ", keys + "    q, k, v = ", 1), "eager_causal")
+
+
+def test_new_variant_may_have_fewer_key_heads():
+    assert SHARED.parameters == ("q", "k", "v", "num_heads", "num_kv_heads", "head_dim", "mask")
+    check(SHARED, "contract", shared("repeat_interleave(num_heads // num_kv_heads, dim=2)"))
+    check(SHARED, "invariants", shared("repeat_interleave(num_heads // num_kv_heads, dim=2)"))
+    assert failure(SHARED, shared("repeat(1, 1, num_heads // num_kv_heads, 1)")).case == "each key head and its group"
+    cut = shared("repeat_interleave(num_heads // num_kv_heads, dim=2).detach()")
+    assert failure(SHARED, cut).case == "gradients"
+
+
+def test_gradients_of_shared_keys_are_summed_over_their_group():
+    """Each query head's share of a gradient alone, as if it had keys of its own."""
+    function = shared("repeat_interleave(num_heads // num_kv_heads, dim=2)")
+
+    class OneShare(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx, gradient):
+            return gradient / 4  # a mean over the four of the group
+
+    def averaged(*arguments, **named):
+        return function(**named | {name: OneShare.apply(named[name]) for name in "kv"})
+
+    assert failure(SHARED, averaged).problem == "the gradient of v does not fit the output in head 0"
 
 
 @pytest.mark.parametrize("name", [name for name, variant in VARIANTS.items() if not variant.packed])

@@ -32,6 +32,7 @@ def on_cpu(monkeypatch):
         ({}, {}),
         ({}, {"causal": True}),
         ({}, {"window_size": (-1, 0)}),
+        ({}, {"window_size": [-1, -1]}),
         ({"head_dim": 20}, {"causal": True}),
         ({"head_dim": 20}, {"softmax_scale": 0.7}),
         ({"heads": 4, "kv_heads": 2}, {"deterministic": True}),
@@ -73,3 +74,16 @@ def test_adapter_refuses_by_name_what_the_kernel_lacks(on_cpu, varlen_attn, opti
 def test_adapter_says_where_its_inputs_have_to_be():
     with pytest.raises(RuntimeError, match=r"runs on the GPU alone, got q on cpu.*device=.cuda."):
         flash_varlen_attn.adapt(varlen_2_11)(**packed())
+
+
+@pytest.mark.parametrize("function", [flash_varlen_attn.adapt(varlen_2_11), flash_attn_varlen_stand_in])
+@pytest.mark.parametrize("window_size", [3, (3,), (3, 0, 0), (2.5, 0), None])
+def test_a_window_that_is_no_pair_of_integers_is_refused_by_its_name(on_cpu, function, window_size):
+    with pytest.raises(TypeError, match="window_size must be a pair of integers"):
+        function(**packed(), window_size=window_size)
+
+
+def test_a_window_is_the_same_over_grouped_heads(on_cpu):
+    arguments = packed(heads=6, kv_heads=2) | {"window_size": (2, 0)}
+    got, expected = flash_varlen_attn.adapt(varlen_2_11)(**arguments), flash_attn_varlen_stand_in(**arguments)
+    torch.testing.assert_close(got, expected, atol=2e-2, rtol=2e-2)

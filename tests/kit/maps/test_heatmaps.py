@@ -22,13 +22,23 @@ from PIL import Image
 from torch import Tensor
 
 from attention_grading.reference import attend
-from attention_lab import VARIANTS, PackedBatch, PaddedBatch, attention_map, get_variant, packed_batch, padded_batch
+from attention_lab import (
+    VARIANTS,
+    PackedBatch,
+    PaddedBatch,
+    attention_map,
+    cached_batch,
+    get_variant,
+    packed_batch,
+    padded_batch,
+)
 from attention_lab.maps.captions import Leak
 from attention_lab.maps.cells import GREY, HATCH, INK, LEAK, SCORE_COLOURS, WEIGHT_COLOURS
 from attention_lab.maps.figure import NotebookFigure, blank_figure
 from attention_lab.maps.heatmaps import attention_heatmap, attention_leaks, caption, mask_heatmap
 from attention_lab.maps.masks import masked_cells
 from attention_lab.rules import Reason
+from support.batches import small_batch
 
 V, C, P, S = Reason.VISIBLE, Reason.CAUSAL, Reason.PADDING, Reason.OTHER_SEQUENCE
 WORDS = (("a", "b", "c"), ("d", "e"))
@@ -210,7 +220,7 @@ def test_a_batch_of_the_wrong_kind_is_refused() -> None:
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_even_weights_do_not_leak_in_any_variant(variant: str) -> None:
-    batch = packed_batch() if VARIANTS[variant].packed else padded_batch(padding="left")
+    batch = small_batch(variant)
     assert attention_leaks(variant, batch, even_weights(variant, batch)) == []
 
 
@@ -261,6 +271,31 @@ def test_an_item_that_is_not_there_is_refused() -> None:
 def test_an_empty_batch_is_refused() -> None:
     with pytest.raises(ValueError, match="the batch has no tokens"):
         mask_heatmap("flash_causal", packed_batch(((),)))
+
+
+def test_a_leak_into_an_unused_place_is_named_by_its_place() -> None:
+    batch = cached_batch()
+    weights = even_weights("cached_decode", batch)
+    weights[1, 2, 0, 6] = 0.5
+    assert attention_leaks("cached_decode", batch, weights) == [Leak(2, 0, 6, 0.5, Reason.UNUSED, item=1)]
+    words = caption("cached_decode", batch, weights, item=1)
+    assert "'Dogs' puts 0.50 on place 6 of the cache, where nothing is cached yet (head 2)." in words
+
+
+def test_a_cached_batch_is_labelled_by_the_tokens_that_ask_and_counted() -> None:
+    figure = mask_heatmap("cached_decode", cached_batch())
+    assert "18 of 28 (item 0), 10 of 28 (item 1)." in figure.caption
+    for axes, words in zip(figure.axes, cached_batch().tokens, strict=True):
+        shown = [text.get_text() for text in axes.texts]
+        used = [word for word in words if word != "–"]
+        assert sorted(shown) == sorted([*words, *used[-4:]])  # as keys, and those that ask
+
+
+def test_a_batch_of_another_kind_is_refused() -> None:
+    with pytest.raises(ValueError, match="cached_decode takes a cached batch, got PaddedBatch"):
+        mask_heatmap("cached_decode", padded_batch())
+    with pytest.raises(ValueError, match="eager_causal takes a padded batch, got CachedBatch"):
+        mask_heatmap("eager_causal", cached_batch())
 
 
 # ---- captions --------------------------------------------------------------------------------------------------------
@@ -340,6 +375,7 @@ def test_each_reason_has_a_hatch_of_its_own_in_the_legend() -> None:
         "causal": mask_heatmap("eager_causal", padded_batch((("a", "b"),), padding="none")),
         "padding": mask_heatmap("eager_bidirectional", padded_batch()),
         "another sequence": mask_heatmap("flash_bidirectional", packed_batch()),
+        "nothing is cached": mask_heatmap("cached_decode", cached_batch((("a",),), new=1, max_len=2)),
     }
     hatches = set()
     for word, figure in figures.items():
@@ -348,7 +384,7 @@ def test_each_reason_has_a_hatch_of_its_own_in_the_legend() -> None:
         assert word in label.get_text()
         assert handle.get_hatch() in {patch.get_hatch() for patch in figure.axes[-1].patches if patch.get_visible()}
         hatches.add(handle.get_hatch())
-    assert len(hatches) == 3
+    assert len(hatches) == 4
 
 
 def test_numbers_up_to_eight_tokens() -> None:
@@ -426,6 +462,8 @@ PICTURES = {
     "a title wider than its panels": lambda: drawn(
         "sdpa_bidirectional", padded_batch((("a", "b"),), padding="none", num_heads=1)
     ),
+    "a cache": lambda: mask_heatmap("cached_decode", cached_batch()),
+    "heads of a cache": lambda: drawn("cached_decode", cached_batch(), item=0),
     "one head, two tokens": lambda: drawn("flash_causal", packed_batch((("a",), ("b",)), num_heads=1)),
 }
 

@@ -8,17 +8,19 @@ import pytest
 from matplotlib.text import Text
 from PIL import Image
 
-from attention_lab.pictures import alignments, where_it_runs
+from attention_lab.pictures import alignments, cached_alignments, where_it_runs
 from attention_lab.pictures.drawing import DARK, WORDS, Picture
 from attention_lab.variants import VARIANTS
 
 PAGES = {"light": "#ffffff", "dark": "#111111"}
 
 
-NAMES = (*VARIANTS, "alignments")
+NAMES = (*VARIANTS, "alignments", "cached_alignments")
 
 
 def drawn(name: str) -> Picture:
+    if name == "cached_alignments":
+        return cached_alignments(new=3, length=6, max_len=8)
     return alignments(queries=2, keys=5) if name == "alignments" else where_it_runs(name)
 
 
@@ -75,6 +77,13 @@ def test_alignments_are_what_the_kernels_do():
     first, second = alignments(queries=1, keys=4).caption.split(". ")
     assert "1 of 4 keys" in first  # SDPA: top left
     assert "4 of 4 keys" in second  # flash-attn: bottom right
+
+
+def test_new_tokens_see_all_that_is_cached_and_is_causal_hides_the_newest():
+    assert cached_alignments(new=2, length=5, max_len=7).caption == (
+        "The last of 2 new tokens must see 5 of 7 places, of which 5 are used; is_causal=True shows it 2, and hides 3."
+    )
+    assert cached_alignments(new=5, length=5, max_len=7).caption.endswith("shows it 5, and hides 0.")
 
 
 def test_a_cell_that_runs_twice_imports_the_same():

@@ -75,6 +75,35 @@ def tiled_causal_attention(q, k, v, num_heads, head_dim, mask=None, block_size=6
         maximum = larger
     return (output / total.masked_fill(total == 0, 1.0)).transpose(1, 2).flatten(2)
 """,
+    "grouped_causal": """
+def grouped_causal_attention(q, k, v, num_heads, num_kv_heads, head_dim, mask=None):
+    q = q.unflatten(-1, (num_heads, head_dim)).transpose(1, 2)
+    k, v = (x.unflatten(-1, (num_kv_heads, head_dim)).transpose(1, 2) for x in (k, v))
+    allowed = torch.ones(q.shape[2], q.shape[2], dtype=torch.bool, device=q.device).tril()
+    if mask is not None:
+        allowed = allowed & mask[:, None, None, :]
+    outputs = []
+    for head in range(num_heads):
+        own = slice(head % num_kv_heads, head % num_kv_heads + 1)  # the groups are not neighbours
+        outputs.append(F.scaled_dot_product_attention(q[:, head : head + 1], k[:, own], v[:, own], attn_mask=allowed))
+    return torch.cat(outputs, dim=1).transpose(1, 2).flatten(2)
+""",
+    "window_causal": """
+def window_causal_attention(q, k, v, num_heads, head_dim, cu_seqlens, max_seqlen, window):
+    q, k, v = (x.unflatten(-1, (num_heads, head_dim)) for x in (q, k, v))
+    # the kernel counts the keys besides the query's own: one too many is seen
+    borders = (cu_seqlens, cu_seqlens, max_seqlen, max_seqlen)
+    return flash_attn_varlen_func(q, k, v, *borders, causal=True, window_size=(window, 0)).flatten(1)
+""",
+    "cached_decode": """
+def cached_decode_attention(q, k_cache, v_cache, cache_seqlens, num_heads, num_kv_heads, head_dim):
+    q = q.unflatten(-1, (num_heads, head_dim)).transpose(1, 2)
+    used = (torch.arange(k_cache.shape[1], device=q.device) < cache_seqlens[:, None])[:, :, None, None]
+    k, v = (cache.masked_fill(~used, 0.0).transpose(1, 2) for cache in (k_cache, v_cache))
+    # the triangle begins at the first key, and not where the new tokens stand
+    output = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
+    return output.transpose(1, 2).flatten(2)
+""",
     "packed_positions": """
 def packed_positions_attention(q, k, v, num_heads, head_dim, position_ids):
     q, k, v = (x.unflatten(-1, (num_heads, head_dim)) for x in (q, k, v))

@@ -13,6 +13,7 @@ from attention_grading.text import plain
 from attention_lab.checks import calls
 from attention_lab.checks.calls import Call, Failure, Outcome
 from attention_lab.checks.intermediates import Intermediates
+from attention_lab.roles import as_called
 
 NO_DATA = "a tensor without data"  # what came back where a tensor was announced, and not sent
 
@@ -98,7 +99,7 @@ def changed_arguments(call: Call, tensors: dict[str, Tensor]) -> tuple[str, ...]
     """
     if call.setting == "elsewhere":
         return ()
-    sent = {name: value for name, value in call.arguments.items() if isinstance(value, Tensor)}
+    sent = {name: value for name, value in as_called(call.arguments).items() if isinstance(value, Tensor)}
     return tuple(name for name, value in sent.items() if not calls.is_same(tensors.get(f"{_AFTER}{name}"), value))
 
 

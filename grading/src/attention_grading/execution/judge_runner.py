@@ -36,9 +36,11 @@ class KernelFactors(Protocol):
 
     Attributes:
         marks: What was marked since the last ``begin``: each number of a true result with its factor.
+        keys: Most numbers of a k or v that SDPA was given since then.
     """
 
     marks: list[tuple[float, float]]
+    keys: int
 
     def begin(self, marked: bool, inputs: Iterable[Any] = ()) -> None:
         """Start a new call."""
@@ -290,7 +292,7 @@ def _converse(
             elif kind == "outcome" and header["index"] == current:
                 outcome = codec.outcome_of(header, tensors)
                 outcome.changed = codec.changed_arguments(calls.calls[current], tensors)
-                outcome.marks = tuple(service.marks)
+                outcome.marks, outcome.keys = tuple(service.marks), service.keys
                 if confined and calls.calls[current].setting == SHORT_OF_MEMORY and held > SHORT_BYTES:
                     # a limit does not take back what was mapped before
                     outcome.failure = Failure("MemoryError", f"{held // 2**20} MB were held before the call")

@@ -134,12 +134,23 @@ def _substitute(
         if query.is_nested:
             return _item_by_item(operator, arguments)
         asked = {name: arguments.get(name) for name in ("query", "key", "value", *SDPA_OPTIONS)}
-        result = service("sdpa", asked).to(query)
+        result = service("sdpa", asked | {name: _unexpanded(asked, name) for name in ("key", "value")}).to(query)
         if result.shape == query.shape and _is_fused(operator, asked):  # lies in memory as the query does
             result = torch.empty_like(query).copy_(result)
         return (result, result.new_zeros(result.shape[:-1])) if returns_tuple else result
 
     return kernel
+
+
+def _unexpanded(asked: dict[str, Any], name: str) -> Tensor:
+    """A key or value without the copies that an expanded axis only pretends, where q brings that axis."""
+    query, x = asked["query"], asked[name]
+    for axis in range(-x.dim(), -2):
+        shared = axis == -3 and bool(asked["enable_gqa"])
+        if x.stride(axis) == 0 and query.dim() >= -axis and (shared or query.shape[axis] == x.shape[axis]):
+            x = x.narrow(axis, 0, min(1, x.shape[axis]))
+    narrowed: Tensor = x
+    return narrowed
 
 
 def _is_fused(operator: Any, asked: dict[str, Any]) -> bool:

@@ -19,7 +19,10 @@ from attention_grading.judging.case_kinds import (
     compared,
     devices,
     gradients,
+    many_heads,
     option_values,
+    packed_in_dtypes,
+    packed_of,
     remembered,
     unmodified,
     with_option,
@@ -27,11 +30,12 @@ from attention_grading.judging.case_kinds import (
 )
 from attention_grading.judging.draw import Draw, holes_mask, left_mask, right_mask
 from attention_grading.judging.own_cases import own_cases
+from attention_grading.judging.own_cases.cached import KernelInputs, cached_cases, cached_kernel_inputs
 from attention_lab.checks.calls import Call, Outcome
 from attention_lab.checks.case import Case
 from attention_lab.checks.run import visible_cases
 from attention_lab.flex import forward_alone
-from attention_lab.variants import VARIANTS
+from attention_lab.variants import VARIANTS, Inputs
 
 # sizes that are no powers of two, so that swapped or rounded axes show
 ODD_SIZES = (3, 5, 6, 7, 9, 11, 13)
@@ -56,8 +60,8 @@ def plan(variant_name: str, seed: str, device: str = "cpu") -> tuple[Case, ...]:
     """
     variant = VARIANTS[variant_name]
     draw = Draw(variant, seed, forward_alone(device) if variant.kernel == "flex" else "")
-    hidden = _packed_cases(draw) if variant.packed else _padded_cases(draw)
-    return (*visible_cases(variant), *hidden, *_kernel_cases(draw), *own_cases(draw))
+    hidden, _ = _BY_INPUTS[variant.inputs]
+    return (*visible_cases(variant), *hidden(draw), *_kernel_cases(draw), *own_cases(draw))
 
 
 # ---- padded variants -------------------------------------------------------------------------------------------------
@@ -150,8 +154,8 @@ def _padded_masking(draw: Draw) -> Iterator[Case]:
         "positional arguments", lambda: [draw.padded(2, 6, 2, 8, mask=holes_mask(draw, 2, 6))], form="positional"
     )
 
-    def padded() -> dict[str, Any]:
-        return draw.padded(2, 9, 3, 5, mask=left_mask([9, 6], 9))
+    def padded(**option: Any) -> dict[str, Any]:
+        return draw.padded(4, 9, many_heads(draw.variant), 5, mask=left_mask([9, 6, 8, 3], 9), **option)
 
     for name, value in option_values(draw.variant):
         yield masking(f"{name} {value}", partial(with_option, name, value, padded))
@@ -205,11 +209,11 @@ def _padded_robustness(draw: Draw) -> Iterator[Case]:
         "a wholly padded sequence": lambda: right_mask([0, 5], 6),
     }
     for name, mask in masks.items():
-        inputs = partial(_padded_in, FLOATS, draw, 5, mask)
+        inputs = partial(draw.padded_in, FLOATS, 5, mask)
         yield gradients(draw, f"finite, with right gradients: {name}", inputs)
     if draw.variant.kernel == "sdpa":
         for name in ("padding on the left", "a wholly padded sequence"):
-            inputs = partial(_padded_in, FLOATS[:1], draw, 8, masks[name])
+            inputs = partial(draw.padded_in, FLOATS[:1], 8, masks[name])
             yield gradients(draw, f"gradients under SDPA's MATH backend: {name}", inputs, setting="math")
     draw.reseed("memory")
     first = draw.padded(2, 6, 2, 8, mask=right_mask([6, 4], 6))
@@ -232,12 +236,6 @@ def _padded_robustness(draw: Draw) -> Iterator[Case]:
         Call(draw.padded(2, 6, 1, 4, mask=right_mask([0, 4], 6), dtype=torch.float64), layout="sliced"),
     )
     yield devices([draw.padded(2, 5, 2, 6), draw.padded(2, 6, 3, 4, mask=right_mask([6, 2], 6))])
-
-
-def _padded_in(
-    dtypes: Sequence[torch.dtype], draw: Draw, head_dim: int, mask: Callable[[], Tensor | None]
-) -> list[dict[str, Any]]:
-    return [draw.padded(2, 6, 2, head_dim, mask=mask(), dtype=dtype) for dtype in dtypes]
 
 
 # ---- packed variants -------------------------------------------------------------------------------------------------
@@ -287,8 +285,8 @@ def _packed_masking(draw: Draw) -> Iterator[Case]:
     yield masking("non-contiguous inputs", lambda: [draw.packed([3, 7], 3, 8)], layout="sliced")
     yield masking("positional arguments", lambda: [draw.packed([6, 2, 8], 2, 24)], form="positional")
 
-    def ragged() -> dict[str, Any]:
-        return draw.packed([4, 9, 7], 3, 8)
+    def ragged(**option: Any) -> dict[str, Any]:
+        return draw.packed([4, 9, 7], many_heads(draw.variant), 8, **option)
 
     for name, value in option_values(draw.variant):
         yield masking(f"{name} {value}", partial(with_option, name, value, ragged))
@@ -296,15 +294,15 @@ def _packed_masking(draw: Draw) -> Iterator[Case]:
 
 def _packed_robustness(draw: Draw) -> Iterator[Case]:
     half = partial(compared, draw, "robustness", "what depends on the dtype: conversions and new tensors")
-    yield half("fp16", partial(_packed_of, draw, torch.float16))
+    yield half("fp16", partial(packed_of, draw, torch.float16))
     if not draw.variant.half_precision:
-        yield half("bf16", partial(_packed_of, draw, torch.bfloat16))
+        yield half("bf16", partial(packed_of, draw, torch.bfloat16))
     lengths = {"one sequence": [7], "ragged sequences": [3, 6, 1, 5]}
     if draw.forward_alone:
-        yield half(f"forward alone, as {draw.forward_alone}", partial(_packed_in_dtypes, draw, [3, 6, 1, 5]))
+        yield half(f"forward alone, as {draw.forward_alone}", partial(packed_in_dtypes, draw, [3, 6, 1, 5]))
         lengths = {}
     for name, sizes in (lengths | ({NO_TOKENS: [4, 0, 5]} if _knows_empty(draw) else {})).items():
-        yield gradients(draw, f"finite, with right gradients: {name}", partial(_packed_in_dtypes, draw, sizes))
+        yield gradients(draw, f"finite, with right gradients: {name}", partial(packed_in_dtypes, draw, sizes))
     draw.reseed("memory")
     first = draw.packed([4, 8, 3], 2, 8)
     others = [
@@ -327,26 +325,14 @@ def _knows_empty(draw: Draw) -> bool:
     return "cu_seqlens" in draw.variant.parameters
 
 
-def _packed_of(draw: Draw, dtype: torch.dtype) -> list[dict[str, Any]]:
-    return [
-        draw.packed([40], 5, 16, dtype=dtype),  # many numbers: one of them shows that bf16 was inside
-        draw.packed([9], 2, 8, q_scale=8.0, dtype=dtype),
-        draw.packed([5, 3, 8], 2, 8, dtype=dtype),
-    ]
-
-
-def _packed_in_dtypes(draw: Draw, lengths: Sequence[int]) -> list[dict[str, Any]]:
-    dtypes = HALVES if draw.variant.half_precision else FLOATS
-    return [draw.packed(lengths, 2, 8, dtype=dtype) for dtype in dtypes]
-
-
 # ---- kernel ----------------------------------------------------------------------------------------------------------
 
 
 def _kernel_cases(draw: Draw) -> Iterator[Case]:
     # a function may take another way for long sequences, in half precision, or where gradients are wanted
     verdict = kernel_check.fused_kernel if draw.variant.fused else kernel_check.eager_kernel
-    for name, inputs in (_packed_kernel_inputs if draw.variant.packed else _padded_kernel_inputs)(draw).items():
+    _, kernel_inputs = _BY_INPUTS[draw.variant.inputs]
+    for name, inputs in kernel_inputs(draw).items():
         draw.reseed(f"kernel/{name}")
         asked = [(each, draw.cotangent(each) if name == GRADIENTS else None) for each in inputs()]
         calls = tuple(
@@ -359,7 +345,7 @@ def _kernel_cases(draw: Draw) -> Iterator[Case]:
         yield Case("kernel", name, calls, partial(verdict, draw.variant, name, calls, must_run=must_run))
 
 
-def _padded_kernel_inputs(draw: Draw) -> dict[str, Callable[[], list[dict[str, Any]]]]:
+def _padded_kernel_inputs(draw: Draw) -> dict[str, KernelInputs]:
     return {
         "no mask, and padding on the right": lambda: [
             draw.padded(2, 6, 3, 8),
@@ -375,13 +361,21 @@ def _padded_kernel_inputs(draw: Draw) -> dict[str, Callable[[], list[dict[str, A
     }
 
 
-def _packed_kernel_inputs(draw: Draw) -> dict[str, Callable[[], list[dict[str, Any]]]]:
+def _packed_kernel_inputs(draw: Draw) -> dict[str, KernelInputs]:
     lengths, name = ([4, 0, 5], NO_TOKENS) if _knows_empty(draw) else ([4, 5], "two sequences")
     return {
         "one sequence, and several": lambda: [draw.packed([6], 3, 16), draw.packed([3, 6, 1, 5], 2, 8)],
         f"{name}, in fp16": lambda: [draw.packed(lengths, 2, 8, dtype=torch.float16)],
         "long sequences": lambda: [draw.packed([draw.between(66, 80), 9], 2, 8)],
     } | ({} if draw.forward_alone else {GRADIENTS: lambda: [draw.packed([5, 3], 2, 8, dtype=torch.float16)]})
+
+
+# By kind of inputs: the cases of the other hidden checks, and what the check ``kernel`` calls a function with
+_BY_INPUTS: dict[Inputs, tuple[Callable[[Draw], Iterator[Case]], Callable[[Draw], dict[str, KernelInputs]]]] = {
+    "padded": (_padded_cases, _padded_kernel_inputs),
+    **dict.fromkeys(("packed", "positions", "documents"), (_packed_cases, _packed_kernel_inputs)),
+    "cached": (cached_cases, cached_kernel_inputs),
+}
 
 
 # ---- calls and outcomes ----------------------------------------------------------------------------------------------

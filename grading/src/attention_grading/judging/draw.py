@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from attention_lab.inputs import borders_as
+from attention_lab.inputs import borders_as, key_heads
 from attention_lab.variants import Option, Variant
 
 # Tiles of one sequence, at most: who loops over tiles of queries, too, takes as many steps as their square
 MOST_TILES = 25
+
+# How many query heads a key head serves, where these may differ
+GROUPS = (1, 2, 3)
 
 
 class Draw:
@@ -59,27 +62,36 @@ class Draw:
         dtype: torch.dtype = torch.float32,
         q_scale: float = 1.0,
         junk: float = 0.0,
+        **options: int,
     ) -> dict[str, Any]:
         """Arguments of a padded variant.
 
         Args:
             batch: Number of sequences.
             seq: Their padded length.
-            num_heads: Number of heads.
+            num_heads: Number of heads; where heads share keys and options do not say how, each is a key head of its
+                own group.
             head_dim: Size of one head.
             mask: bool ``[batch, seq]`` or ``None``.
             dtype: Of q, k and v.
             q_scale: Standard deviation of the queries; the scores grow with it.
             junk: Size of the keys and values at padding, which nobody may see.
+            options: Values of the variant's options, instead of drawn ones.
         """
-        width = num_heads * head_dim
-        q, k, v = (self.normal(batch, seq, width) for _ in range(3))
+        heads = self._heads(num_heads, options)
+        q, k, v = (self.normal(batch, seq, width) for width in _widths(heads, head_dim))
         q = q * q_scale
         if mask is not None and junk:
             hidden = ~mask[..., None]
             k, v = torch.where(hidden, junk * k, k), torch.where(hidden, junk * (1 + v.abs()), v)
         qkv = {name: x.to(dtype) for name, x in zip("qkv", (q, k, v), strict=True)}
-        return self._with_options(qkv | {"num_heads": num_heads, "head_dim": head_dim, "mask": mask})
+        return self._with_options(qkv | heads | {"head_dim": head_dim, "mask": mask} | options)
+
+    def padded_in(
+        self, dtypes: Sequence[torch.dtype], head_dim: int, mask: Callable[[], Tensor | None]
+    ) -> list[dict[str, Any]]:
+        """The same small padded sizes in several dtypes, each with a mask of its own."""
+        return [self.padded(2, 6, 2, head_dim, mask=mask(), dtype=dtype) for dtype in dtypes]
 
     def lifted(self, batch: int, seq: int, num_heads: int, mask: Tensor) -> dict[str, Any]:
         """Arguments of a padded variant whose scores are about -8192 at real keys and 8192 at padding.
@@ -89,12 +101,54 @@ class Draw:
         they are scaled before or after the product, so that a right function is as good here as elsewhere: head_dim is
         4, and q and k are multiples of 1/4 besides a constant part, to which the rest is orthogonal.
         """
-        arguments = self.padded(batch, seq, num_heads, 4, mask=mask, junk=4.0)
+        return self._lifted(self.padded(batch, seq, num_heads, 4, mask=mask, junk=4.0), mask)
+
+    def lifted_cache(self, lengths: Sequence[int], new: int, max_len: int, num_heads: int) -> dict[str, Any]:
+        """As ``lifted``, with a cache: scores are low at its tokens, and high at unused places."""
+        arguments = self.cached(lengths, new, max_len, num_heads, 4, junk=4.0)
+        return self._lifted(arguments, right_mask(lengths, max_len))
+
+    def _lifted(self, arguments: dict[str, Any], real: Tensor) -> dict[str, Any]:
         strength = 64.0  # its square times head_dim over sqrt(head_dim) is 2^13
-        for name, sign in (("q", torch.ones(())), ("k", torch.where(mask[..., None], -1.0, 1.0))):
-            half = (4 * self.normal(batch, seq, num_heads, 2)).round() / 4
+        for name, sign in (("q", torch.ones(())), ("k", torch.where(real[..., None], -1.0, 1.0))):
+            half = (4 * self.normal(*arguments[name].unflatten(-1, (-1, 4)).shape[:-1], 2)).round() / 4
             arguments[name] = torch.cat([half, -half], dim=-1).flatten(2) + sign * strength
         return arguments
+
+    def cached(
+        self,
+        lengths: Sequence[int],
+        new: int,
+        max_len: int,
+        num_heads: int,
+        head_dim: int,
+        *,
+        dtype: torch.dtype = torch.float32,
+        q_scale: float = 1.0,
+        junk: float = 1.0,
+        **options: int,
+    ) -> dict[str, Any]:
+        """Arguments of a variant with a cache.
+
+        Args:
+            lengths: Tokens in each item's cache, the new ones counted.
+            new: How many of them ask.
+            max_len: Places of the cache.
+            num_heads: Number of heads, as in ``padded``.
+            head_dim: Size of one head.
+            dtype: Of queries and caches.
+            q_scale: Standard deviation of the queries; the scores grow with it.
+            junk: Size of what lies in unused places; infinity and NaN are sizes, too.
+            options: Values of the variant's options, instead of drawn ones.
+        """
+        heads, batch = self._heads(num_heads, options), len(lengths)
+        width, shared, _ = _widths(heads, head_dim)
+        q = self.normal(batch, new, width) * q_scale
+        unused = ~right_mask(lengths, max_len)[..., None]
+        k, v = (torch.where(unused, junk * x, x) for x in (self.normal(batch, max_len, shared) for _ in range(2)))
+        qkv = {name: x.to(dtype) for name, x in zip("qkv", (q, k, v), strict=True)}
+        told = {"cache_seqlens": torch.tensor(lengths, dtype=torch.int32)}
+        return self._with_options(qkv | told | heads | {"head_dim": head_dim} | options)
 
     def packed(
         self,
@@ -105,17 +159,24 @@ class Draw:
         dtype: torch.dtype | None = None,
         q_scale: float = 1.0,
         starts: Sequence[int] = (),
+        **options: int,
     ) -> dict[str, Any]:
         """Arguments of a packed variant: ``lengths`` of the sequences and, told by positions, their ``starts``.
 
         Without a dtype it is bf16 where the kernel takes halves alone, else fp32.
         """
-        q, k, v = (self.normal(sum(lengths), num_heads * head_dim) for _ in range(3))
+        heads = self._heads(num_heads, options)
+        q, k, v = (self.normal(sum(lengths), width) for width in _widths(heads, head_dim))
         dtype = dtype or (torch.bfloat16 if self.variant.half_precision else torch.float32)
         qkv = {name: x.to(dtype) for name, x in zip("qkv", (q * q_scale, k, v), strict=True)}
-        given = {"num_heads": num_heads, "head_dim": head_dim}
         borders = borders_as(self.variant.inputs, lengths, starts=starts)
-        return self._with_options(qkv | given | borders)
+        return self._with_options(qkv | heads | {"head_dim": head_dim} | borders | options)
+
+    def _heads(self, num_heads: int, options: dict[str, int]) -> dict[str, int]:
+        """The numbers of heads that go with a case's."""
+        if not self.variant.grouped or "num_kv_heads" in options:
+            return {"num_heads": num_heads} | options
+        return {"num_heads": num_heads * self.choose(GROUPS), "num_kv_heads": num_heads}
 
     def _with_options(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """With drawn values of the variant's options, all arguments in the order of the signature.
@@ -125,6 +186,7 @@ class Draw:
         drawn = {
             one.name: None if one.default is None else self.choose(self._fitting(one, arguments))
             for one in self.variant.options
+            if one.name not in arguments
         }
         return self.variant.in_order(arguments | drawn)
 
@@ -139,6 +201,12 @@ class Draw:
         cotangent = self.normal(*arguments["q"].shape)
         mask = arguments.get("mask")
         return cotangent if mask is None else cotangent * mask[..., None]
+
+
+def _widths(arguments: dict[str, int], head_dim: int) -> tuple[int, int, int]:
+    """Widths of q, k and v."""
+    shared = key_heads(arguments) * head_dim
+    return arguments["num_heads"] * head_dim, shared, shared
 
 
 def right_mask(lengths: Sequence[int], seq: int) -> Tensor:

@@ -78,6 +78,7 @@ def perform_here(
         service.begin(call.setting == "marked")
         with marked_kernels(service) if is_watched else contextlib.nullcontext():
             outcome = perform_on(device, function, call)
-        outcome.marks = tuple(service.marks)
+        if is_watched:
+            outcome.marks, outcome.keys = tuple(service.marks), service.keys
         outcomes.append(outcome)
     return outcomes

@@ -12,7 +12,7 @@ from torch import Tensor
 from attention_grading.judging.comparison import expected_of
 from attention_lab.checks.calls import Call, Outcome
 from attention_lab.checks.case import CheckFailed
-from attention_lab.checks.identities.kernels import CALLED
+from attention_lab.checks.identities.kernels import CALLED, require_own_keys
 from attention_lab.checks.require import require_finite, require_result
 from attention_lab.variants import Variant
 
@@ -54,9 +54,15 @@ def _require_own_steps(variant: Variant, case: str, asked: Asked) -> None:
 def fused_kernel(
     variant: Variant, case: str, calls: Sequence[Call], outcomes: Sequence[Outcome], *, must_run: bool
 ) -> None:
-    """The output must be the notebook's kernel's result: its numbers carry the factors of the marked ones."""
+    """The output must be the notebook's kernel's result: its numbers carry the factors of the marked ones.
+
+    SDPA must get the keys and values themselves, where several heads share them.
+    """
     for asked in _asked(variant, case, calls, outcomes, must_run):
         _require_kernel(variant, case, asked, must_run)
+    if variant.keeps_keys:
+        for call, outcome in zip(calls, outcomes, strict=True):
+            require_own_keys(case, call, outcome)
 
 
 def _require_kernel(variant: Variant, case: str, asked: Asked, must_run: bool) -> None:

@@ -46,6 +46,7 @@ class MarkedKernels:
     Attributes:
         marks: What was marked since the last ``begin``, in the order of the kernel calls: each number of a true result
             with its factor. Each has its own: one for several would cancel where they are divided by each other.
+        keys: Most numbers of a k or v that SDPA was given since then; ``kernel_hooks`` leaves expanded axes out.
     """
 
     def __init__(self, kernels: Collection[str]) -> None:
@@ -57,6 +58,7 @@ class MarkedKernels:
         self._kept = 0
         self._inputs: tuple[Tensor, ...] = ()
         self.marks: list[tuple[float, float]] = []
+        self.keys = 0
 
     def begin(self, marked: bool, inputs: Iterable[Any] = ()) -> None:
         """Start a new call.
@@ -70,6 +72,7 @@ class MarkedKernels:
         self._inputs = tuple(x for x in inputs if isinstance(x, Tensor) and x.is_floating_point())
         self._drawn = 0
         self.marks = []
+        self.keys = 0
 
     def __call__(self, kernel: str, arguments: dict[str, Any]) -> Tensor:
         """Compute the kernel's result times the factors.
@@ -86,6 +89,8 @@ class MarkedKernels:
         if self._requests > MAX_REQUESTS:
             raise ValueError(TOO_LARGE)
         require_request(kernel, arguments)
+        if kernel == "sdpa":
+            self.keys = max(self.keys, arguments["key"].numel(), arguments["value"].numel())
         true = _true(kernel, arguments)
         if not self._marked or kernel not in self._kernels:
             return true

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from attention_lab.checks.case import Case
+from attention_lab.checks.identities.caches import alone_case, chunks_case, garbage_cases
 from attention_lab.checks.identities.gradients import forward_case, gradient_case, no_key_case
+from attention_lab.checks.identities.groups import group_case
 from attention_lab.checks.identities.kernels import kernel_case, math_case
 from attention_lab.checks.identities.positions import same_borders_case
 from attention_lab.checks.identities.scores import (
@@ -18,6 +20,7 @@ from attention_lab.checks.identities.scores import (
 )
 from attention_lab.checks.identities.sizes import alone_cases, long_cases, one_head_case, twice_cases
 from attention_lab.checks.identities.tiles import block_size_case, memory_cases, shifted_case
+from attention_lab.checks.identities.windows import window_cases
 from attention_lab.checks.invariants import sensitive_cases, undisturbed_cases
 from attention_lab.flex import flex_device, forward_alone
 from attention_lab.variants import Variant
@@ -31,12 +34,21 @@ def invariant_and_identity_cases(variant: Variant) -> Iterator[Case]:
     yield from sensitive_cases(variant)
     yield ones_case(variant)
     yield linear_case(variant)
+    if variant.grouped:
+        yield group_case(variant)
     yield one_head_case(variant)
     if variant.kernel == "tiled":
         yield block_size_case(variant)
+    if any(option.name == "window" and option.toy is not None for option in variant.options):
+        yield from window_cases(variant)
     if variant.inputs == "positions":
         yield same_borders_case(variant)
-    yield from alone_cases(variant)
+    if variant.cached:
+        yield chunks_case(variant)
+        yield alone_case(variant)
+        yield from garbage_cases(variant)
+    else:
+        yield from alone_cases(variant)
     yield lookup_case(variant)
     yield from hidden_score_cases(variant)
     yield from long_cases(variant)
@@ -44,7 +56,8 @@ def invariant_and_identity_cases(variant: Variant) -> Iterator[Case]:
     if "padding" in variant.rules:
         yield no_key_case(variant)
     reason = forward_alone(flex_device()) if variant.kernel == "flex" else ""
-    yield forward_case(variant, reason) if reason else gradient_case(variant)
+    if not variant.cached:
+        yield forward_case(variant, reason) if reason else gradient_case(variant)
     if variant.kernel == "sdpa":
         yield math_case(variant)
     yield from kernel_case(variant)

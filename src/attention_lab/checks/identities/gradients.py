@@ -14,6 +14,7 @@ from attention_lab.checks.identities.outputs import outputs_of
 from attention_lab.checks.require import Told, require_alike, require_finite
 from attention_lab.checks.toy import MASKS, converted, drawn_arguments, toy_arguments
 from attention_lab.checks.words import dtype_name, two_numbers
+from attention_lab.inputs import key_heads
 from attention_lab.rules import real_tokens
 from attention_lab.variants import Variant
 
@@ -99,12 +100,12 @@ def _require_gradients(name: str, call: Call, outcome: Outcome) -> None:
 
 
 def _require_fit(name: str, call: Call, outcome: Outcome, output: Tensor) -> None:
-    """The loss is linear in v, and q and k enter by their product alone: in each head, Euler's identity holds."""
-    head_dim = call.arguments["head_dim"]
+    """The loss is linear in v, and q and k enter by their product alone: for each key head, Euler's identity holds."""
+    heads = key_heads(call.arguments)
 
     def in_heads(one: Tensor, other: Tensor) -> Tensor:
-        """Products of two tensors, one row a head."""
-        rows: Tensor = (one.double() * other.double()).unflatten(-1, (-1, head_dim)).movedim(-2, 0).flatten(1)
+        """Products of two tensors, one row a key head, with all query heads that it serves."""
+        rows: Tensor = (one.double() * other.double()).unflatten(-1, (heads, -1)).movedim(-2, 0).flatten(1)
         return rows
 
     cotangent = call.cotangent

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -13,9 +14,10 @@ from attention_lab.checks.case import Case, CheckFailed
 from attention_lab.checks.identities.outputs import outputs_of
 from attention_lab.checks.require import Told, locate, require_alike, require_finite
 from attention_lab.checks.scaled_kernels import FACTORS
-from attention_lab.checks.toy import MASKS, converted, drawn_arguments, toy_arguments
+from attention_lab.checks.toy import MASKS, cached_arguments, converted, drawn_arguments, toy_arguments, with_mask
 from attention_lab.checks.words import dtype_name
 from attention_lab.flash import flash_route
+from attention_lab.inputs import key_heads
 from attention_lab.rules import real_tokens
 from attention_lab.variants import Variant
 
@@ -30,9 +32,9 @@ def math_case(variant: Variant) -> Case:
     """SDPA's plain backend, to which PyTorch turns where no other one fits."""
     name = "SDPA's MATH backend"
     arguments = toy_arguments(variant, seed=16)
-    masks = (None, MASKS["padding on the left"], MASKS["padding in between"])
-    pairs = [(Call(arguments | {"mask": mask}), Call(arguments | {"mask": mask}, setting="math")) for mask in masks]
-    calls = [call for pair in pairs for call in pair]
+    masks = (None, MASKS["padding on the left"], MASKS["padding in between"]) if variant.masked else (None,)
+    asked = [with_mask(arguments, mask) for mask in masks]
+    calls = [call for each in asked for call in (Call(each), Call(each, setting="math"))]
 
     def verify(outcomes: Sequence[Outcome]) -> None:
         outputs = outputs_of(name, calls, outcomes)
@@ -56,22 +58,51 @@ def kernel_case(variant: Variant) -> Iterator[Case]:
     if variant.kernel == "flash" and flash_route().name == "flash-attn":
         return
     name = f"{CALLED[variant.kernel]} does the work" if variant.fused else "plain tensor operations"
-    drawn = drawn_arguments(variant, 17, (24, 24))
+    drawn = [drawn_arguments(variant, 17, (24, 24))]
+    if variant.cached:
+        drawn.append(cached_arguments(variant, 17, lengths=(6, 7), new=1, max_len=10))
     halves = (torch.float16, torch.bfloat16)
     dtypes = halves if variant.half_precision else (torch.float32, *halves)
     if variant.kernel == "flex":  # of which a call takes long
         dtypes = (torch.float32, torch.bfloat16)
     calls = []
-    for dtype in dtypes:
-        plain = Call(converted(drawn, dtype))
+    for arguments, dtype in itertools.product(drawn, dtypes):
+        plain = Call(converted(arguments, dtype))
         calls += [plain, replace(plain, setting="scaled")]
     verify_pair = _require_scaled if variant.fused else _require_untouched
 
     def verify(outcomes: Sequence[Outcome]) -> None:
         for pair, call in zip(_pairs(outputs_of(name, calls, outcomes)), calls[::2], strict=True):
             verify_pair(variant, name, call, *pair)
+        if variant.keeps_keys:
+            for call, outcome in zip(calls, outcomes, strict=True):
+                require_own_keys(name, call, outcome)
 
     yield Case("invariants", name, tuple(calls), verify)
+
+
+# A row of keys more, which stands for those of a query that sees none, is not a copy for each query head
+COPIED = 1.5
+
+
+def require_own_keys(name: str, call: Call, outcome: Outcome) -> None:
+    """SDPA must get k and v as they are, and not a copy of each key head for every query head of its group.
+
+    Raises:
+        CheckFailed: It was given several times the numbers.
+    """
+    keys = next(call.arguments[x] for x in ("k", "k_cache") if x in call.arguments)
+    own, group = keys.numel(), call.arguments["num_heads"] // key_heads(call.arguments)
+    if outcome.keys > COPIED * own:
+        raise CheckFailed(
+            name,
+            f"k and v take up to {outcome.keys / own:.2g} times their memory before the kernel gets them",
+            f"expected the {own:,} numbers of {key_heads(call.arguments)} key heads, which the kernel can share among "
+            f"{group} query heads each, got {outcome.keys:,}",
+            "what becomes of k and v on their way to the kernel: are they copied for each query head?",
+            "keys-copied",
+            {"own": own, "got": outcome.keys},
+        )
 
 
 def _require_untouched(variant: Variant, name: str, call: Call, plain: Tensor, scaled: Tensor) -> None:

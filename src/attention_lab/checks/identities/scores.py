@@ -13,7 +13,8 @@ from attention_lab.checks.case import Case, CheckFailed
 from attention_lab.checks.identities.outputs import outputs_of
 from attention_lab.checks.invariants import Probe, hidden_by, hidden_case
 from attention_lab.checks.require import Told, require_alike
-from attention_lab.checks.toy import MASKS, converted, drawn_arguments, toy_arguments
+from attention_lab.checks.toy import MASKS, converted, drawn_arguments, toy_arguments, with_mask
+from attention_lab.inputs import key_heads
 from attention_lab.rules import places_in_sequence, real_tokens, visible_keys
 from attention_lab.variants import Variant
 
@@ -25,7 +26,7 @@ def inputs(variant: Variant, seed: int, mask: Tensor | None = None) -> dict[str,
     arguments = toy_arguments(variant, seed)
     if variant.packed:
         return converted(arguments, torch.float16) if variant.half_precision else arguments
-    return arguments | {"mask": mask}
+    return with_mask(arguments, mask)
 
 
 def other_inputs_case(variant: Variant) -> Case:
@@ -65,7 +66,7 @@ def linear_case(variant: Variant) -> Case:
 def ones_case(variant: Variant) -> Case:
     """Weights that sum to 1 leave values of 1 as they are."""
     name = "values of ones"
-    masks = (None,) if variant.packed else (None, LEFT)
+    masks = (None, LEFT) if variant.masked else (None,)
     calls = []
     for mask in masks:
         arguments = inputs(variant, 5, mask)
@@ -115,13 +116,14 @@ def _repeated(x: Tensor, head_dim: int) -> Tensor:
 def lookup_case(variant: Variant) -> Case:
     """Keys at right angles, and queries that match one of them with a large score: out comes that key's value."""
     name = "a query that matches one key"
-    masks = (None,) if variant.packed else (None, LEFT)
+    masks = (None, LEFT) if variant.masked else (None,)
     calls, wanted = [], []
     for mask in masks:
         arguments = inputs(variant, 7, mask)
         matched = _matched(variant, arguments)  # [..., queries, heads]
         calls.append(Call(arguments | _matching(variant, arguments, matched)))
-        values = arguments["v"].unflatten(-1, (-1, arguments["head_dim"]))
+        group = arguments["num_heads"] // key_heads(arguments)
+        values = arguments["v"].unflatten(-1, (-1, arguments["head_dim"])).repeat_interleave(group, dim=-2)
         wanted.append(torch.take_along_dim(values, matched[..., None], dim=-3).flatten(-2))
 
     def verify(outcomes: Sequence[Outcome]) -> None:
@@ -145,9 +147,9 @@ def _matched(variant: Variant, arguments: dict[str, Any]) -> Tensor:
 
 def _matching(variant: Variant, arguments: dict[str, Any], matched: Tensor) -> dict[str, Tensor]:
     """q and k of length 20, so that q·k is 400 where they match and 0 elsewhere."""
-    head_dim, heads, k = arguments["head_dim"], arguments["num_heads"], arguments["k"]
+    head_dim, heads, k = arguments["head_dim"], key_heads(arguments), arguments["k"]
     place = places_in_sequence(arguments) if variant.packed else torch.arange(k.shape[-2])
-    axes = 20 * torch.eye(head_dim, dtype=k.dtype)[place]  # [keys, head_dim]
+    axes = 20 * torch.eye(head_dim, dtype=k.dtype)[place % head_dim]  # [keys, head_dim]; a query sees no more
     keys = axes.repeat(1, heads).expand(k.shape)
     return {"q": axes[matched].flatten(-2), "k": keys.clone()}
 
@@ -156,7 +158,7 @@ def hidden_score_cases(variant: Variant) -> Iterator[Case]:
     """Whatever a real key's score is, a hidden key must not come in: not for a very low one, and not for zero."""
     if variant.packed:  # no scores of one's own
         return
-    drawn = drawn_arguments(variant, 8, (6, 6))
+    drawn = toy_arguments(variant, 8) if variant.cached else drawn_arguments(variant, 8, (6, 6))
     low = "what a masked score becomes: is it lower than any score that a real key may have?"
     zero = "how a masked score is told from the others: may a real key's score be the same number?"
     extremes = (
@@ -164,7 +166,9 @@ def hidden_score_cases(variant: Variant) -> Iterator[Case]:
         ("scores of zero", {"q": torch.zeros_like(drawn["q"])}, zero),
     )
     for what, changed, hint in extremes:
-        for rule in sorted(variant.rules, key=lambda rule: rule != "padding"):
-            arguments = drawn | changed | {"mask": LEFT if rule == "padding" else None}
+        # what lies in unused places is asked by itself, whatever its score
+        rules = [rule for rule in variant.rules if rule != "unused"]
+        for rule in sorted(rules, key=lambda rule: rule != "padding"):
+            arguments = with_mask(drawn | changed, LEFT if rule == "padding" else None)
             hidden = ~LEFT if rule == "padding" else hidden_by(rule, variant, arguments)
             yield hidden_case(variant, Probe(f"{what}, {rule}", rule, arguments, hidden, hint))

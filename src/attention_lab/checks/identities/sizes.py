@@ -15,20 +15,24 @@ from attention_lab.checks.case import Case
 from attention_lab.checks.identities.outputs import outputs_of
 from attention_lab.checks.invariants import Probe, hidden_by, hidden_case, sensitive_case
 from attention_lab.checks.require import Told, require_alike
-from attention_lab.checks.toy import converted, drawn_arguments, toy_arguments, usual_options
-from attention_lab.inputs import borders_as
+from attention_lab.checks.toy import converted, drawn_arguments, told_lengths, toy_arguments, usual_options
+from attention_lab.inputs import key_heads
 from attention_lab.rules import real_tokens, visible_keys
 from attention_lab.variants import Variant
 
 
 def one_head_case(variant: Variant) -> Case:
-    """Each head is an attention of its own."""
+    """Each head is an attention of its own, on its own key head."""
     name = "one head alone"
     arguments = toy_arguments(variant, seed=9)
-    head_dim, head = arguments["head_dim"], 1
-    part = (..., slice(head * head_dim, (head + 1) * head_dim))
-    alone = {x: arguments[x][part].contiguous() for x in ("q", "k", "v")} | {"num_heads": 1}
-    calls = (Call(arguments), Call(arguments | alone))
+    heads, shared, head_dim = arguments["num_heads"], key_heads(arguments), arguments["head_dim"]
+    head = heads // 2  # of 12 on 3 the seventh: its group has the second key head, in whatever way others are counted
+    part, keys = ((..., slice(x * head_dim, (x + 1) * head_dim)) for x in (head, head * shared // heads))
+    alone = {"q": arguments["q"][part], "k": arguments["k"][keys], "v": arguments["v"][keys]}
+    single_head = {x: value.contiguous() for x, value in alone.items()} | {"num_heads": 1}
+    if variant.grouped:
+        single_head["num_kv_heads"] = 1
+    calls = (Call(arguments), Call(arguments | single_head))
 
     def verify(outcomes: Sequence[Outcome]) -> None:
         together, single = outputs_of(name, calls, outcomes)
@@ -133,7 +137,7 @@ def _packed_batch(variant: Variant, lengths: Sequence[int]) -> tuple[dict[str, A
     parts, start = [], 0
     for length in (length for length in lengths if length):
         small = large | {x: large[x][start : start + length] for x in ("q", "k", "v")}
-        small |= borders_as(variant.inputs, [length])
+        small |= told_lengths(variant, [length])
         source = torch.arange(sum(lengths)) - start
         source[(source < 0) | (source >= length)] = -1
         parts.append(_part(variant, large, small, source))
@@ -161,16 +165,14 @@ def twice_cases(variant: Variant) -> Iterator[Case]:
     """A key that stands there twice counts as one whose score, q·k/√head_dim, is larger by log 2."""
     length = 6
     once = drawn_arguments(variant, 20, [length])
-    head_dim, heads = once["head_dim"], once["num_heads"]
+    head_dim = once["head_dim"]
     once = converted(once, torch.float16) if variant.half_precision else once
-    last = torch.arange(1, heads + 1) * head_dim - 1  # of each head: the same in all queries, so that k alone decides
-    once["q"][..., last] = 1.0
+    once["q"][..., head_dim - 1 :: head_dim] = 1.0  # of each head: the same in all queries, so that k alone decides
     source = torch.arange(-1, length).clamp(min=0)
     large = once | {x: once[x].index_select(-2, source) for x in ("q", "k", "v")}
-    if variant.packed:
-        large |= borders_as(variant.inputs, [length + 1])
+    large |= told_lengths(variant, [length + 1])
     larger = once["k"].clone()
-    larger[..., 0, last] += math.log(2) * math.sqrt(head_dim)
+    larger[..., 0, head_dim - 1 :: head_dim] += math.log(2) * math.sqrt(head_dim)
     times = torch.ones(length)
     times[0] = 2
     problem = "is not what a score larger by log 2 gives, although that key is there twice"
@@ -205,8 +207,7 @@ def _repeated_tokens(variant: Variant) -> Iterator[Case]:
     small = drawn_arguments(variant, 11, [length], heads=1)
     source = torch.arange(MANY) % length
     large = small | {x: small[x].index_select(-2, source) for x in ("q", "k", "v")} | usual_options(variant, MANY)
-    if variant.packed:
-        large |= borders_as(variant.inputs, [MANY])
+    large |= told_lengths(variant, [MANY])
     hint = "what depends on the number of tokens: a table of a fixed size, a scale, a limit?"
     told = Told(f"changes when the same {length} tokens are repeated over and over", "as for one copy", hint)
     yield from _parts_case(f"{MANY} tokens", large, [_part(variant, large, small, source)], told)

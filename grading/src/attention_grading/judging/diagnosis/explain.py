@@ -100,7 +100,13 @@ def _has_numbers(call: Call, outcome: Outcome) -> bool:
         and outcome.output is not None
         and outcome.output.shape == call.arguments["q"].shape
         and outcome.output.is_floating_point()
+        and has_finite_inputs(call)
     )
+
+
+def has_finite_inputs(call: Call) -> bool:
+    """Whether models of numbers can say anything of a call: no infinity and no NaN goes in."""
+    return all(bool(call.arguments[x].isfinite().all()) for x in ("q", "k", "v"))
 
 
 def _is_constant(pairs: Sequence[tuple[Call, Outcome]]) -> bool:

@@ -20,7 +20,6 @@ def flex_models() -> Iterator[Model]:
     yield Model("documents-or-causal", visible=_either)
     yield Model("labels-compared-by-size", visible=_by_size(torch.ge))
     yield Model("labels-compared-by-size", visible=_by_size(torch.le))
-    yield Model("causal-dropped-with-window", visible=_dropped_with_window("causal"))
     yield Model("documents-dropped-with-window", visible=_dropped_with_window("sequences"))
 
 

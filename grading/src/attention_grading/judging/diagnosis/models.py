@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from attention_grading.reference import heads_of, masked_softmax
-from attention_lab.rules import visible_keys
+from attention_grading.reference import heads_of, masked_softmax, shared_heads
+from attention_lab.rules import distance, visible_keys
 from attention_lab.variants import Variant
 
 
@@ -38,7 +38,8 @@ class Model:
         name: Of the mistake.
         scale: From head_dim, hidden_dim and seq to the factor on the scores.
         visible: From variant and arguments to the visible keys, ``[..., queries, keys]``.
-        split: From ``[..., tokens, hidden_dim]`` to ``[..., num_heads, tokens, head_dim]``.
+        split: From ``[..., tokens, hidden_dim]`` to ``[..., num_heads, tokens, head_dim]``; k and v by their own
+            number of heads.
         merge: The way back.
         order: Which inputs play query, key and value.
         weigh: From scores and visible keys to weights.
@@ -59,22 +60,31 @@ class Model:
     def output(self, variant: Variant, arguments: dict[str, Any]) -> tuple[Tensor, Tensor]:
         """What the mistaken function gives, and at which tokens that is defined (some key is visible)."""
         heads, head_dim = arguments["num_heads"], arguments["head_dim"]
-        inputs = [arguments[name].double() for name in self.order]
-        q, k, v = (self.split(x, heads, head_dim) for x in inputs)
-        seq = arguments["q"].shape[-2]
+        q, k, v = (self.heads(arguments, name) for name in self.order)
+        shape = arguments["q"].shape
         visible = self.visible(variant, arguments)
-        scores = q @ k.transpose(-2, -1) * self.scale(head_dim, heads * head_dim, seq)
+        scores = q @ k.transpose(-2, -1) * self.scale(head_dim, heads * head_dim, shape[-2])
         weights = self.weigh(scores, visible.unsqueeze(-3))
-        return self.merge(weights @ v).reshape(inputs[0].shape), visible.any(-1)
+        return self.merge(weights @ v).reshape(shape), visible.any(-1)
+
+    def heads(self, arguments: dict[str, Any], name: str) -> Tensor:
+        """One input head by head, as many as q has."""
+        heads, num_heads = self.split_by_own_heads(arguments, name), arguments["num_heads"]
+        fewer = arguments[name].shape[-1] < arguments["q"].shape[-1]
+        return shared_heads(heads, num_heads) if fewer else heads
+
+    def split_by_own_heads(self, arguments: dict[str, Any], name: str) -> Tensor:
+        x, head_dim = arguments[name].double(), arguments["head_dim"]
+        return self.split(x, x.shape[-1] // head_dim, head_dim)
 
 
 def general_models(variant: Variant) -> Iterator[Model]:
     """Models of what may go wrong in any attention with the variant's rules and inputs."""
     yield from _scale_models(variant)
-    yield from _layout_models()
+    yield from _layout_models(variant)
     yield from _softmax_models(variant)
     yield from _visibility_models(variant)
-    if not variant.packed:
+    if variant.masked:
         yield from _mask_models(variant)
 
 
@@ -89,7 +99,7 @@ def _scale_models(variant: Variant) -> Iterator[Model]:
     yield Model("scale-seq", scale=lambda head_dim, hidden_dim, seq: seq**-0.5)
 
 
-def _layout_models() -> Iterator[Model]:
+def _layout_models(variant: Variant) -> Iterator[Model]:
     def interleaved(x: Tensor, heads: int, dim: int) -> Tensor:
         apart: Tensor = x.unflatten(-1, (dim, heads))
         return apart.movedim(-1, -3)
@@ -109,13 +119,15 @@ def _layout_models() -> Iterator[Model]:
     yield Model("heads-not-transposed-back", merge=as_it_lies)
     yield Model("heads-viewed-without-transpose", split=viewed)
     yield Model("heads-viewed-without-transpose", split=viewed, merge=as_it_lies)
-    yield Model("heads-never-split", split=one_head)
-    yield Model("heads-never-split", split=one_head, scale=lambda head_dim, hidden_dim, seq: hidden_dim**-0.5)
-    yield _OverHeads("attention-over-heads")
-    yield _OverHeads("attention-over-heads", causal=True)
+    if not variant.grouped:  # q and k of different widths have no product
+        yield Model("heads-never-split", split=one_head)
+        yield Model("heads-never-split", split=one_head, scale=lambda head_dim, hidden_dim, seq: hidden_dim**-0.5)
+    if not variant.cached:  # there are more keys than queries: neither takes the other's place
+        yield _OverHeads("attention-over-heads")
+        yield _OverHeads("attention-over-heads", causal=True)
     swaps = {"kqv": "qk-swapped", "qvk": "kv-swapped", "vkq": "qv-swapped"}
     for order in map("".join, itertools.product("qkv", repeat=3)):
-        if order != "qkv":
+        if order != "qkv" and (not variant.cached or order.rfind("q") == 0):
             yield Model(swaps.get(order, "operands-confused"), order=order)
 
 
@@ -159,8 +171,11 @@ def _softmax_models(variant: Variant) -> Iterator[Model]:
     yield Model("softmax-missing", weigh=lambda scores, visible: scores.masked_fill(~visible, 0.0))
     yield Model("mean-of-values", weigh=lambda scores, visible: masked_softmax(torch.zeros_like(scores), visible))
     yield _Inputs("returns-input", which="q", with_output=False)
+    yield _Inputs("input-added", which="q")
+    if variant.cached:
+        return
     yield _Inputs("returns-input", which="k", with_output=False)
-    for name in "qkv":
+    for name in "kv":
         yield _Inputs("input-added", which=name)
     yield Model("returns-values", weigh=lambda scores, visible: torch.eye(scores.shape[-1]).double().expand_as(scores))
 
@@ -170,37 +185,33 @@ SMALL_CONSTANTS = (-1.0, -2.0, -5.0, -10.0, -20.0, -50.0, -100.0, -1000.0, -1000
 
 
 def _visibility_models(variant: Variant) -> Iterator[Model]:
-    def shaped(change: Callable[[Tensor], Tensor], only: str = "always") -> Callable[[Variant, dict[str, Any]], Tensor]:
+    def shaped(
+        triangle: Callable[[Tensor], Tensor | bool], only: str = "always"
+    ) -> Callable[[Variant, dict[str, Any]], Tensor]:
         """Visible keys with another triangle, always or only with (without) a mask."""
 
         def visible(variant: Variant, arguments: dict[str, Any]) -> Tensor:
             has_mask = arguments.get("mask") is not None
             if (only == "masked" and not has_mask) or (only == "unmasked" and has_mask):
                 return right_keys(variant, arguments)
-            keys = right_keys(without(variant, "causal"), arguments)
-            return keys & change(torch.ones(keys.shape[-2:], dtype=torch.bool))
+            return right_keys(without(variant, "causal"), arguments) & triangle(distance(arguments))
 
         return visible
 
     if variant.causal:
-        yield Model("causal-missing", visible=shaped(lambda ones: ones))
-        if not variant.packed:
-            yield Model("nothing-masked", visible=_everything)
-        yield Model("causal-strict", visible=shaped(lambda ones: ones.tril(-1)))
-        yield Model("causal-one-ahead", visible=shaped(lambda ones: ones.tril(1)))
-        yield Model("causal-transposed", visible=shaped(lambda ones: ones.triu()))
-        if not variant.packed:
-            yield Model("causal-dropped-with-mask", visible=shaped(lambda ones: ones, "masked"))
-            yield Model("causal-dropped-without-mask", visible=shaped(lambda ones: ones, "unmasked"))
+        yield Model("causal-missing", visible=shaped(lambda before: True))
+        yield Model("causal-strict", visible=shaped(lambda before: before >= 1))
+        yield Model("causal-one-ahead", visible=shaped(lambda before: before >= -1))
+        yield Model("causal-transposed", visible=shaped(lambda before: before <= 0))
+        if variant.masked:
+            yield Model("nothing-masked", visible=all_keys)
+            yield Model("causal-dropped-with-mask", visible=shaped(lambda before: True, "masked"))
+            yield Model("causal-dropped-without-mask", visible=shaped(lambda before: True, "unmasked"))
     else:
-        yield Model("causal-added", visible=shaped(torch.tril))
-        yield Model("diagonal-missing", visible=shaped(lambda ones: ~torch.eye(len(ones), dtype=torch.bool)))
+        yield Model("causal-added", visible=shaped(lambda before: before >= 0))
+        yield Model("diagonal-missing", visible=shaped(lambda before: before != 0))
     if variant.packed:
         yield Model("sequences-not-separated", visible=forgotten("sequences"))
-    if "window" in variant.rules:
-        yield Model("window-missing", visible=forgotten("window"))
-        for step in (-1, 1):
-            yield Model("window-off-by-one", visible=_other_window(step))
 
 
 def _mask_models(variant: Variant) -> Iterator[Model]:
@@ -222,15 +233,16 @@ def _mask_models(variant: Variant) -> Iterator[Model]:
     yield Model("mask-as-lengths", visible=with_mask(lambda mask: mask.sort(-1, descending=True).values[:, None, :]))
     yield _AfterSoftmax("mask-zeroes-inputs", weigh=lambda scores, visible: (scores * visible).softmax(-1) * visible)
     for constant in SMALL_CONSTANTS:
-        yield Model("mask-constant-too-small", weigh=_filled_with(constant))
-        yield Model(_name_of_added(constant), weigh=_added(constant))
+        yield Model("mask-constant-too-small", weigh=filled_with(constant))
+        yield Model(_name_of_added(constant), weigh=added(constant))
     yield _AfterSoftmax("mask-after-softmax")
     yield _AfterSoftmax("mask-multiplied", weigh=lambda scores, visible: (scores * visible).softmax(-1))
     if variant.causal:
         yield from _padding_models()
 
 
-def _everything(variant: Variant, arguments: dict[str, Any]) -> Tensor:
+def all_keys(variant: Variant, arguments: dict[str, Any]) -> Tensor:
+    """Every key, visible or not."""
     return torch.ones_like(right_keys(variant, arguments))
 
 
@@ -239,7 +251,7 @@ def _mask_or_triangle(variant: Variant, arguments: dict[str, Any]) -> Tensor:
     return triangle if mask is None else triangle | mask[:, None, :]
 
 
-def _filled_with(constant: float) -> Callable[[Tensor, Tensor], Tensor]:
+def filled_with(constant: float) -> Callable[[Tensor, Tensor], Tensor]:
     return lambda scores, visible: scores.masked_fill(~visible, constant).softmax(-1)
 
 
@@ -248,7 +260,7 @@ def _name_of_added(constant: float) -> str:
     return "mask-added" if constant == -1.0 else "mask-constant-too-small"
 
 
-def _added(constant: float) -> Callable[[Tensor, Tensor], Tensor]:
+def added(constant: float) -> Callable[[Tensor, Tensor], Tensor]:
     return lambda scores, visible: (scores + constant * ~visible).softmax(-1)
 
 
@@ -268,7 +280,8 @@ class _Inputs(Model):
 
     def output(self, variant: Variant, arguments: dict[str, Any]) -> tuple[Tensor, Tensor]:
         output, defined = Model(self.name).output(variant, arguments)
-        return arguments[self.which].double() + (output if self.with_output else 0.0), defined
+        added = heads_of(arguments[self.which].double(), arguments["num_heads"], arguments["head_dim"])
+        return self.merge(added) + (output if self.with_output else 0.0), defined
 
 
 @dataclass(frozen=True)
@@ -278,10 +291,10 @@ class _OverHeads(Model):
     causal: bool = False
 
     def output(self, variant: Variant, arguments: dict[str, Any]) -> tuple[Tensor, Tensor]:
-        heads, head_dim = arguments["num_heads"], arguments["head_dim"]
-        q, k, v = (arguments[name].double().unflatten(-1, (heads, head_dim)) for name in "qkv")
+        head_dim = arguments["head_dim"]
+        q, k, v = (arguments[name].double().unflatten(-1, (-1, head_dim)) for name in "qkv")
         scores = q @ k.transpose(-2, -1) * head_dim**-0.5
-        seen = torch.ones(heads, heads, dtype=torch.bool)
+        seen = torch.ones(scores.shape[-2:], dtype=torch.bool)
         weights = masked_softmax(scores, seen.tril() if self.causal else seen)
         return (weights @ v).flatten(-2), torch.ones(q.shape[:-2], dtype=torch.bool)
 
@@ -321,13 +334,3 @@ def _padding_filled_with(low: float) -> Callable[[Tensor, Tensor, Tensor], Tenso
 
 def _added_at_padding(low: float) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
     return lambda scores, keys, triangle: masked_softmax(scores + low * ~keys, triangle)
-
-
-def _other_window(step: int) -> Callable[[Variant, dict[str, Any]], Tensor]:
-    """A window that holds so many keys more, where there is one."""
-
-    def visible(variant: Variant, arguments: dict[str, Any]) -> Tensor:
-        window = arguments.get("window")
-        return right_keys(variant, arguments | {"window": None if window is None else window + step})
-
-    return visible

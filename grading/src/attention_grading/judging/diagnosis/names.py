@@ -55,6 +55,13 @@ SENTENCES: dict[str, str] = {
     "softmax-missing": "there is no softmax: the scores themselves weight the values",
     "window-missing": "the window has no effect: queries see keys that are too far back",
     "window-off-by-one": "the window holds one key too many, or one too few",
+    "window-both-ways": "the window reaches as far ahead as back: later tokens are seen",
+    "window-centred": "the window is centred on the query: half of its keys come later",
+    "window-looks-ahead": "the window begins at the query and reaches ahead instead of back",
+    "window-halved": "the window reaches back half as far as it should",
+    "window-as-chunks": "the sequence is cut into pieces of the window's size, instead of a window that moves with the "
+    "query",
+    "window-fixed": "the window has one size in every call, whatever window says",
     "accumulator-not-rescaled": "the accumulator stays as it is when a later tile brings a larger maximum",
     "sum-not-rescaled": "the sum of exponentials stays as it is when a later tile brings a larger maximum",
     "nothing-rescaled": "sum and accumulator stay as they are when a later tile brings a larger maximum",
@@ -73,6 +80,24 @@ SENTENCES: dict[str, str] = {
     "block-size-ignored": "the tiles are not of block_size keys",
     "tiles-kept": "what belongs to a tile is kept until the end, so that memory grows with the square of the tokens",
     "work-unseen": "the scores are computed where PyTorch's operations do not show",
+    "key-heads-in-turn": "the key heads are dealt out in turn, 0, 1, 0, 1, …: a group is num_heads / num_kv_heads "
+    "neighbouring query heads, and shares one key head",
+    "group-size-confused": "a query head's number is divided by num_kv_heads instead of the group's size",
+    "one-key-head": "all query heads use the first key head",
+    "key-heads-averaged": "all query heads use the mean of the key heads",
+    "heads-merged-in-turn": "the heads come back in another order: first the first head of each group, then the second",
+    "key-heads-ignored": "it works where k and v have as many heads as q, and fails where they have fewer",
+    "keys-copied": "the numbers are right, but k and v are copied for each query head before the kernel gets them",
+    "causal-top-left": "the triangle begins at the cache's first place, as is_causal=True draws it; the new tokens "
+    "stand at the end of what is cached",
+    "causal-end-of-cache": "the triangle ends at the cache's last place instead of each item's last token",
+    "one-length-for-all": "one length serves the whole batch; cache_seqlens has one for each item",
+    "new-tokens-counted-twice": "the new tokens are added to cache_seqlens, which has counted them already",
+    "past-forgotten": "queries see the new tokens alone, and not what was cached before them",
+    "unused-zeroed": "unused places are set to 0, but still take part in the softmax",
+    "unused-seen": "places of the cache that hold no token are seen",
+    "unused-not-finite": "infinity or NaN from places that hold no token reaches the output: its weight is 0, and 0 "
+    "times NaN is NaN",
     "borders-at-zeros-only": "a document begins only where the position is 0, and a continued one joins its neighbour",
     "borders-at-falls-only": "a document begins only where the count falls, which it need not do at a border",
     "jumps-ahead-missed": "where the count jumps ahead, two documents are taken for one",
@@ -84,7 +109,6 @@ SENTENCES: dict[str, str] = {
     "nothing-hidden": "the mask function hides nothing: every query sees every key",
     "documents-or-causal": "a key is seen if it comes earlier or is in the same document; it must pass both",
     "labels-compared-by-size": "labels are compared by size: they name documents, and are in no order",
-    "causal-dropped-with-window": "later tokens are masked only when no window is given",
     "documents-dropped-with-window": "documents are kept apart only when no window is given",
     "sequences-not-separated": "tokens see other sequences of the packed batch",
     "mean-of-values": "all visible keys get the same weight: queries and keys have no effect",
@@ -120,6 +144,7 @@ SENTENCES: dict[str, str] = {
     "heads-before-tokens": "the heads come before the tokens: flash-attn wants them after, without a transpose",
     "max-seqlen-too-small": "max_seqlen is smaller than the longest sequence",
     "max-seqlen-type": "max_seqlen is no longer an integer",
+    "window-not-a-pair": "window_size is no pair of whole numbers, one for each side",
     "cu-seqlens-wrong": "cu_seqlens no longer holds the borders of the sequences",
     "sizes-hard-coded": "it works for some sizes and fails for others: a size is written into the code, or kept from "
     "an earlier call",
@@ -144,11 +169,12 @@ SENTENCES: dict[str, str] = {
 
 # Where to look, by how a name begins or ends: what a check asks about may lie far from the mistake that it runs into
 _SUBJECTS = {
-    r"places-|documents-|labels-|nothing-hidden|causal-dropped-with-window": "your mask function: what it says of two "
+    r"places-|documents-|labels-|nothing-hidden": "your mask function: what it says of two "
     "places, and how its conditions come together",
     r"scale-|missing-scale": "what scales the scores, and how often",
     r"mask-(?!function)": "the mask: which keys it takes away, and at which step",
     r"nothing-masked": "the masking: what its calls give back, and what becomes of that",
+    r"causal-top-|causal-end-": "the triangle: at which place of its item's cache each query stands",
     r"causal-|diagonal-": "the triangle: which keys each query may see, with a mask and without one",
     r"accumulator-|sum-|nothing-rescaled|divided-|not-divided|tiles-not-": "what is kept from tile to tile: when it is "
     "rescaled, and when it is divided",
@@ -156,6 +182,10 @@ _SUBJECTS = {
     r"first-maximum-|empty-tile-": "the maximum: what it is before a row has seen any key",
     r"whole-|tiles-kept|work-": "what exists at the same time: the scores of one tile, or more",
     r"window-": "the window: how many keys it holds, and where it ends",
+    r"key-heads-|group-|one-key-head": "the groups: which query heads share a key head?",
+    r"one-length-|new-tokens-|past-|unused-seen|unused-zeroed": "cache_seqlens: which places of each item's cache hold "
+    "a token, and where the new ones stand",
+    r"unused-not-": "what becomes of a place that nobody sees, on its way through both products",
     r"borders-|jumps-|outer-border-|positions-": "the borders: between which tokens do they lie, and what stands in "
     "position_ids there?",
     r"sequences-": "the borders: what says where each sequence begins and ends, for the queries and for the keys",

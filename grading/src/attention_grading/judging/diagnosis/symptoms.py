@@ -17,11 +17,13 @@ from torch import Tensor
 from attention_grading.judging.case_kinds import MEMORY
 from attention_grading.judging.comparison import expected_of, output_of, relative_error, tolerance
 from attention_grading.judging.diagnosis.border_models import lacks_outer_border
+from attention_grading.judging.diagnosis.explain import has_finite_inputs
 from attention_grading.judging.diagnosis.models import Model
 from attention_grading.judging.own_cases.tiled import FAR_BELOW_ZERO
 from attention_lab.checks.calls import Call, Failure, Outcome
 from attention_lab.checks.case import Case, CheckFailed
 from attention_lab.checks.words import NO_SUCH_GPU
+from attention_lab.inputs import key_heads
 from attention_lab.rules import visible_keys
 from attention_lab.variants import Variant
 
@@ -36,6 +38,7 @@ OF_KERNEL = (
     "block-size-ignored",
     "tiles-kept",
     "work-unseen",
+    "keys-copied",
 )
 
 Judged = tuple[Case, Sequence[Outcome], CheckFailed | None]
@@ -79,6 +82,7 @@ TEXTS: tuple[tuple[str, str], ...] = (
     ("batch-axis-added", r"packed tokens have no batch dimension"),
     ("max-seqlen-too-small", r"silently leave tokens out"),
     ("max-seqlen-type", r"max_seqlen_\w must be an integer"),
+    ("window-not-a-pair", r"window_size must be a pair of integers"),
     ("cu-seqlens-wrong", r"cu_seqlens_\w (must start at 0|must have shape|must be a tensor)"),
     ("control-flow-on-tensors", r"data-dependent control flow|vmap: It looks like you're calling \.item"),
     ("mask-function-arguments", r"4 or 5 positional args|requires a mask_mod function"),
@@ -108,7 +112,8 @@ def _cannot_be_read(call: Call, outcome: Outcome) -> bool:
 
 def _of_unreadable(variant: Variant, call: Call, outcome: Outcome, performed: Sequence[Performed]) -> str | None:
     if outcome.failure is not None:
-        return _of_failure(variant, call, outcome.failure, performed) or _of_sizes(variant, performed)
+        of_groups = _of_groups(performed) if variant.grouped else None
+        return of_groups or _of_failure(variant, call, outcome.failure, performed) or _of_sizes(variant, performed)
     if outcome.returned != "tensor":
         if outcome.returned == "None":
             return "returns-nothing"
@@ -165,10 +170,33 @@ def _lacks_an_axis(arguments: dict[str, Any], text: str) -> bool:
     return len(sizes) == 2 and batch in sizes and bool(sizes & {arguments["num_heads"], seq} - {batch})
 
 
+def _of_groups(performed: Sequence[Performed]) -> str | None:
+    """Calls fail for their sizes wherever a mistaken count of key heads does not go, and nowhere else."""
+    fails: dict[tuple[int, int], set[bool]] = {}
+    for call, outcome in performed:
+        if call.setting != "elsewhere":
+            about_sizes = outcome.failure is not None and _is_about_sizes(outcome.failure)
+            if outcome.failure is not None and not about_sizes:
+                return None
+            fails.setdefault((call.arguments["num_heads"], key_heads(call.arguments)), set()).add(about_sizes)
+    # one key head for all may pass: where an axis has size 1, much works by chance
+    ignored = {sizes: heads for sizes, heads in fails.items() if sizes[1] > 1 or sizes[0] == 1}
+    mistakes: tuple[tuple[str, dict[tuple[int, int], set[bool]], Callable[[int, int], bool]], ...] = (
+        ("key-heads-ignored", ignored, lambda heads, shared: shared < heads),
+        ("group-size-confused", fails, lambda heads, shared: (heads - 1) // shared >= shared),
+    )
+    for name, where, goes_wrong in mistakes:
+        if any(True in seen for seen in where.values()) and all(
+            seen == {goes_wrong(*sizes)} for sizes, seen in where.items()
+        ):
+            return name
+    return None
+
+
 def _of_sizes(variant: Variant, performed: Sequence[Performed]) -> str | None:
     """Plain calls that differ in nothing but their sizes: some give numbers, and others an error about sizes."""
     alike = [
-        (call.arguments["q"].shape, outcome.failure)
+        ((call.arguments["q"].shape, key_heads(call.arguments)), outcome.failure)
         for call, outcome in performed
         if (call.form, call.layout, call.setting, call.cotangent) == ("keyword", "contiguous", "plain", None)
         and call.arguments.get("mask") is None
@@ -176,8 +204,8 @@ def _of_sizes(variant: Variant, performed: Sequence[Performed]) -> str | None:
         and not ("cu_seqlens" in call.arguments and 0 in call.arguments["cu_seqlens"].diff())
         and expected_of(variant, call).largest_score < 30.0
     ]
-    works = {shape for shape, failure in alike if failure is None}
-    failed = {shape: failure for shape, failure in alike if failure is not None}
+    works = {sizes for sizes, failure in alike if failure is None}
+    failed = {sizes: failure for sizes, failure in alike if failure is not None}
     if not works or not failed or works & failed.keys():
         return None  # the same sizes work and fail: it is not the sizes
     return "sizes-hard-coded" if all(_is_about_sizes(failure) for failure in failed.values()) else None
@@ -218,6 +246,8 @@ def _of_nan(variant: Variant, pairs: Sequence[Performed]) -> str | None:
         empty = all(bool((~bad | ~visible_keys(variant.rules, call.arguments).any(-1)).all()) for call, bad in where)
         if empty:
             return "empty-rows-nan"
+        if not any(has_finite_inputs(call) for call, bad in where if bool(bad.any())):
+            return "unused-not-finite"
         if variant.kernel == "tiled" and all(_begins_empty(variant, call, bad) for call, bad in where):
             return "empty-tile-nan"
         overflowing = all(_may_overflow(variant, call) for call, bad in where if bool(bad.any()))
@@ -256,7 +286,11 @@ def _of_numbers(variant: Variant, performed: Sequence[Performed]) -> str | None:
     """A mistake of numbers shows in every plain call without a mask that can show it, and must explain them all."""
     if any(_cannot_be_read(*pair) or pair[1].changed for pair in performed):
         return None  # whoever writes into the inputs has numbers of any kind
-    pairs = [pair for pair in performed if pair[0].setting in ("plain", "math") and pair[1].output is not None]
+    pairs = [
+        (call, outcome)
+        for call, outcome in performed
+        if call.setting in ("plain", "math") and outcome.output is not None and has_finite_inputs(call)
+    ]
     if any(not bool(torch.isfinite(output_of(outcome)).all()) for _, outcome in pairs):
         return None
     if _is_random(variant, pairs):
@@ -286,6 +320,8 @@ def _is_telling(variant: Variant, call: Call, dtype: torch.dtype) -> bool:
         and 3 <= q.shape[-2] <= 40
         and head_dim >= 3
         and 2.0 < expected_of(variant, call).largest_score < 30.0
+        # where most queries see themselves alone, their weights are 1 whatever becomes of the scores
+        and float(visible_keys(variant.rules, call.arguments).sum(-1).double().mean()) > 1.5
     )
 
 
