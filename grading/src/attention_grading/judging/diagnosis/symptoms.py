@@ -18,6 +18,7 @@ from attention_grading.judging.case_kinds import MEMORY
 from attention_grading.judging.comparison import expected_of, output_of, relative_error, tolerance
 from attention_grading.judging.diagnosis.border_models import lacks_outer_border
 from attention_grading.judging.diagnosis.explain import has_finite_inputs
+from attention_grading.judging.diagnosis.flex_symptoms import of_refusal
 from attention_grading.judging.diagnosis.models import Model
 from attention_grading.judging.own_cases.tiled import FAR_BELOW_ZERO
 from attention_lab.checks.calls import Call, Failure, Outcome
@@ -84,9 +85,6 @@ TEXTS: tuple[tuple[str, str], ...] = (
     ("max-seqlen-type", r"max_seqlen_\w must be an integer"),
     ("window-not-a-pair", r"window_size must be a pair of integers"),
     ("cu-seqlens-wrong", r"cu_seqlens_\w (must start at 0|must have shape|must be a tensor)"),
-    ("control-flow-on-tensors", r"data-dependent control flow|vmap: It looks like you're calling \.item"),
-    ("mask-function-arguments", r"4 or 5 positional args|requires a mask_mod function"),
-    ("batch-axis-missing", r"query, key, and value must be 4D"),
     ("mask-and-is-causal", r"attn_mask should not be set when is_causal"),
     ("view-after-transpose", r"view size is not compatible"),
     ("constant-overflows", r"without overflow"),
@@ -144,15 +142,9 @@ def _of_failure(variant: Variant, call: Call, failure: Failure, performed: Seque
     if ends is not None:
         heads_first = int(ends[1]) == arguments["q"].shape[0] and int(ends[2]) == arguments["num_heads"]
         return "heads-before-tokens" if heads_first else "cu-seqlens-wrong"
-    beyond = re.search(r"out of bounds for dimension 0 with size (\d+)", text)
-    if variant.kernel == "flex" and beyond is not None and int(beyond[1]) == arguments["q"].shape[0]:
-        # the mask function looks labels up beyond the last token
-        return _of_sizes(variant, performed) or "block-mask-size"
-    asked = re.search(r"block_mask was created for .*? but got q_len=(\d+)", text)
-    if asked is not None:
+    if variant.kernel == "flex" and (refused := of_refusal(arguments, text)):
         # a block mask of a fixed size fits some calls
-        heads_last = int(asked[1]) == arguments["num_heads"] != arguments["q"].shape[0]
-        return "heads-after-tokens" if heads_last else _of_sizes(variant, performed) or "block-mask-size"
+        return refused if refused != "block-mask-size" else _of_sizes(variant, performed) or refused
     return next((name for name, pattern in TEXTS if re.search(pattern, text)), None)
 
 
