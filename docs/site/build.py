@@ -30,7 +30,12 @@ SECONDS = 300  # that one lesson may take on a busy machine
 
 # Pages by their heading in the site's list of pages
 PAGES = {
-    "Students": ("release/START.md", "release/lessons/*.ipynb", "release/[0-9]*/*.ipynb"),
+    "Students": (
+        "release/START.md",
+        "release/lessons/*.ipynb",
+        "release/[0-9]*/*.ipynb",
+        "release/what_systems_call.md",
+    ),
     "Instructors": (
         "docs/teaching.md",
         "docs/grading_a_class.md",

@@ -39,7 +39,7 @@ class PaddedBatch:
     num_heads: int
     head_dim: int
     tokens: tuple[tuple[str, ...], ...]
-    options: Mapping[str, int] = field(default_factory=dict)
+    options: Mapping[str, int | None] = field(default_factory=dict)
 
     @property
     def batch(self) -> int:
@@ -69,7 +69,7 @@ class PackedBatch:
     """Sentences laid end to end, without padding.
 
     Attributes:
-        q: Queries, fp16 or bf16 ``[total_tokens, hidden_dim]``.
+        q: Queries, float ``[total_tokens, hidden_dim]``; flash-attn takes fp16 and bf16.
         k: Keys, same shape; with fewer key heads, its last dimension is ``num_kv_heads * head_dim``.
         v: Values, shape of ``k``.
         cu_seqlens: int32 ``[batch + 1]``, the running sum of the lengths: ``[2, 3, 4]`` gives ``[0, 2, 5, 9]``.
@@ -90,7 +90,7 @@ class PackedBatch:
     num_heads: int
     head_dim: int
     tokens: tuple[str, ...]
-    options: Mapping[str, int] = field(default_factory=dict)
+    options: Mapping[str, int | None] = field(default_factory=dict)
     ids: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
@@ -132,7 +132,7 @@ def padded_batch(
     dtype: torch.dtype = torch.float32,
     device: torch.device | str | None = None,
     seed: int = 0,
-    **options: int,
+    **options: int | None,
 ) -> PaddedBatch:
     """Turn sentences into a padded batch with random queries, keys and values.
 
@@ -160,7 +160,7 @@ def padded_batch(
     seq = max(len(words) for words in sentences) + (padding == "holes")
     tokens = tuple(_place(words, seq, padding) for words in sentences)
     mask = torch.tensor([[token != PAD for token in row] for row in tokens], device=device)
-    widths = widths_of(num_heads, options.get("num_kv_heads", num_heads), head_dim)
+    widths = widths_of(num_heads, options.get("num_kv_heads") or num_heads, head_dim)
     q, k, v = random_tensors((len(tokens), seq), widths, dtype, device, seed)
     return PaddedBatch(q, k, v, None if padding == "none" else mask, num_heads, head_dim, tokens, options)
 
@@ -175,18 +175,18 @@ def packed_batch(
     dtype: torch.dtype = torch.bfloat16,
     device: torch.device | str | None = None,
     seed: int = 0,
-    **options: int,
+    **options: int | None,
 ) -> PackedBatch:
     """Lay sentences end to end, with random queries, keys and values.
 
     Args:
         sentences: One sequence of words per batch item; an empty one has length 0.
         inputs: What tells the function where each sentence begins: ``"packed"``: ``cu_seqlens`` and ``max_seqlen``;
-            ``"positions"``: ``position_ids``.
+            ``"positions"``: ``position_ids``; ``"documents"``: ``document_ids``.
         starts: With positions, each sentence's first one; all 0 where left away.
         num_heads: Number of heads.
         head_dim: Size of one head.
-        dtype: ``torch.bfloat16`` or ``torch.float16``, the types that flash-attn takes.
+        dtype: Floating-point type of ``q``, ``k`` and ``v``; flash-attn takes bf16 and fp16.
         device: Where the tensors live; the CPU by default.
         seed: Seed of the random numbers; the same seed gives the same batch on every device.
         options: Further arguments of the function, such as ``window=3``; with ``num_kv_heads=2``, k and v have two
@@ -199,7 +199,7 @@ def packed_batch(
         raise ValueError("packed_batch needs at least one sentence")
     tokens = tuple(word for words in sentences for word in words)
     lengths = [len(words) for words in sentences]
-    widths = widths_of(num_heads, options.get("num_kv_heads", num_heads), head_dim)
+    widths = widths_of(num_heads, options.get("num_kv_heads") or num_heads, head_dim)
     q, k, v = random_tensors((len(tokens),), widths, dtype, device, seed)
     borders = running_sum(lengths, device)
     packed = PackedBatch(q, k, v, borders, max(lengths), num_heads, head_dim, tokens, options)
@@ -260,9 +260,17 @@ def borders_as(
     Raises:
         ValueError: As ``count_positions`` does.
     """
+    if inputs == "documents":
+        return {"document_ids": label_documents(lengths, device)}
     if inputs == "positions":
         return {"position_ids": count_positions(lengths, starts, device)}
     return {"cu_seqlens": running_sum(lengths, device), "max_seqlen": max(lengths)}
+
+
+def label_documents(lengths: Sequence[int], device: torch.device | str | None = None) -> Tensor:
+    """``document_ids`` of documents that lie end to end: int64 ``[total_tokens]``; labels in no order, and no place."""
+    labels = torch.arange(len(lengths)) * 50 % 97 + 7  # 7, 57, 10, 60, ...: 97 of them differ
+    return labels.repeat_interleave(torch.tensor(lengths)).to(device)
 
 
 def count_positions(

@@ -29,7 +29,7 @@ def real_batch(
     variant: str | Variant,
     padding: Padding | None = None,
     device: torch.device | str | None = None,
-    **options: int,
+    **options: int | None,
 ) -> Batch:
     """Queries, keys and values of trained heads on two short sentences.
 

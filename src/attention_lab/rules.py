@@ -98,8 +98,13 @@ def sequence_of(arguments: Arguments) -> Tensor:
 
     Args:
         arguments: Of a function whose inputs are packed, whatever tells it where each sequence begins: ``cu_seqlens``,
-            or ``position_ids``, where one begins wherever the count does not go on.
+            or ``position_ids``, where one begins wherever the count does not go on, or ``document_ids``, where one
+            begins with each other label.
     """
+    if "document_ids" in arguments:
+        labels = arguments["document_ids"].long().cpu()
+        borders_before: Tensor = (labels.diff(prepend=labels[:1]) != 0).cumsum(0)
+        return borders_before
     if "position_ids" in arguments:
         positions = arguments["position_ids"].long().cpu()
         begins: Tensor = positions.diff(prepend=positions[:1] - 1) != 1
@@ -151,8 +156,8 @@ def _other_sequence(arguments: Arguments) -> Tensor:
 
 
 def _beyond_window(arguments: Arguments) -> Tensor:
-    window: int = arguments["window"]
-    return distance(arguments) >= window
+    window: int | None = arguments.get("window")
+    return torch.zeros((), dtype=torch.bool) if window is None else distance(arguments) >= window
 
 
 def _other_group(arguments: Arguments) -> Tensor:
@@ -219,7 +224,7 @@ RULES: dict[str, Rule] = {
             why="it belongs to another sequence",
             leak="{key} of another sequence",
             change="changed when another sequence changed",
-            hint="cu_seqlens: it says where each sequence begins and ends, for the queries and for the keys",
+            hint="the borders: what says where each sequence begins and ends, for the queries and for the keys",
         ),
         Rule(
             name="groups",

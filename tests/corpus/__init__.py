@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from corpus import cached, eager, fairness, flash, grouped, positions, sdpa, styles, tiled, traps, window
+from corpus import cached, eager, fairness, flash, flex, grouped, positions, sdpa, styles, tiled, traps, window
 from corpus.answer import Answer
 from corpus.symptoms import SYMPTOMS
 
@@ -16,7 +16,7 @@ def _with_symptom(answer: Answer) -> Answer:
 
 CORPUS: list[Answer] = [
     _with_symptom(answer)
-    for group in (eager, sdpa, flash, tiled, grouped, window, cached, positions, styles, traps, fairness)
+    for group in (eager, sdpa, flash, tiled, grouped, window, cached, positions, flex, styles, traps, fairness)
     for answer in group.answers()
 ]
 

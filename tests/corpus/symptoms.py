@@ -65,6 +65,7 @@ SYMPTOMS: dict[str, dict[str, str]] = {
         "returns-values": "kernel-unused, returns-values",
         "sdpa": "kernel-not-called",
     },
+    "flex": {},
     "sdpa": {
         "always-float32": "dtype-changed",
         "causal-or-mask": "mask-or-causal",

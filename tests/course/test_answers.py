@@ -13,13 +13,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from attention_lab import attention_map, cached_batch, packed_batch, padded_batch, real_batch
+from attention_lab import attention_map, cached_batch, flex, packed_batch, padded_batch, real_batch
 from attention_lab.flash import flash_attn_varlen_func
 from attention_lab.inputs import count_positions
 from attention_lab.maps.heatmaps import attention_leaks, caption, mask_heatmap
 from attention_lab.maps.key_heads import key_head_cells, key_head_shares
 from attention_lab.maps.masks import masked_cells
 from attention_lab.notebook.learner_cells import SOLUTION_ID
+from attention_lab.pictures import block_sparsity
 from attention_lab.roles import by_role
 from attention_lab.rules import Reason, distance, visible_keys
 from corpus.answer import changed as spoilt
@@ -41,6 +42,7 @@ def solution(number: str, *changes: tuple[str, str]) -> Function:
     """The instructor's solution, with texts in it replaced."""
     (stem,) = (stem for stem in MASTERS if stem.startswith(number))
     scope: dict[str, Any] = {"torch": torch, "F": F, "math": math, "flash_attn_varlen_func": flash_attn_varlen_func}
+    scope |= {"create_block_mask": flex.create_block_mask, "flex_attention": flex.flex_attention}
     exec(spoilt(cells_of(MASTERS[stem])[SOLUTION_ID].source, changes), scope)
     return scope[f"{stem[3:]}_attention"]
 
@@ -398,3 +400,53 @@ def test_11_a_loss_falls_where_borders_are_missed(capsys):
     (*_, last, row), (*_, last_leaking, row_leaking) = (found for found in numbers if found)
     assert f"from {last} to {last_leaking}: it copies" in told("11", "leak-text")
     assert f"from {row} to {row_leaking}." in told("11", "leak-text")
+
+
+def documents_batch(window: int | None = 3) -> Any:
+    return packed_batch(SENTENCES, inputs="documents", dtype=torch.float32, window=window)
+
+
+def test_12_the_small_mask_functions_see_so_many_keys():
+    causal = torch.ones(4, 4).tril()
+    assert numbers(folded("12", "idea-detail").split("</details>")[0]) == [
+        int(causal.sum()),
+        int(causal.triu(-1).sum()),
+    ]
+
+
+def test_12_the_window_takes_keys_from_so_many_rows():
+    why = masked_cells("flex_document", documents_batch())
+    rows = (why == Reason.WINDOW).any(-1)
+    assert numbers(folded("12", "mask-picture-text").split("</details>")[0]) == [int(rows.sum())]
+    assert rows.nonzero().flatten().tolist() == [5, 6, 7, 12]  # the second sentence's last three, the fourth's last
+
+
+def test_12_with_places_swapped_the_maps_show_the_upper_triangle():
+    swapped = attention_map(solution("12", ("(b, h, q_idx, kv_idx)", "(b, h, kv_idx, q_idx)")), documents_batch())
+    assert torch.equal(swapped[0] > 0, (attention_map(solution("12"), documents_batch())[0] > 0).T)
+    assert answer("12", 1).startswith("The upper one")
+
+
+def test_12_labels_compared_by_size_leak_where_the_earlier_one_is_smaller():
+    batch = documents_batch()
+    sequence = torch.repeat_interleave(torch.arange(4), torch.tensor([len(sentence) for sentence in SENTENCES]))
+    assert f"{', '.join(map(str, batch.ids['document_ids'].unique_consecutive().tolist()[:3]))} and 60" in told(
+        "12", "wrap-up"
+    )
+    cells = leaking_cells(
+        "flex_document", solution("12", ("document_ids[q_idx] == ", "document_ids[q_idx] >= ")), batch
+    )
+    assert {(int(sequence[query]), int(sequence[key])) for _, query, key in cells} == {(1, 0), (3, 1), (3, 2)}
+    assert answer("12", 2).startswith("The second and the fourth read those before them")
+
+
+def test_12_says_how_many_blocks_are_computed():
+    blocks = torch.ones(8, 8).tril()
+    counted = [
+        int(number) for number in re.findall(r"of 64 blocks (\d+) are computed", block_sparsity(solution("12")).caption)
+    ]
+    assert numbers(folded("12", "blocks-text").split("</details>")[0]) == [
+        int(blocks.sum()),
+        int(blocks.tril(-1).sum()),
+        *counted,
+    ]

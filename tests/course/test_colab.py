@@ -326,7 +326,7 @@ def test_after_a_failed_installation_the_wheel_is_found_and_all_cells_run(python
 @pytest.mark.parametrize("stem", STEMS)
 def test_only_the_flash_notebooks_ask_colab_for_a_gpu(stem):
     metadata = released(stem).metadata
-    if VARIANTS[stem.partition("_")[2]].packed:
+    if VARIANTS[stem.partition("_")[2]].kernel == "flash":
         assert metadata.accelerator == "GPU"
         assert metadata.colab.gpuType == "T4"  # the free one
     else:

@@ -31,6 +31,7 @@ EXTRA = {
         "generate",
     ),
     "11_packed_positions": ("row-text", "row", "leak-text", "leak"),
+    "12_flex_document": ("blocks-text", "blocks"),
 }
 
 

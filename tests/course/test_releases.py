@@ -87,7 +87,7 @@ def test_start_leads_to_every_notebook_and_lesson():
 @pytest.mark.skipif(read_course(ROOT).published is not None, reason="the course is published")
 def test_unpublished_course_names_no_address_and_its_links_work_offline():
     places = [ROOT / "README.md", *(ROOT / "release").glob("*.md"), *(ROOT / "release").glob("[0-9l]*/*.ipynb")]
-    assert len(places) == 1 + 5 + len(STEMS) + len(LESSONS)
+    assert len(places) == 1 + 6 + len(STEMS) + len(LESSONS)
     for path in places:
         text = path.read_text(encoding="utf-8")
         assert not re.search(r"colab\.research|git\+|/archive/refs/tags|/blob/v\d", text), path

@@ -107,12 +107,16 @@ class CourseFile:
         return INSTALL.replace("ADDRESSES", addresses).replace("ADVICE", ADVICE[self.published is not None])
 
 
+# Pages besides START that students get, where they are edited
+COPIED_PAGES = ("socratic_prompt.md", "docs/what_systems_call.md")
+
+
 def released_path(path: str) -> str:
-    """Where a file of the course lies for students: the lessons, START and the tutor's prompt are copied there."""
+    """Where a file of the course lies for students: lessons, START, a page and the tutor's prompt are copied there."""
     if path.startswith(_EDITED):
         name = path.removeprefix(_EDITED)
         return f"{_LESSONS}{name}" if name.endswith(".ipynb") else f"release/{name}"
-    return f"release/{path}" if path == "socratic_prompt.md" else path
+    return f"release/{posixpath.basename(path)}" if path in COPIED_PAGES else path
 
 
 def read_course(root: Path) -> CourseFile:

@@ -23,6 +23,7 @@ from attention_lab.checks.intermediates import Intermediates, Meter
 from attention_lab.checks.pretended_device import PretendedDevice
 from attention_lab.checks.scaled_kernels import ScaledKernels
 from attention_lab.environment.not_yet import NotDefinedYet
+from attention_lab.flex import uncompiled
 from attention_lab.roles import as_called
 from attention_lab.tracebacks import learners_line
 
@@ -178,7 +179,7 @@ def perform(function: Callable[..., Any], call: Call) -> Outcome:
         }
     gradients = torch.enable_grad() if call.cotangent is not None else torch.no_grad()
     try:
-        with quiet(), setting, gradients:
+        with quiet(), gradients, uncompiled(), setting:
             output = _apply(function, arguments, call.form)
             if isinstance(setting, Meter):
                 outcome.intermediates = setting.seen()

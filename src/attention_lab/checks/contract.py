@@ -16,22 +16,25 @@ from attention_lab.variants import Variant
 def contract_cases(variant: Variant) -> Iterator[Case]:
     arguments = toy_arguments(variant, seed=1)
     yield _shape_case("shape and dtype", [Call(arguments)])
-    if variant.packed:
-        half = converted(arguments, torch.float16)
-        yield _shape_case("half precision (fp16 and bf16)", [Call(half), Call(arguments)])
+    halves = [Call(converted(arguments, dtype)) for dtype in (torch.float16, torch.bfloat16)]
+    if variant.half_precision:
+        yield _shape_case("half precision (fp16 and bf16)", halves)
+    elif variant.packed:
+        yield _shape_case("dtypes (fp32, fp16, bf16)", [Call(arguments), *halves])
     else:
-        others = [Call(converted(arguments, dtype)) for dtype in (torch.float16, torch.bfloat16, torch.float64)]
-        yield _shape_case("dtypes (fp16, bf16, fp64)", others)
-    if not variant.masked:
-        yield _shape_case("positional and keyword arguments", [Call(arguments, "positional"), Call(arguments)])
-    else:
+        yield _shape_case("dtypes (fp16, bf16, fp64)", [*halves, Call(converted(arguments, torch.float64))])
+    forms, words = [Call(arguments, "positional"), Call(arguments)], ["positional", "keyword"]
+    if "mask" in variant.parameters:
         unmasked = arguments | {"mask": None}
-        forms = [Call(arguments, "positional"), Call(arguments), Call(unmasked), Call(unmasked, "without mask")]
-        options = [name for name in variant.optional if name != "mask"]
-        forms += [Call({name: value for name, value in arguments.items() if name != option}) for option in options]
-        yield _shape_case(
-            ", ".join(("positional, keyword, mask=None, no mask", *(f"no {name}" for name in options))), forms
-        )
+        forms, words = [*forms, Call(unmasked), Call(unmasked, "without mask")], [*words, "mask=None", "no mask"]
+    for option in variant.optional:
+        if option != "mask":
+            forms.append(Call({name: value for name, value in arguments.items() if name != option}))
+            words.append(f"no {option}")
+    more = ", ".join(words[2:])
+    yield _shape_case(f"positional, keyword, {more}" if more else "positional and keyword arguments", forms)
+    if "document_ids" in arguments:
+        yield _shape_case("labels in int32", [Call(arguments | {"document_ids": arguments["document_ids"].int()})])
     call = Call(arguments, setting="elsewhere")
     yield Case("contract", "device", (call,), lambda outcomes: no_device_mismatch("device", call, outcomes[0]))
 

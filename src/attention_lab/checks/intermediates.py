@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from attention_lab import flex
+
 
 class Intermediates(NamedTuple):
     """What a meter saw of one call.
@@ -33,6 +35,11 @@ class Meter(TorchDispatchMode):
 
     What a fused kernel keeps inside itself is not seen: that is little, and the point of such kernels.
     """
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """As on the pretended device: PyTorch would import its compiler, for more than a second, to be told so."""
+        return False
 
     def __init__(self) -> None:
         super().__init__()
@@ -74,6 +81,9 @@ class Meter(TorchDispatchMode):
         if not self._holders[storage]:
             del self._holders[storage]
             self._living -= size
+
+
+flex.performed_under(Meter)
 
 
 def _tensors(values: Iterable[Any]) -> Iterator[Tensor]:

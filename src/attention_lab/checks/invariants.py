@@ -78,7 +78,13 @@ def _probes(variant: Variant) -> Iterator[Probe]:
     arguments = with_mask(arguments)
     by_place = [name for name in variant.rules if name not in ("padding", "sequences")]
     for name in by_place:
-        yield Probe(name, name, arguments, hidden_by(name, variant, arguments), _hint(name, variant))
+        asked = arguments | variant.narrowed(name)
+        yield Probe(name, name, asked, hidden_by(name, variant, asked), _hint(name, variant))
+    for name in by_place:
+        if variant.narrowed(name):  # what holds without it must hold with it
+            asked = arguments | variant.narrowed(name)
+            yield Probe(f"neighbours, with a {name}", "sequences", asked, sequence_of(asked) == 1)
+            yield Probe(f"causal, with a {name}", "causal", asked, hidden_by("causal", variant, asked))
     if "padding" not in variant.rules:
         return
     for name, mask in MASKS.items():
@@ -214,21 +220,29 @@ def _same_case(name: str, base: dict[str, Any], other: dict[str, Any], read: Ten
 def sensitive_cases(variant: Variant) -> Iterator[Case]:
     """The output at a query must change with a key that it may see, with that key's value, and with the query."""
     arguments = toy_arguments(variant, seed=2)
+    for name in ("k", "v", "q"):
+        yield _sensitive(variant, arguments, name)
+    narrowed = variant.narrowed("window")
+    if narrowed:
+        yield _sensitive(variant, arguments | narrowed, "v", "the oldest value in a window")
+
+
+def _sensitive(variant: Variant, arguments: dict[str, Any], name: str, what: str = "") -> Case:
     # a causal query sees itself and what came before; a bidirectional one sees later tokens too
     query, key = (3, 2) if variant.causal else (1, 5)
     start = _second(arguments) if variant.packed else 0
-    if "window" in arguments:
+    if arguments.get("window") is not None:
         key = query + 1 - min(arguments["window"], query + 1)  # the oldest that it sees
     own = key
     if variant.cached:  # the oldest token, and the query's own
         key, own = 0, int(visible_keys(variant.rules, arguments)[0, query].sum()) - 1
     item = () if variant.packed else (0,)
     query_place, key_place = (*item, start + query), (*item, start + key)
-    for name, place in (("k", key_place), ("v", (*item, start + own)), ("q", query_place)):
-        other = dict(arguments)
-        other[name] = arguments[name].clone()
-        other[name][place] += 1.0 if name == "v" else torch.linspace(-2, 2, arguments[name].shape[-1]).to(other[name])
-        yield sensitive_case(name, (Call(arguments), Call(other)), place, query_place)
+    place = {"k": key_place, "v": (*item, start + own), "q": query_place}[name]
+    other = dict(arguments)
+    other[name] = arguments[name].clone()
+    other[name][place] += 1.0 if name == "v" else torch.linspace(-2, 2, arguments[name].shape[-1]).to(other[name])
+    return sensitive_case(name, (Call(arguments), Call(other)), place, query_place, what)
 
 
 def sensitive_case(

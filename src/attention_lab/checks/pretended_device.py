@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import torch
@@ -9,6 +10,8 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 from torch.utils._pytree import tree_leaves, tree_map
+
+from attention_lab import flex
 
 
 class DevicesMeet(RuntimeError):
@@ -34,8 +37,10 @@ class PretendedDevice(TorchDispatchMode):
         self._numbers: dict[int, Tensor] = {}
         self._handles: dict[int, Tensor] = {}
         self._written_down = _WrittenDown()
+        self._others = contextlib.ExitStack()
 
     def __enter__(self) -> PretendedDevice:
+        self._others.enter_context(flex.any_device())
         self._written_down.__enter__()  # type: ignore[no-untyped-call]
         super().__enter__()  # type: ignore[no-untyped-call]
         return self
@@ -43,6 +48,7 @@ class PretendedDevice(TorchDispatchMode):
     def __exit__(self, *exception: Any) -> None:
         super().__exit__(*exception)  # type: ignore[no-untyped-call]
         self._written_down.__exit__(*exception)  # type: ignore[no-untyped-call]
+        self._others.close()
 
     def put(self, x: Tensor) -> Tensor:
         """The handle of a tensor on the CPU: a new one, of its shape, strides and dtype, unless it has one."""
@@ -75,6 +81,9 @@ class PretendedDevice(TorchDispatchMode):
 
     def _handle_of(self, x: Any) -> Any:
         return self.put(x) if isinstance(x, Tensor) else x  # what worked in place has its handle already
+
+
+flex.performed_under(PretendedDevice)
 
 
 class _WrittenDown(TorchFunctionMode):

@@ -15,6 +15,7 @@ from attention_lab.checks.contract import contract_cases
 from attention_lab.checks.identities.cases import invariant_and_identity_cases
 from attention_lab.checks.invariants import invariant_cases
 from attention_lab.flash import flash_route
+from attention_lab.flex import flex_device, load_compiler
 from attention_lab.tracebacks import shows_learners_lines
 from attention_lab.variants import Variant, get_variant
 
@@ -43,13 +44,17 @@ def check(variant: str | Variant, name: str, function: Callable[..., Any]) -> No
         raise ValueError(f"unknown check {name!r}; choose one of {', '.join(VISIBLE_CHECKS)}")
     variant = get_variant(variant)
     device = checked_on(variant)
+    if variant.kernel == "flex":
+        load_compiler()
     for case in _NOTEBOOK_CASES[name](variant):
         case.verify([perform_on(device, function, call) for call in case.calls])
         print(f"passed: {case.name}")
 
 
 def checked_on(variant: Variant) -> str:
-    """The device that a function is checked on: the CPU, or the GPU where its flash kernel runs nowhere else."""
+    """The device that a function is checked on: the CPU, or the GPU where its kernel or its gradients are alone."""
+    if variant.kernel == "flex":
+        return flex_device()
     return flash_route().device if variant.kernel == "flash" else "cpu"
 
 

@@ -29,7 +29,7 @@ GROUP = 4
 
 
 def toy_arguments(variant: Variant, seed: int) -> dict[str, Any]:
-    """Batch 2, seq 6, 3 heads of 8, right padding; packed: ``LENGTHS`` in bf16; options at their toy values.
+    """Batch 2, seq 6, 3 heads of 8, right padding; packed: ``LENGTHS``, in bf16 for flash; options at their toy values.
 
     Where heads share keys, the three are key heads, and serve 12. Cached: 6 and 7 tokens in 10 places, 5 of them new.
     """
@@ -58,7 +58,7 @@ def drawn_arguments(
     qkv = [torch.randn(*tokens, width * head_dim, generator=generator) for width in (num_heads, heads, heads)]
     last = told_lengths(variant, lengths, starts) or {"mask": None}
     if variant.packed:
-        qkv = [x.bfloat16() for x in qkv]
+        qkv = [x.bfloat16() for x in qkv] if variant.half_precision else qkv
     given = dict(zip("qkv", qkv, strict=True)) | {"num_heads": num_heads, "head_dim": head_dim} | shared | last
     return variant.in_order(given | usual_options(variant, max(lengths)))
 

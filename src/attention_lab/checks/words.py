@@ -17,6 +17,34 @@ NO_BOOL = r"only supports boolean masks|expected condition to be a boolean|\(ope
 # ... and where a tensor is turned into numpy's
 NUMPY = r"call numpy\(\) on|unsupported ScalarType BFloat16|numpy\(\) on conj|can't convert .* to numpy"
 
+# ... and what FlexAttention refuses in 12: the text, the problem and where to look
+FLEX = (
+    (
+        r"data-dependent control flow|vmap: It looks like you're calling \.item",
+        "your mask function asks a tensor for one truth value",
+        "and, or, not, if and item() in the mask function: it gets tensors, which stand for all places at once",
+    ),
+    (
+        r"4 or 5 positional args|requires a mask_mod function",
+        "the mask function does not take four places",
+        "its parameters: batch, head, query and key, in this order, and no others",
+    ),
+    (
+        r"query, key, and value must be 4D",
+        "flex_attention wants four axes",
+        "the shapes of q, k and v at the call: packed tokens are a batch of one",
+    ),
+    (
+        r"block_mask was created for",
+        "the block mask is made for other lengths than q and k have",
+        "the lengths that create_block_mask gets, and the order of the axes of q, k and v at the call",
+    ),
+    (
+        r"out of bounds for dimension 0",
+        "the mask function is asked about a place that no token has",
+        "the lengths that create_block_mask gets: they need not be multiples of its blocks",
+    ),
+)
 
 # ---- inputs and words ------------------------------------------------------------------------------------------------
 
@@ -108,6 +136,9 @@ def explain_failure(failure: Failure, call: Call) -> tuple[str, str, str, str]:
     if re.search(NUMPY, failure.text):
         hint = "numpy in your code: it has no bf16 and no gradients; use PyTorch's own operation there"
         return "numpy cannot take this tensor", detail, hint, "numpy"
+    for pattern, problem, hint in FLEX if "document_ids" in call.arguments else ():
+        if re.search(pattern, failure.text):
+            return problem, detail, hint, "flex-refuses"
     of_flash = ("cu_seqlens", "max_seqlen", "flash_attn_varlen", "FlashAttention", "[total_tokens")
     if any(words in failure.text for words in of_flash):
         return (

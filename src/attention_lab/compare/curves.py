@@ -18,6 +18,7 @@ from attention_lab.variants import VARIANTS
 _LOOKS = {
     "eager": ("#d55e00", "o"),
     "tiled": ("#e69f00", "v"),
+    "flex": ("#56b4e9", "h"),
     "sdpa": ("#0072b2", "s"),
     "flash": ("#009e73", "^"),
     "flash-attn": ("#009e73", "^"),

@@ -17,10 +17,11 @@ from attention_lab.checks.intermediates import Meter
 from attention_lab.checks.run import checked_on
 from attention_lab.compare.curves import Curves, Point, draw_curves, handles, panels
 from attention_lab.compare.functions import Functions, arguments_for, paired_batches
+from attention_lab.flex import uncompiled
 from attention_lab.maps.cells import LOOK
 from attention_lab.maps.figure import NotebookFigure
 from attention_lab.roles import as_called
-from attention_lab.variants import VARIANTS
+from attention_lab.variants import VARIANTS, Variant
 
 CPU_LENGTHS = (32, 64, 128, 256, 512)
 GPU_LENGTHS = (512, 1024, 2048, 4096, 8192, 16384)
@@ -61,9 +62,9 @@ def measure(functions: Functions, device: str = "cpu", lengths: Sequence[int] | 
         By variant and length.
     """
     for name in functions:
-        if device == "cpu" and checked_on(VARIANTS[name]) != "cpu":
+        if device == "cpu" and not _runs_on_cpu(VARIANTS[name]):
             print(f"{name} is left out: its kernel runs on the GPU alone")
-    functions = {name: f for name, f in functions.items() if device != "cpu" or checked_on(VARIANTS[name]) == "cpu"}
+    functions = {name: f for name, f in functions.items() if device != "cpu" or _runs_on_cpu(VARIANTS[name])}
     costs: Costs = {}
     for length in lengths or (GPU_LENGTHS if device == "cuda" else CPU_LENGTHS):
         for name, cost in _costs_of_batch(functions, (length,) * BATCH, device).items():
@@ -108,7 +109,7 @@ def _costs_of_batch(functions: Functions, lengths: Sequence[int], device: str) -
 
 def cost_of(call: Callable[[], Any], device: str = "cpu") -> Cost:
     """Time a call and follow its memory; a CPU works with one core, however many it has."""
-    with torch.no_grad(), _one_core(device):
+    with torch.no_grad(), uncompiled(), _one_core(device):
         peak = peak_bytes(call, device)  # the first call, which also warms up
         times: list[float] = []
         while len(times) < _LEAST_RUNS or (sum(times) < _SECONDS and len(times) < _MOST_RUNS):
@@ -170,6 +171,11 @@ def _listed(curves: Curves, unit: str) -> str:
     return ", ".join(
         f"{name.replace('_', ' ')} {_three_digits(points[-1].y)} {unit}" for name, points in curves.items()
     )
+
+
+def _runs_on_cpu(variant: Variant) -> bool:
+    """FlexAttention does, wherever it is checked."""
+    return variant.kernel == "flex" or checked_on(variant) == "cpu"
 
 
 def _three_digits(x: float) -> str:

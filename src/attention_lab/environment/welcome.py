@@ -31,6 +31,14 @@ def welcome(variant: str | Variant) -> str:
         from attention_lab.flash import flash_route
 
         print(f"Flash route: {flash_route().name}. {flash_route().sentence}")
+    if variant.kernel == "flex":
+        from attention_lab.flex import flex_device, forward_alone, missing
+
+        told = f", and forward alone, as {reason}" if (reason := forward_alone(flex_device())) else ""
+        runs = f"flex_attention runs uncompiled here{told}. Its first call takes a few seconds."
+        print(missing() or runs)
+        if missing():
+            return device
     print("All that this notebook needs is here.")
     expect_function(variant.function_name)
     return device

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from attention_lab.caches import Batch
+from attention_lab.flex import uncompiled
 from attention_lab.roles import as_called, by_role
 from attention_lab.tracebacks import TellsInLines, shows_learners_lines
 
@@ -46,7 +47,7 @@ def attention_map(function: Callable[..., Tensor], batch: Batch) -> Tensor:
     heads, head_dim, v = batch.num_heads, batch.head_dim, arguments["v"]
     keys, value_heads = v.shape[-2], v.shape[-1] // head_dim
     columns = []
-    with _prints_shortened(), torch.no_grad():
+    with _prints_shortened(), torch.no_grad(), uncompiled():
         for start in range(0, keys, head_dim):
             # one_hot: [keys, head_dim], key start + j carries its 1 at place j of every head
             one_hot = torch.eye(keys, dtype=v.dtype, device=v.device)[:, start : start + head_dim]

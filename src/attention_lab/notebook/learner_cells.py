@@ -54,6 +54,7 @@ INSTRUCTOR_IDS = frozenset(
         "generate",
         "row",
         "leak",
+        "blocks",
         HAND_IN_ID,
     )
 )

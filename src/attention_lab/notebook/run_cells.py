@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 
 import attention_lab
-from attention_lab import flash
+from attention_lab import flash, flex
 from attention_lab.checks.calls import failure_of, quiet
 from attention_lab.notebook.absent_packages import stand_ins
 from attention_lab.notebook.learner_cells import SOLUTION_ID, defines
@@ -110,6 +110,8 @@ def names_in_scope() -> dict[str, Any]:
         "F": F,
         "math": math,
         "flash_attn_varlen_func": flash.flash_attn_varlen_func,
+        "create_block_mask": flex.create_block_mask,
+        "flex_attention": flex.flex_attention,
         "device": "cpu",
         "display": lambda *things, **options: None,
         "get_ipython": _Shell,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from typing import NamedTuple
 
 from matplotlib.axes import Axes
@@ -40,7 +41,7 @@ def where_it_runs(variant_name: str) -> Picture:
         ValueError: There is no such variant.
     """
     variant = get_variant(variant_name)
-    said = (_WINDOW if "window" in variant.rules else _BY_INPUTS.get(variant.inputs)) or {
+    said = (_WINDOW if "window" in variant.rules and variant.kernel != "flex" else _BY_INPUTS.get(variant.inputs)) or {
         ("eager", False): _EVERY_TOKEN,
         ("eager", True): _EARLIER_TOKENS,
         ("sdpa", False): _BACKENDS,
@@ -48,6 +49,7 @@ def where_it_runs(variant_name: str) -> Picture:
         ("flash", False): _PACKED,
         ("flash", True): _DOCUMENTS,
         ("tiled", True): _TILES,
+        ("flex", True): _MASKS,
         ("shared", True): _SHARED,
     }["shared" if variant.grouped else variant.kernel, variant.causal]
     block = (
@@ -68,6 +70,7 @@ def where_it_runs(variant_name: str) -> Picture:
         _WINDOW: _window,
         _CACHE: _cache,
         _POSITIONS: _positions,
+        _MASKS: _masks,
     }[said](axes, variant)
     return picture
 
@@ -96,6 +99,7 @@ _WINDOW = (
     "Three layers with a window of three: one layer brings the last token two tokens back, three bring it six; "
     "what is older does not arrive."
 )
+_MASKS = "Three masks, each a function of two places: causal, a window, documents. Each becomes a fused kernel."
 
 
 # ---- the block -------------------------------------------------------------------------------------------------------
@@ -316,6 +320,26 @@ def _positions(axes: Axes, variant: Variant) -> None:
         words(axes, x + border * cell, top - cell - 0.65, str(border))
     words(axes, x, 0.75, "cu_seqlens", ha="left")
     words(axes, LEFT + 2.03, 0.32, "a border lies where the count does not go on")
+
+
+def _masks(axes: Axes, variant: Variant) -> None:
+    tokens, cell, document = 5, 0.2, (0, 0, 1, 1, 1)
+    rules: dict[str, Callable[[int, int], bool]] = {
+        "causal\nkey <= query": lambda query, key: key <= query,
+        "window\nquery - key < 2": lambda query, key: 0 <= query - key < 2,
+        "documents\nsame label": lambda query, key: key <= query and document[query] == document[key],
+    }
+    wide = tokens * cell
+    for number, (name, sees) in enumerate(rules.items()):
+        x = LEFT + 0.12 + number * 1.38
+        words(axes, x + wide / 2, 3.02, name, fontsize=8.5)
+        rows = [[YOURS if sees(query, key) else HIDDEN for key in range(tokens)] for query in range(tokens)]
+        grid(axes, x, 2.72, cell, rows)
+        arrow(axes, (x + wide / 2, 2.72 - wide - 0.05), (x + wide / 2, 1.12))
+    right = LEFT + 0.12 + 2 * 1.38 + wide
+    kernel = "torch.compile(flex_attention)\none fused kernel for each"
+    box(axes, LEFT + 0.12, 0.5, right - LEFT - 0.12, 0.6, kernel, SEEN)
+    words(axes, (LEFT + 0.12 + right) / 2, 0.28, "the mask is a function that you write")
 
 
 def _strip(axes: Axes, x: float, top: float, cell: float, lengths: tuple[int, ...]) -> None:

@@ -7,18 +7,19 @@ from dataclasses import dataclass, field
 from types import EllipsisType
 from typing import Any, Literal
 
-Kernel = Literal["eager", "sdpa", "flash", "tiled"]
-Inputs = Literal["padded", "packed", "positions", "cached"]
+Kernel = Literal["eager", "sdpa", "flash", "tiled", "flex"]
+Inputs = Literal["padded", "packed", "positions", "documents", "cached"]
 
 # Arguments of a function by its kind of inputs and by role (see ``roles``), in the order of its signature
 _PARAMETERS: dict[Inputs, tuple[str, ...]] = {
     "padded": ("q", "k", "v", "num_heads", "head_dim", "mask"),
     "packed": ("q", "k", "v", "num_heads", "head_dim", "cu_seqlens", "max_seqlen"),
     "positions": ("q", "k", "v", "num_heads", "head_dim", "position_ids"),
+    "documents": ("q", "k", "v", "num_heads", "head_dim", "document_ids"),
     "cached": ("q", "k", "v", "cache_seqlens", "num_heads", "head_dim"),
 }
 # Kinds of inputs whose tokens lie end to end: they differ in what tells where each sequence begins
-_PACKED: tuple[Inputs, ...] = ("packed", "positions")
+_PACKED: tuple[Inputs, ...] = ("packed", "positions", "documents")
 # What may be left away in a call, besides options that have a default
 OPTIONAL = ("mask",)
 
@@ -48,14 +49,16 @@ class Option:
         matters: Whether the right output depends on it; the size of a tile only says how it is computed.
         before: Name of the parameter that it stands before; empty at the end: of those that a call must give, or of
             all, where it has a default.
+        narrow: Where its toy value is ``None``, one that hides keys in the toy inputs.
     """
 
     name: str
-    toy: int
+    toy: int | None
     drawn: tuple[int, ...]
     default: int | EllipsisType | None = ...
     matters: bool = True
     before: str = ""
+    narrow: int | None = None
 
 
 @dataclass(frozen=True)
@@ -67,11 +70,13 @@ class Variant:
         name: Name in code and on the command line, such as ``eager_causal``.
         title: Name in prose, such as ``Eager causal attention``.
         kernel: What computes the attention: plain tensor operations (``"eager"``),
-            ``F.scaled_dot_product_attention`` (``"sdpa"``), ``flash_attn_varlen_func`` (``"flash"``), or plain tensor
-            operations on one tile of keys after the other (``"tiled"``), which never hold all scores at once.
+            ``F.scaled_dot_product_attention`` (``"sdpa"``), ``flash_attn_varlen_func`` (``"flash"``),
+            ``flex_attention`` with a block mask (``"flex"``), or plain tensor operations on one tile of keys after the
+            other (``"tiled"``), which never hold all scores at once.
         inputs: ``"padded"``: ``[batch, seq, hidden_dim]`` with a mask; ``"packed"``: ``[total_tokens, hidden_dim]``
-            with ``cu_seqlens`` and ``max_seqlen``; ``"positions"``: the same with ``position_ids`` in their place;
-            ``"cached"``: ``[batch, new, hidden_dim]`` with caches of keys and values and ``cache_seqlens``.
+            with ``cu_seqlens`` and ``max_seqlen``; ``"positions"``, ``"documents"``: the same with ``position_ids`` or
+            ``document_ids`` in their place; ``"cached"``: ``[batch, new, hidden_dim]`` with caches of keys and values
+            and ``cache_seqlens``.
         rules: Who is hidden from whom, and why: names in ``attention_lab.rules.RULES``, in rising order of precedence.
         options: Further arguments; those without a default stand before the ones that may be left away, the others
             after them. ``num_kv_heads`` is the number of heads of k and v where these may be fewer than q's.
@@ -105,12 +110,17 @@ class Variant:
     @property
     def fused(self) -> bool:
         """Whether a fused kernel has to do the work, and not the learner's own tensor operations."""
-        return self.kernel in ("sdpa", "flash")
+        return self.kernel in ("sdpa", "flash", "flex")
 
     @property
     def packed(self) -> bool:
         """Whether the tokens lie end to end, ``[total_tokens, hidden_dim]``, without padding and mask."""
         return self.inputs in _PACKED
+
+    @property
+    def half_precision(self) -> bool:
+        """Whether the kernel takes fp16 and bf16 alone."""
+        return self.kernel == "flash"
 
     @property
     def cached(self) -> bool:
@@ -157,6 +167,10 @@ class Variant:
         """An option's value in a call, which may leave it away."""
         usual = next(one.default for one in self.options if one.name == option)
         return arguments.get(option, usual)
+
+    def narrowed(self, rule: str) -> dict[str, int]:
+        """The option of a rule's name at a value that hides keys, where its toy value hides none."""
+        return {one.name: one.narrow for one in self.options if one.name == rule and one.narrow is not None}
 
     def in_order(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Arguments in the order of the signature; options that are not among them get their toy values."""

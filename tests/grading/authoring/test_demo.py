@@ -46,6 +46,7 @@ NAMES = {
     "09_window_causal": "window-off-by-one",
     "10_cached_decode": "causal-top-left",
     "11_packed_positions": "borders-at-zeros-only",
+    "12_flex_document": "window-off-by-one",
 }
 
 

@@ -95,7 +95,7 @@ def test_values_and_masking_ask_one_dtype_on_the_default_backend(name):
     for case in plan(name, "any"):
         if case.check in ("values", "masking"):
             dtypes = {str(call.arguments["q"].dtype) for call in case.calls}
-            assert dtypes == {"torch.bfloat16" if VARIANTS[name].packed else "torch.float32"}, case.name
+            assert dtypes == {"torch.bfloat16" if VARIANTS[name].half_precision else "torch.float32"}, case.name
             assert {call.setting for call in case.calls} == {"plain"}, case.name
 
 

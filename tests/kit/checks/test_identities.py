@@ -8,6 +8,7 @@ import torch
 from attention_lab import CheckFailed, check
 from attention_lab.checks.identities.cases import invariant_and_identity_cases
 from attention_lab.checks.invariants import invariant_cases
+from attention_lab.flex import forward_alone
 from attention_lab.notebook.run_cells import load
 from attention_lab.variants import VARIANTS, Option, Variant, get_variant
 from corpus import CORPUS
@@ -15,6 +16,7 @@ from corpus.answer import changed
 from support.answers import RIGHT
 
 SDPA, FLASH = "F.scaled_dot_product_attention does the work", "flash_attn_varlen_func does the work"
+FLEX = "flex_attention with a block mask does the work"
 # By case: answers of the corpus that pass all before it, each with a variant
 CAUGHT = {
     "the same call twice": ("eager_causal dropout", "sdpa_bidirectional dropout", "flash_causal dropout"),
@@ -99,7 +101,13 @@ CAUGHT = {
     "windows that hold every key": ("window_causal modulo",),
     "window, 80 tokens": ("window_causal missing-at-some-lengths",),
     FLASH: ("flash_causal eager", "flash_bidirectional sdpa"),
+    FLEX: ("flex_document eager", "flex_document no-block-mask", "flex_document block-mask-of-everything"),
+    "causal, with a window": ("flex_document window-both-ways",),
+    "neighbours, with a window": ("flex_document window-alone",),
+    "the oldest value in a window matters": ("flex_document window-one-less",),
 }
+if reason := forward_alone("cpu"):
+    CAUGHT[f"forward alone, as {reason}"] = ("flex_document unscaled-in-fp16",)
 SOURCES = {f"{answer.variant} {answer.name}": answer.source for answer in CORPUS}
 
 

@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 
 from attention_lab.checks.pretended_device import DevicesMeet, PretendedDevice
+from attention_lab.checks.words import is_device_mismatch
+from attention_lab.flex import create_block_mask, flex_attention, load_compiler, uncompiled
 
 TRIANGLE = torch.ones(5, 5, dtype=torch.bool).tril()
 
@@ -42,6 +44,42 @@ ALLOWED = {
     "SDPA": lambda q, mask, scores: F.scaled_dot_product_attention(q, q, q, attn_mask=mask[:, None]),
     "the same type": lambda q, mask, scores: TRIANGLE.type_as(scores) + scores,
 }
+
+
+# FlexAttention, for four axes: the places are PyTorch's own, the labels come along
+FLEX_ALLOWED = {"everything there": lambda q, labels: _flex(q, labels, device=q.device)}
+FLEX_REFUSED = {
+    "a block mask on the CPU": lambda q, labels: _flex(q, labels),
+    "a block mask of places alone on the CPU": lambda q, labels: _flex(q, None),
+    "labels on the CPU": lambda q, labels: _flex(q, labels.cpu(), device=q.device),
+    "a table on the CPU": lambda q, labels: _flex(q, None, lambda i, j: TRIANGLE[i, j], device=q.device),
+}
+
+
+def _flex(q, labels, seen=lambda i, j: i >= j, **where):
+    def mask_mod(b, h, i, j):
+        return seen(i, j) if labels is None else seen(i, j) & (labels[i] == labels[j])
+
+    return flex_attention(q, q, q, block_mask=create_block_mask(mask_mod, None, None, 5, 5, **where))
+
+
+@pytest.mark.parametrize("name", [*FLEX_ALLOWED, *FLEX_REFUSED])
+def test_flex_attention_goes_as_on_a_gpu(name):
+    load_compiler()
+    x, labels = torch.randn(1, 2, 5, 8), torch.tensor([3, 3, 9, 9, 9])
+    with torch.no_grad(), uncompiled(), PretendedDevice() as device:
+        q, ids = device.put(x), device.put(labels)
+        if name in FLEX_ALLOWED:
+            output = FLEX_ALLOWED[name](q, ids)
+            assert output.device.type == "meta"
+            output = output.cpu()
+        else:
+            with pytest.raises(RuntimeError) as refused:
+                FLEX_REFUSED[name](q, ids)
+            assert is_device_mismatch(str(refused.value)), refused.value
+            return
+    seen = (labels[:, None] == labels) & TRIANGLE
+    torch.testing.assert_close(output, F.scaled_dot_product_attention(x, x, x, attn_mask=seen))
 
 
 def _with(x, index, value):

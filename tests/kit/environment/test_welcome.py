@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import attention_lab
+from attention_lab import flex
 from attention_lab.environment import packages
 from attention_lab.environment.welcome import welcome
 from attention_lab.variants import VARIANTS
@@ -16,7 +17,8 @@ def test_welcome_gives_the_device_and_the_flash_route_where_it_matters(name, cap
     assert welcome(name) == ("cuda" if torch.cuda.is_available() else "cpu")
     printed = capsys.readouterr().out
     assert f"torch {torch.__version__}" in printed
-    assert ("Flash route: " in printed) == VARIANTS[name].packed
+    assert ("Flash route: " in printed) == (VARIANTS[name].kernel == "flash")
+    assert ("flex_attention runs uncompiled here" in printed) == (VARIANTS[name].kernel == "flex")
     assert printed.endswith("All that this notebook needs is here.\n")
 
 
@@ -48,3 +50,15 @@ def test_newer_torch_is_allowed_without_a_word(version, monkeypatch, capsys):
     packages.require.cache_clear()
     welcome("eager_causal")
     assert "torch" not in capsys.readouterr().out.partition("\n")[2]
+
+
+def test_where_there_is_no_flex_attention_one_sentence_says_so(monkeypatch, capsys):
+    monkeypatch.setattr(flex, "_flex", None)
+    flex.forward_alone.cache_clear()
+    try:
+        welcome("flex_document")
+    finally:
+        flex.forward_alone.cache_clear()
+    printed = capsys.readouterr().out.splitlines()
+    assert len(printed) == 2
+    assert printed[1].startswith(f"This PyTorch ({torch.__version__}) has no flex_attention: ")

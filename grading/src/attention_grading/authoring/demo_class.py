@@ -113,6 +113,19 @@ def packed_positions_attention(q, k, v, num_heads, head_dim, position_ids):
     longest = int(borders.diff().max())
     return flash_attn_varlen_func(q, k, v, borders, borders, longest, longest, causal=True).flatten(1)
 """,
+    "flex_document": """
+def flex_document_attention(q, k, v, num_heads, head_dim, document_ids, window=None):
+    tokens = q.shape[0]
+    q, k, v = (x.unflatten(-1, (num_heads, head_dim)).transpose(0, 1)[None] for x in (q, k, v))
+
+    def mask_mod(b, h, q_idx, kv_idx):
+        seen = (kv_idx <= q_idx) & (document_ids[q_idx] == document_ids[kv_idx])
+        # the query itself is not counted
+        return seen if window is None else seen & (q_idx - kv_idx <= window)
+
+    block_mask = create_block_mask(mask_mod, None, None, tokens, tokens, device=q.device)
+    return flex_attention(q, k, v, block_mask=block_mask)[0].transpose(0, 1).flatten(1)
+""",
 }
 
 

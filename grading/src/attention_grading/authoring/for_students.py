@@ -28,6 +28,9 @@ def pages(course: Path) -> dict[str, str]:
     here = CourseFile(known.name, None)  # who reads START or the prompt has the folder before them
     prompt = resources.files("attention_lab") / "data" / "socratic_prompt.md"
     texts = {released_path("socratic_prompt.md"): prompt.read_text(encoding="utf-8")}
+    systems = "docs/what_systems_call.md"
+    if (course / systems).exists():  # a fork may do without
+        texts[released_path(systems)] = (course / systems).read_text(encoding="utf-8")
     for name in FOR_ASSISTANTS:
         if (course / name).exists():
             texts[f"release/{name}"] = (course / name).read_text(encoding="utf-8")

@@ -57,11 +57,13 @@ class EncodedCalls:
         calls: The calls.
         frame: The same as bytes, from ``codec.encode_calls``.
         factors: Makes what answers a submission's kernel requests; one for each submission.
+        compiler: Whether the function needs PyTorch's compiler, which is then imported once for all submissions.
     """
 
     calls: tuple[Call, ...]
     frame: bytes
     factors: Callable[[], KernelFactors]
+    compiler: bool = False
 
 
 @dataclass
@@ -169,7 +171,7 @@ class Supervisor:
         self.start()
         run = Run([None] * len(calls.calls))
         try:
-            with self._process() as process, memory_ceiling(), watched(process, self._limits) as seen:
+            with self._process(calls.compiler) as process, memory_ceiling(), watched(process, self._limits) as seen:
                 limited = dict.fromkeys(dispensable, self._limits.cell_seconds)
                 begin = partial(_begin, run, seen, limited)
                 _converse(run, process, cells, function, calls, name, begin, self.confined)
@@ -201,8 +203,8 @@ class Supervisor:
                 run.is_short = True
         run.notes = [note + words if _OUT_OF_MEMORY.search(note) else note for note in run.notes]
 
-    def _process(self) -> contextlib.AbstractContextManager[Process]:
-        return fresh_process(JUDGE_WORKER, self._device) if self._server is None else self._server.child()
+    def _process(self, compiler: bool) -> contextlib.AbstractContextManager[Process]:
+        return fresh_process(JUDGE_WORKER, self._device) if self._server is None else self._server.child(compiler)
 
 
 # A call that has so much address space, all together, beyond what the process began with: two thirds of what all scores

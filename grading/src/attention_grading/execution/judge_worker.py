@@ -25,7 +25,7 @@ from attention_grading.execution import codec, frames
 from attention_grading.execution.denied import Denied
 from attention_grading.execution.kernel_hooks import marked_kernels
 from attention_grading.sandbox.silence import silence
-from attention_lab import flash
+from attention_lab import flash, flex
 from attention_lab.checks.calls import Call, Outcome, failure_of, perform, quiet
 from attention_lab.notebook.run_cells import load, names_in_scope, summed_up
 
@@ -57,7 +57,7 @@ def serve(control: socket.socket, confined: bool) -> None:
     warm_up()
     if confined:
         _import_packages()
-    warm.lend(control, partial(serve_submission, device="cpu", confined=confined))
+    warm.lend(control, partial(serve_submission, device="cpu", confined=confined), warm_up_flex)
 
 
 def _prepare() -> None:
@@ -84,6 +84,33 @@ def warm_up() -> None:
         perform(lambda q, k, v: (q @ k.transpose(-2, -1)).softmax(-1) @ v, Call(arguments, setting=setting))
     frames.encode({}, {"x": x})
     names_in_scope()  # imports where each lives
+
+
+def warm_up_flex() -> None:
+    """The same for children that call FlexAttention, which imports PyTorch's compiler."""
+    with quiet():
+        flex.load_compiler()
+    arguments = {name: torch.randn(1, 2, 5, 4) for name in "qkv"}
+    for dtype in (torch.float32, torch.bfloat16, torch.float16):
+        plain = {name: x.to(dtype) for name, x in arguments.items()}
+        perform(_causal_flex, Call(plain))
+    for setting in ("elsewhere", "scaled"):
+        perform(_causal_flex, Call(arguments, setting=setting))
+    with marked_kernels(lambda kernel, asked: asked["query"]):
+        perform(_causal_flex, Call(arguments))
+
+
+def _causal_flex(q: Tensor, k: Tensor, v: Tensor) -> Any:
+    label = torch.zeros(q.shape[2], dtype=torch.int64, device=q.device)
+    block_mask = flex.create_block_mask(
+        lambda b, h, query, key: (query >= key) & (label[query] == label[key]),
+        None,
+        None,
+        q.shape[2],
+        q.shape[2],
+        device=q.device,
+    )
+    return flex.flex_attention(q, k, v, block_mask=block_mask)
 
 
 def _import_packages() -> None:

@@ -18,7 +18,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -26,10 +26,11 @@ from torch import Tensor
 from torch._C import DispatchKey, DispatchKeySet, _functorch
 from torch.nn.attention import SDPBackend
 
+from attention_lab import flex
 from attention_lab.flash import stand_in
 
-# A kernel service takes the kernel's name ("sdpa", "flash" or "other") and its arguments, and returns the marked one;
-# for "other" kernels, whose work it does not know, the only argument is their own ``output``
+# A kernel service takes the kernel's name ("sdpa", "flash", "flex" or "other") and its arguments, and returns the
+# marked one; for "other" kernels, whose work it does not know, the only argument is their own ``output``
 KernelService = Callable[[str, dict[str, Any]], Tensor]
 
 
@@ -38,16 +39,16 @@ def marked_kernels(service: KernelService) -> Iterator[None]:
     """Let a service compute or mark the results of fused attention kernels while the block runs.
 
     Args:
-        service: Called with ``"sdpa"`` or ``"flash"`` and the kernel's arguments by name, or with ``"other"`` and what
-            another fused kernel gave.
+        service: Called with ``"sdpa"``, ``"flash"`` or ``"flex"`` and the kernel's arguments by name, or with
+            ``"other"`` and what another fused kernel gave.
     """
     service = _one_at_a_time(service)
     with (
         _marked_operators(service),
         _marked_stand_in(service),
         _marked_flash_attn(service),
-        _marked_python(service, "torch.nn.functional", "multi_head_attention_forward"),
-        _marked_python(service, "torch._higher_order_ops.flex_attention", "math_attention"),
+        _marked_python("torch.nn.functional", "multi_head_attention_forward", partial(_marked_result, service)),
+        _marked_python("torch._higher_order_ops.flex_attention", "math_attention", partial(_marked_flex, service)),
     ):
         yield
 
@@ -308,12 +309,38 @@ def _flash_request(asked: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+# ---- FlexAttention ---------------------------------------------------------------------------------------------------
+
+
+def _marked_flex(service: KernelService, own: flex.Attend, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Mark an uncompiled call: as FlexAttention's where a block mask hides what is hidden, else as another kernel's."""
+    output, *rest = own(*args, **kwargs)
+    call = None if kwargs else flex.understood(args)  # PyTorch itself names none of them
+    if call is None or not call.by_block_mask:
+        return (_marked_other(service, output), *rest)
+    asked = {
+        "query": call.query,
+        "key": call.key,
+        "value": call.value,
+        "attn_mask": call.bias.masked_fill(~call.visible, -torch.inf),
+        "scale": call.scale,
+        "enable_gqa": call.query.shape[1] != call.key.shape[1],
+    }
+    return (service("flex", asked).to(output), *rest)
+
+
 # ---- other kernels ---------------------------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager
-def _marked_python(service: KernelService, module: str, name: str) -> Iterator[None]:
-    """Mark what a function in Python gives, whoever has bound its name: it gets other code, which calls its own."""
+def _marked_python(module: str, name: str, mark: Callable[..., Any]) -> Iterator[None]:
+    """Mark what a function in Python gives, whoever has bound its name: it gets other code, which calls its own.
+
+    Args:
+        module: Where the function is.
+        name: Its name there.
+        mark: Gets the function with its own code, and a call's arguments by place and by name.
+    """
     function = getattr(sys.modules.get(module), name, None)
     if function is None:  # nobody has imported it, or this PyTorch has none
         yield
@@ -321,7 +348,7 @@ def _marked_python(service: KernelService, module: str, name: str) -> Iterator[N
     own = type(function)(function.__code__, function.__globals__, name, function.__defaults__, function.__closure__)
     own.__kwdefaults__ = function.__kwdefaults__
     function.__code__, function.__defaults__ = _call_marked.__code__, None
-    function.__kwdefaults__ = {"marked": lambda *args, **kwargs: _marked_other(service, own(*args, **kwargs))}
+    function.__kwdefaults__ = {"marked": lambda *args, **kwargs: mark(own, args, kwargs)}
     try:
         yield
     finally:
@@ -331,6 +358,12 @@ def _marked_python(service: KernelService, module: str, name: str) -> Iterator[N
 
 def _call_marked(*args: Any, marked: Any, **kwargs: Any) -> Any:
     return marked(*args, **kwargs)
+
+
+def _marked_result(
+    service: KernelService, own: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    return _marked_other(service, own(*args, **kwargs))
 
 
 def _marked_other(service: KernelService, result: Any) -> Any:

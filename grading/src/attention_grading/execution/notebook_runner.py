@@ -83,7 +83,9 @@ class Display:
         number, room, how = 0, self._room, ""
         seen = Watch()
         try:
-            with self._server.child() as process, memory_ceiling(), watched(process, self._limits) as seen:
+            # what imports PyTorch's compiler at its first call has it imported once for all
+            compiler = any("flex_attention" in cell for cell in cells)
+            with self._server.child(compiler) as process, memory_ceiling(), watched(process, self._limits) as seen:
                 frames.send(process.writer, {"cells": list(cells), "known": len(known)})
                 for number in range(len(cells)):
                     header, pictures = frames.receive(process.reader, room)

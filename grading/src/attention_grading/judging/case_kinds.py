@@ -88,3 +88,18 @@ def devices(inputs: Sequence[dict[str, Any]]) -> Case:
     name = "any device"
     calls = tuple(Call(arguments, setting="elsewhere") for arguments in inputs)
     return Case("robustness", name, calls, partial(comparison.devices, name, calls))
+
+
+def packed_of(draw: Draw, dtype: torch.dtype) -> list[dict[str, Any]]:
+    """One long sequence, large scores, and ragged sequences, in a dtype."""
+    return [
+        draw.packed([40], 5, 16, dtype=dtype),  # many numbers: one of them shows that bf16 was inside
+        draw.packed([9], 2, 8, q_scale=8.0, dtype=dtype),
+        draw.packed([5, 3, 8], 2, 8, dtype=dtype),
+    ]
+
+
+def packed_in_dtypes(draw: Draw, lengths: Sequence[int]) -> list[dict[str, Any]]:
+    """Sequences of these lengths in every dtype that the kernel takes."""
+    dtypes = HALVES if draw.variant.half_precision else FLOATS
+    return [draw.packed(lengths, 2, 8, dtype=dtype) for dtype in dtypes]

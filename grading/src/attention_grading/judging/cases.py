@@ -21,6 +21,8 @@ from attention_grading.judging.case_kinds import (
     gradients,
     many_heads,
     option_values,
+    packed_in_dtypes,
+    packed_of,
     remembered,
     unmodified,
     with_option,
@@ -32,6 +34,7 @@ from attention_grading.judging.own_cases.cached import KernelInputs, cached_case
 from attention_lab.checks.calls import Call, Outcome
 from attention_lab.checks.case import Case
 from attention_lab.checks.run import visible_cases
+from attention_lab.flex import forward_alone
 from attention_lab.variants import VARIANTS, Inputs
 
 # sizes that are no powers of two, so that swapped or rounded axes show
@@ -42,20 +45,21 @@ FLASH_HEAD_DIMS = (8, 16, 24, 32, 40)
 # Where to look, for more than one case
 ENTERS = "where the mask enters: it takes keys away before the softmax, in every head and for every query"
 LARGE = "a row of large scores: subtract its maximum before exp, or let softmax do it"
-NO_TOKENS = "a sequence of no tokens"
-BORDERS = "cu_seqlens and max_seqlen: they tell the kernel where each sequence begins and ends"
+NO_TOKENS, GRADIENTS = "a sequence of no tokens", "gradients wanted"
+BORDERS = "the borders: what tells the kernel where each sequence begins and ends"
 
 
 @cache
-def plan(variant_name: str, seed: str) -> tuple[Case, ...]:
+def plan(variant_name: str, seed: str, device: str = "cpu") -> tuple[Case, ...]:
     """All cases of a variant, the visible ones first, in the order of the checks.
 
     Args:
         variant_name: Of one of the course's, such as ``eager_causal``.
         seed: Any text; the same text gives the same cases.
+        device: Where the function runs: not every kernel has gradients everywhere.
     """
     variant = VARIANTS[variant_name]
-    draw = Draw(variant, seed)
+    draw = Draw(variant, seed, forward_alone(device) if variant.kernel == "flex" else "")
     hidden, _ = _BY_INPUTS[variant.inputs]
     return (*visible_cases(variant), *hidden(draw), *_kernel_cases(draw), *own_cases(draw))
 
@@ -245,7 +249,7 @@ def _packed_cases(draw: Draw) -> Iterator[Case]:
 
 def _packed_values(draw: Draw) -> Iterator[Case]:
     values = partial(compared, draw, "values", "the shapes that the kernel wants, and what scales the scores")
-    yield values("one sequence in bf16", lambda: [draw.packed([11], 3, 16)])
+    yield values("one sequence", lambda: [draw.packed([11], 3, 16)])
     yield values("other sizes", lambda: [draw.packed([draw.choose(ODD_SIZES)], 5, draw.choose(FLASH_HEAD_DIMS))])
     yield values("one token", lambda: [draw.packed([1], 2, 8)])
     yield values("one head", lambda: [draw.packed([draw.choose(ODD_SIZES)], 1, draw.choose(FLASH_HEAD_DIMS))])
@@ -265,8 +269,9 @@ def _packed_values(draw: Draw) -> Iterator[Case]:
 def _packed_masking(draw: Draw) -> Iterator[Case]:
     masking = partial(compared, draw, "masking", BORDERS)
     yield masking("ragged sequences", lambda: [draw.packed([4, 9, 2, 6], 3, 16)])
-    yield masking("equal lengths", lambda: [draw.packed([5, 5, 5], 2, 8)])
-    yield masking("sequences of one token", lambda: [draw.packed([1, 7, 1, 1], 2, 8)])
+    if draw.variant.inputs != "documents":  # those have matrices, which tell more
+        yield masking("equal lengths", lambda: [draw.packed([5, 5, 5], 2, 8)])
+        yield masking("sequences of one token", lambda: [draw.packed([1, 7, 1, 1], 2, 8)])
     if _knows_empty(draw):
         yield masking(NO_TOKENS, lambda: [draw.packed([4, 0, 6], 2, 8), draw.packed([0, 5, 3, 0], 2, 8)])
     yield masking(
@@ -289,17 +294,15 @@ def _packed_masking(draw: Draw) -> Iterator[Case]:
 
 def _packed_robustness(draw: Draw) -> Iterator[Case]:
     half = partial(compared, draw, "robustness", "what depends on the dtype: conversions and new tensors")
-    yield half(
-        "fp16",
-        lambda: [
-            draw.packed([40], 5, 16, dtype=torch.float16),  # many numbers: one of them shows that bf16 was inside
-            draw.packed([9], 2, 8, q_scale=8.0, dtype=torch.float16),
-            draw.packed([5, 3, 8], 2, 8, dtype=torch.float16),
-        ],
-    )
+    yield half("fp16", partial(packed_of, draw, torch.float16))
+    if not draw.variant.half_precision:
+        yield half("bf16", partial(packed_of, draw, torch.bfloat16))
     lengths = {"one sequence": [7], "ragged sequences": [3, 6, 1, 5]}
+    if draw.forward_alone:
+        yield half(f"forward alone, as {draw.forward_alone}", partial(packed_in_dtypes, draw, [3, 6, 1, 5]))
+        lengths = {}
     for name, sizes in (lengths | ({NO_TOKENS: [4, 0, 5]} if _knows_empty(draw) else {})).items():
-        yield gradients(draw, f"finite, with right gradients: {name}", partial(_packed_halves, draw, sizes))
+        yield gradients(draw, f"finite, with right gradients: {name}", partial(packed_in_dtypes, draw, sizes))
     draw.reseed("memory")
     first = draw.packed([4, 8, 3], 2, 8)
     others = [
@@ -322,10 +325,6 @@ def _knows_empty(draw: Draw) -> bool:
     return "cu_seqlens" in draw.variant.parameters
 
 
-def _packed_halves(draw: Draw, lengths: Sequence[int]) -> list[dict[str, Any]]:
-    return [draw.packed(lengths, 2, 8, dtype=dtype) for dtype in HALVES]
-
-
 # ---- kernel ----------------------------------------------------------------------------------------------------------
 
 
@@ -335,7 +334,7 @@ def _kernel_cases(draw: Draw) -> Iterator[Case]:
     _, kernel_inputs = _BY_INPUTS[draw.variant.inputs]
     for name, inputs in kernel_inputs(draw).items():
         draw.reseed(f"kernel/{name}")
-        asked = [(each, draw.cotangent(each) if "gradients" in name else None) for each in inputs()]
+        asked = [(each, draw.cotangent(each) if name == GRADIENTS else None) for each in inputs()]
         calls = tuple(
             Call(arguments, setting=setting, cotangent=cotangent)
             for arguments, cotangent in asked
@@ -358,7 +357,7 @@ def _padded_kernel_inputs(draw: Draw) -> dict[str, KernelInputs]:
         "fp16": lambda: [draw.padded(2, 6, 2, 8, mask=left_mask([6, 3], 6), dtype=torch.float16)],
         "bf16, no mask": lambda: [draw.padded(2, 6, 2, 8, dtype=torch.bfloat16)],
         "a long sequence": lambda: [draw.padded(1, draw.between(66, 80), 2, 8)],
-        "gradients wanted": lambda: [draw.padded(2, 5, 2, 8, mask=right_mask([5, 3], 5))],
+        GRADIENTS: lambda: [draw.padded(2, 5, 2, 8, mask=right_mask([5, 3], 5))],
     }
 
 
@@ -368,15 +367,13 @@ def _packed_kernel_inputs(draw: Draw) -> dict[str, KernelInputs]:
         "one sequence, and several": lambda: [draw.packed([6], 3, 16), draw.packed([3, 6, 1, 5], 2, 8)],
         f"{name}, in fp16": lambda: [draw.packed(lengths, 2, 8, dtype=torch.float16)],
         "long sequences": lambda: [draw.packed([draw.between(66, 80), 9], 2, 8)],
-        "gradients wanted": lambda: [draw.packed([5, 3], 2, 8, dtype=torch.float16)],
-    }
+    } | ({} if draw.forward_alone else {GRADIENTS: lambda: [draw.packed([5, 3], 2, 8, dtype=torch.float16)]})
 
 
 # By kind of inputs: the cases of the other hidden checks, and what the check ``kernel`` calls a function with
 _BY_INPUTS: dict[Inputs, tuple[Callable[[Draw], Iterator[Case]], Callable[[Draw], dict[str, KernelInputs]]]] = {
     "padded": (_padded_cases, _padded_kernel_inputs),
-    "packed": (_packed_cases, _packed_kernel_inputs),
-    "positions": (_packed_cases, _packed_kernel_inputs),
+    **dict.fromkeys(("packed", "positions", "documents"), (_packed_cases, _packed_kernel_inputs)),
     "cached": (cached_cases, cached_kernel_inputs),
 }
 

@@ -25,10 +25,12 @@ class Draw:
     Args:
         variant: One of the course's.
         seed: Any text.
+        forward_alone: Why no gradients can be asked, in words that follow "as"; empty where they can.
     """
 
-    def __init__(self, variant: Variant, seed: str):
+    def __init__(self, variant: Variant, seed: str, forward_alone: str = ""):
         self.variant = variant
+        self.forward_alone = forward_alone
         self._seed = seed
         self.reseed("")
 
@@ -154,14 +156,18 @@ class Draw:
         num_heads: int,
         head_dim: int,
         *,
-        dtype: torch.dtype = torch.bfloat16,
+        dtype: torch.dtype | None = None,
         q_scale: float = 1.0,
         starts: Sequence[int] = (),
         **options: int,
     ) -> dict[str, Any]:
-        """Arguments of a packed variant: ``lengths`` of the sequences and, told by positions, their ``starts``."""
+        """Arguments of a packed variant: ``lengths`` of the sequences and, told by positions, their ``starts``.
+
+        Without a dtype it is bf16 where the kernel takes halves alone, else fp32.
+        """
         heads = self._heads(num_heads, options)
         q, k, v = (self.normal(sum(lengths), width) for width in _widths(heads, head_dim))
+        dtype = dtype or (torch.bfloat16 if self.variant.half_precision else torch.float32)
         qkv = {name: x.to(dtype) for name, x in zip("qkv", (q * q_scale, k, v), strict=True)}
         borders = borders_as(self.variant.inputs, lengths, starts=starts)
         return self._with_options(qkv | heads | {"head_dim": head_dim} | borders | options)
@@ -173,9 +179,12 @@ class Draw:
         return {"num_heads": num_heads * self.choose(GROUPS), "num_kv_heads": num_heads}
 
     def _with_options(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        """With drawn values of the variant's options, all arguments in the order of the signature."""
+        """With drawn values of the variant's options, all arguments in the order of the signature.
+
+        One that may be ``None`` is that: its other values have cases of their own.
+        """
         drawn = {
-            one.name: self.choose(self._fitting(one, arguments))
+            one.name: None if one.default is None else self.choose(self._fitting(one, arguments))
             for one in self.variant.options
             if one.name not in arguments
         }

@@ -18,6 +18,7 @@ from attention_grading.judging.seed import PUBLIC_SEED
 from attention_grading.judging.verdict import Verdict
 from attention_lab.checks.calls import Call, Outcome, perform_on
 from attention_lab.checks.run import checked_on
+from attention_lab.flex import load_compiler
 from attention_lab.variants import Variant, get_variant
 
 
@@ -38,7 +39,7 @@ def judge(variant: str, check: str, function: Callable[..., Any]) -> float:
         CheckFailed: Nothing was earned; its three lines say why.
     """
     variant_ = get_variant(variant)
-    cases = [case for case in plan(variant_.name, PUBLIC_SEED) if case.check == check]
+    cases = [case for case in plan(variant_.name, PUBLIC_SEED, checked_on(variant_)) if case.check == check]
     if not cases:
         raise ValueError(f"unknown check {check!r}")
     outcomes = iter(perform_here(variant_, function, flat_calls(cases)))
@@ -51,9 +52,9 @@ def judge(variant: str, check: str, function: Callable[..., Any]) -> float:
 
 def judge_all(variant: Variant, function: Callable[..., Any]) -> Verdict:
     """Judge all six checks of a function, in this process."""
-    return judge_outcomes(
-        variant, PUBLIC_SEED, perform_here(variant, function, flat_calls(plan(variant.name, PUBLIC_SEED)))
-    )
+    device = checked_on(variant)
+    calls = flat_calls(plan(variant.name, PUBLIC_SEED, device))
+    return judge_outcomes(variant, PUBLIC_SEED, perform_here(variant, function, calls, device), device=device)
 
 
 def perform_here(
@@ -69,6 +70,8 @@ def perform_here(
     """
     service = MarkedKernels(MARKED_KERNELS[variant.kernel])
     device = device or checked_on(variant)
+    if variant.kernel == "flex":
+        load_compiler()
     outcomes = []
     for call in calls:
         is_watched = call.setting in ("marked", "unmarked")

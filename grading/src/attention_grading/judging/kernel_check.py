@@ -12,7 +12,7 @@ from torch import Tensor
 from attention_grading.judging.comparison import expected_of
 from attention_lab.checks.calls import Call, Outcome
 from attention_lab.checks.case import CheckFailed
-from attention_lab.checks.identities.kernels import require_own_keys
+from attention_lab.checks.identities.kernels import CALLED, require_own_keys
 from attention_lab.checks.require import require_finite, require_result
 from attention_lab.variants import Variant
 
@@ -75,7 +75,7 @@ def _require_kernel(variant: Variant, case: str, asked: Asked, must_run: bool) -
         return
     if factors and matched(list(zip(numbers, factors, strict=True)), drawn) >= 0.98 * len(factors):
         return
-    name = "flash_attn_varlen_func" if variant.kernel == "flash" else "F.scaled_dot_product_attention"
+    name = CALLED[variant.kernel]
     code, used = "kernel-not-called", "the kernel was never called on v"
     if drawn:
         unchanged = sum(abs(factor - 1) < FACTOR_TOLERANCE for factor in factors)

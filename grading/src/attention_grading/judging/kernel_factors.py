@@ -29,10 +29,11 @@ TOO_LARGE = "too many or too large kernel calls for the sizes that were given"
 
 # The kernels whose marks an output is searched for, by the kernel that the notebook is about
 MARKED_KERNELS: dict[str, tuple[str, ...]] = {
-    "eager": ("sdpa", "flash", "other"),
-    "tiled": ("sdpa", "flash", "other"),
+    "eager": ("sdpa", "flash", "flex", "other"),
+    "tiled": ("sdpa", "flash", "flex", "other"),
     "sdpa": ("sdpa",),
     "flash": ("flash",),
+    "flex": ("flex",),
 }
 
 
@@ -77,7 +78,8 @@ class MarkedKernels:
         """Compute the kernel's result times the factors.
 
         Args:
-            kernel: ``"sdpa"``, ``"flash"``, or ``"other"`` for a kernel that has computed its own ``output``.
+            kernel: ``"sdpa"``, ``"flash"``, ``"flex"`` (whose mask is what its functions add to the scores), or
+                ``"other"`` for a kernel that has computed its own ``output``.
             arguments: The kernel's arguments by name.
 
         Raises:
@@ -120,7 +122,7 @@ def _true(kernel: str, arguments: dict[str, Any]) -> Tensor:
     if kernel == "other":
         output: Tensor = arguments["output"]
         return output.double()
-    return true_sdpa(**arguments) if kernel == "sdpa" else true_flash(**arguments)
+    return true_flash(**arguments) if kernel == "flash" else true_sdpa(**arguments)
 
 
 def true_sdpa(
@@ -224,6 +226,7 @@ def _is_window(x: Any) -> bool:
 # Each kernel's arguments: those that it needs, and those that may be missing or None
 _NEEDED: dict[str, dict[str, Callable[[Any], bool]]] = {
     "sdpa": dict.fromkeys(("query", "key", "value"), _is_float_tensor),
+    "flex": dict.fromkeys(("query", "key", "value", "attn_mask"), _is_float_tensor),
     "flash": dict.fromkeys("qkv", _is_float_tensor)
     | dict.fromkeys(("cu_seqlens_q", "cu_seqlens_k"), _is_borders)
     | dict.fromkeys(("max_seqlen_q", "max_seqlen_k"), _is_integer),
@@ -231,6 +234,7 @@ _NEEDED: dict[str, dict[str, Callable[[Any], bool]]] = {
 }
 _OPTIONAL: dict[str, dict[str, Callable[[Any], bool]]] = {
     "sdpa": {"attn_mask": _is_mask, "is_causal": _is_flag, "scale": _is_number, "enable_gqa": _is_flag},
+    "flex": {"scale": _is_number, "enable_gqa": _is_flag},
     "flash": {"softmax_scale": _is_number, "causal": _is_flag, "window_size": _is_window, "softcap": _is_number},
     "other": {},
 }
@@ -268,7 +272,7 @@ def _elements(kernel: str, arguments: dict[str, Any]) -> int:
     if kernel == "other":
         output: Tensor = arguments["output"]
         return output.numel()
-    if kernel == "sdpa":
+    if kernel in ("sdpa", "flex"):
         q, k, v = (arguments[name].shape for name in ("query", "key", "value"))
     else:  # [total_tokens, num_heads, head_dim] -> [num_heads, total_tokens, head_dim]
         q, k, v = (arguments[name].transpose(0, 1).shape if arguments[name].dim() == 3 else () for name in "qkv")

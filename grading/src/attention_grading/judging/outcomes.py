@@ -21,16 +21,19 @@ WRONG_NUMBERS = ("wrong-values", "wrong-gradient")
 Pair = tuple[Case, Sequence[Outcome]]
 
 
-def judge_outcomes(variant: Variant, seed: str, outcomes: Sequence[Outcome], notes: Iterable[str] = ()) -> Verdict:
-    """Judge what the calls of ``plan(variant.name, seed)`` gave.
+def judge_outcomes(
+    variant: Variant, seed: str, outcomes: Sequence[Outcome], notes: Iterable[str] = (), device: str = "cpu"
+) -> Verdict:
+    """Judge what the calls of ``plan(variant.name, seed, device)`` gave.
 
     Args:
         variant: One of the course's.
         seed: The seed that the calls were drawn from.
         outcomes: One a call, in the order of the plan.
         notes: Passed on to the verdict.
+        device: Where the function ran.
     """
-    pairs = list(grouped(plan(variant.name, seed), outcomes))
+    pairs = list(grouped(plan(variant.name, seed, device), outcomes))
     problems = [problem_of(case, got) for case, got in pairs]
     # a mistake that explains everything the function did is named surest; else each check is asked by itself
     whole = diagnose(variant, *_flat(pairs)) if any(problems) else None

@@ -132,7 +132,7 @@ class Session:
         """
         self.start()
         assert self._supervisor is not None
-        calls = _encoded(variant.name, self._seed)
+        calls = _encoded(variant.name, self._seed, self._device)
         name = "__main__" if submission.is_notebook else "submission"
         run = self._supervisor.run(submission.cells, variant.function_name, calls, name)
         notes = [*submission.notes, *run.notes]
@@ -154,14 +154,15 @@ class Session:
         outcomes = [outcome or missing_outcome("your function gave no answer") for outcome in run.outcomes]
         if any(outcome.returned == NO_DATA for outcome in outcomes):
             notes.append(f"the function's process said that it returned a tensor, and sent {NO_DATA}")
-        return judge_outcomes(variant, self._seed, outcomes, notes)
+        return judge_outcomes(variant, self._seed, outcomes, notes, self._device)
 
 
 @lru_cache(maxsize=64)
-def _encoded(variant_name: str, seed: str) -> EncodedCalls:
-    return encoded(get_variant(variant_name), flat_calls(plan(variant_name, seed)))
+def _encoded(variant_name: str, seed: str, device: str) -> EncodedCalls:
+    return encoded(get_variant(variant_name), flat_calls(plan(variant_name, seed, device)))
 
 
 def encoded(variant: Variant, calls: Sequence[Call]) -> EncodedCalls:
     """Calls for the runner, with the factors of the kernels that count in this variant."""
-    return EncodedCalls(tuple(calls), encode_calls(calls), partial(MarkedKernels, MARKED_KERNELS[variant.kernel]))
+    factors = partial(MarkedKernels, MARKED_KERNELS[variant.kernel])
+    return EncodedCalls(tuple(calls), encode_calls(calls), factors, compiler=variant.kernel == "flex")

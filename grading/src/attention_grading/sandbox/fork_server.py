@@ -1,9 +1,9 @@
 """What a judge gets from a warm process: a server that forks a child for each request and confines it.
 
 It talks with the judge over one socket, in commands of one byte: ``f`` with a file descriptor forks a child that serves
-that channel (answer: its pid), ``r`` and a pid ends and reaps it (answer: how it had ended by itself, as a wait status,
-or ``-`` where it still ran; and the processor time that it took, in seconds). At the start it says ``ready`` and its
-own pid, or in one line why it will not serve.
+that channel (answer: its pid), ``p`` imports what only some children need (answer: a line), ``r`` and a pid ends and
+reaps it (answer: how it had ended by itself, as a wait status, or ``-`` where it still ran; and the processor time that
+it took, in seconds). At the start it says ``ready`` and its own pid, or in one line why it will not serve.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ def serve(
     *,
     readable: Iterable[Path] = (),
     reseed: Callable[[], object] = random.seed,
+    prepare: Callable[[], object] = lambda: None,
 ) -> None:
     """Fork a child for each channel until the judge goes away.
 
@@ -42,9 +43,10 @@ def serve(
         limits: What a confined child may use; ``None`` runs children unconfined.
         readable: What a confined child may read beside the Python installation.
         reseed: Sows random numbers anew in each child, beside Python's own.
+        prepare: Imports what only some children need, once one of them is asked for.
     """
     with contextlib.suppress(BrokenPipeError):  # the judge went meanwhile: there is nobody to tell
-        _serve(control, handler, limits, readable, reseed)
+        _serve(control, handler, limits, readable, reseed, prepare)
 
 
 def _serve(
@@ -53,6 +55,7 @@ def _serve(
     limits: Limits | None,
     readable: Iterable[Path],
     reseed: Callable[[], object],
+    prepare: Callable[[], object],
 ) -> None:
     try:
         confinement = None if limits is None else Confinement(limits, readable)
@@ -70,7 +73,12 @@ def _serve(
             message, descriptors, _, _ = socket.recv_fds(control, 64, 1)
             if not message:
                 return
-            if message[:1] == b"f":
+            if message[:1] == b"p":
+                prepare()
+                gc.collect()
+                gc.freeze()
+                control.sendall(b"prepared\n")
+            elif message[:1] == b"f":
                 pid = os.fork()
                 if pid == 0:
                     _become_child(descriptors[0], handler, confinement, reseed)

@@ -59,6 +59,7 @@ def lend(
     *,
     readable: Iterable[Path] = (),
     reseed: Callable[[], object] = random.seed,
+    prepare: Callable[[], object] = lambda: None,
 ) -> None:
     """Fork a server for each judge that asks, until none is left.
 
@@ -67,6 +68,7 @@ def lend(
         handler: What a server's child does with its channel.
         readable: What a confined child may read beside the Python installation.
         reseed: Sows random numbers anew in each child.
+        prepare: Imports what only some children need, in the servers that are asked to.
     """
     gc.collect()
     gc.freeze()  # servers share what is here, untouched by their collector
@@ -83,7 +85,7 @@ def lend(
                 fields = json.loads(message)
                 limits = None if fields is None else Limits(**fields)
                 asking = socket.socket(fileno=descriptors[0])
-                fork_server.serve(asking, handler, limits, readable=readable, reseed=reseed)
+                fork_server.serve(asking, handler, limits, readable=readable, reseed=reseed, prepare=prepare)
             except Exception:
                 traceback.print_exc()
             finally:

@@ -102,6 +102,7 @@ class WarmServer:
         self._own: WarmProcess | None = None
         self._control: socket.socket | None = None
         self._pid = 0
+        self._prepared = False
 
     def start(self) -> None:
         """Start the server, or another one where a submission took it down; does nothing where it runs.
@@ -123,6 +124,7 @@ class WarmServer:
             self.close()
             raise WorkerFailed(greeting or _ENDED)
         self._pid = int(greeting.removeprefix("ready "))
+        self._prepared = False
 
     def _ask(self) -> str:
         """Ask the warm process for a server; gives back its greeting, empty where it went down."""
@@ -137,14 +139,20 @@ class WarmServer:
             return ""
 
     @contextlib.contextmanager
-    def child(self) -> Iterator[Process]:
+    def child(self, prepared: bool = False) -> Iterator[Process]:
         """A child, ended and reaped at the exit.
+
+        Args:
+            prepared: Whether it needs what the worker imports for some children alone; once imported, all have it.
 
         Raises:
             WorkerFailed: The server would not start, or went down.
         """
         self.start()
         assert self._control is not None
+        if prepared and not self._prepared:
+            self._control.sendall(b"p")
+            self._prepared = self._answer() == "prepared"
         ours, theirs = socket.socketpair()
         socket.send_fds(self._control, [b"f"], [theirs.fileno()])
         theirs.close()

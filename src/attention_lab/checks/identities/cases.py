@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from attention_lab.checks.case import Case
 from attention_lab.checks.identities.caches import alone_case, chunks_case, garbage_cases
-from attention_lab.checks.identities.gradients import gradient_case, no_key_case
+from attention_lab.checks.identities.gradients import forward_case, gradient_case, no_key_case
 from attention_lab.checks.identities.groups import group_case
 from attention_lab.checks.identities.kernels import kernel_case, math_case
 from attention_lab.checks.identities.positions import same_borders_case
@@ -22,6 +22,7 @@ from attention_lab.checks.identities.sizes import alone_cases, long_cases, one_h
 from attention_lab.checks.identities.tiles import block_size_case, memory_cases, shifted_case
 from attention_lab.checks.identities.windows import window_cases
 from attention_lab.checks.invariants import sensitive_cases, undisturbed_cases
+from attention_lab.flex import flex_device, forward_alone
 from attention_lab.variants import Variant
 
 
@@ -54,8 +55,9 @@ def invariant_and_identity_cases(variant: Variant) -> Iterator[Case]:
     yield from twice_cases(variant)
     if "padding" in variant.rules:
         yield no_key_case(variant)
+    reason = forward_alone(flex_device()) if variant.kernel == "flex" else ""
     if not variant.cached:
-        yield gradient_case(variant)
+        yield forward_case(variant, reason) if reason else gradient_case(variant)
     if variant.kernel == "sdpa":
         yield math_case(variant)
     yield from kernel_case(variant)

@@ -11,7 +11,7 @@ from torch import Tensor
 from attention_lab.checks.calls import Call, Outcome
 from attention_lab.checks.case import Case, CheckFailed
 from attention_lab.checks.identities.outputs import outputs_of
-from attention_lab.checks.require import require_finite
+from attention_lab.checks.require import Told, require_alike, require_finite
 from attention_lab.checks.toy import MASKS, converted, drawn_arguments, toy_arguments
 from attention_lab.checks.words import dtype_name, two_numbers
 from attention_lab.inputs import key_heads
@@ -40,7 +40,10 @@ def no_key_case(variant: Variant) -> Case:
 def gradient_case(variant: Variant) -> Case:
     """Gradients reach q, k and v, and fit the output, in every dtype that learners train in."""
     name = "gradients"
-    if variant.packed:
+    if variant.inputs == "documents":
+        toy = toy_arguments(variant, 14)
+        inputs = [toy, toy | variant.narrowed("window"), converted(toy, torch.float16)]
+    elif variant.packed:
         with_empty = drawn_arguments(variant, 14, (4, 0, 5))
         inputs = [toy_arguments(variant, 14), converted(with_empty, torch.float16)]
     else:
@@ -53,6 +56,22 @@ def gradient_case(variant: Variant) -> Case:
             require_finite(name, call, output)
             _require_gradients(name, call, outcome)
             _require_fit(name, call, outcome, output)
+
+    return Case("invariants", name, calls, verify)
+
+
+def forward_case(variant: Variant, reason: str) -> Case:
+    """Where PyTorch has no backward pass for the notebook's kernel: one forward pass in every dtype."""
+    name = f"forward alone, as {reason}"
+    arguments = drawn_arguments(variant, 14, (30, 9))
+    calls = tuple(Call(converted(arguments, dtype)) for dtype in (torch.float32, torch.float16, torch.bfloat16))
+
+    def verify(outcomes: Sequence[Outcome]) -> None:
+        single, *halves = outputs_of(name, calls, outcomes)
+        hint = "what depends on the dtype: conversions, constants and new tensors"
+        told = Told("is another one than in fp32", "as in fp32", hint)
+        for call, output in zip(calls[1:], halves, strict=True):
+            require_alike(name, call, output, single, torch.ones((), dtype=torch.bool), told)
 
     return Case("invariants", name, calls, verify)
 

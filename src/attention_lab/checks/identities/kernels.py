@@ -21,7 +21,11 @@ from attention_lab.inputs import key_heads
 from attention_lab.rules import real_tokens
 from attention_lab.variants import Variant
 
-CALLED = {"sdpa": "F.scaled_dot_product_attention", "flash": "flash_attn_varlen_func"}
+CALLED = {
+    "sdpa": "F.scaled_dot_product_attention",
+    "flash": "flash_attn_varlen_func",
+    "flex": "flex_attention with a block mask",
+}
 
 
 def math_case(variant: Variant) -> Case:
@@ -57,7 +61,10 @@ def kernel_case(variant: Variant) -> Iterator[Case]:
     drawn = [drawn_arguments(variant, 17, (24, 24))]
     if variant.cached:
         drawn.append(cached_arguments(variant, 17, lengths=(6, 7), new=1, max_len=10))
-    dtypes = (torch.float16, torch.bfloat16) if variant.packed else (torch.float32, torch.float16, torch.bfloat16)
+    halves = (torch.float16, torch.bfloat16)
+    dtypes = halves if variant.half_precision else (torch.float32, *halves)
+    if variant.kernel == "flex":  # of which a call takes long
+        dtypes = (torch.float32, torch.bfloat16)
     calls = []
     for arguments, dtype in itertools.product(drawn, dtypes):
         plain = Call(converted(arguments, dtype))

@@ -22,9 +22,11 @@ LEFT = MASKS["padding on the left"]
 
 
 def inputs(variant: Variant, seed: int, mask: Tensor | None = None) -> dict[str, Any]:
-    """The toy inputs with a mask of one's own; packed ones in fp16, which is finer than bf16."""
+    """The toy inputs with a mask of one's own; flash's in fp16, which is finer than bf16."""
     arguments = toy_arguments(variant, seed)
-    return converted(arguments, torch.float16) if variant.packed else with_mask(arguments, mask)
+    if variant.packed:
+        return converted(arguments, torch.float16) if variant.half_precision else arguments
+    return with_mask(arguments, mask)
 
 
 def other_inputs_case(variant: Variant) -> Case:

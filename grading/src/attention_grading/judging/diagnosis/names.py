@@ -105,6 +105,11 @@ SENTENCES: dict[str, str] = {
     "borders-one-off": "every border lies one token too early or too late",
     "outer-border-missing": "the borders lack the row's beginning or its end: both are borders, too",
     "positions-converted": "the positions are converted to a type that does not hold all of them",
+    "places-swapped": "the mask function takes the key's place for the query's: q_idx comes before kv_idx",
+    "nothing-hidden": "the mask function hides nothing: every query sees every key",
+    "documents-or-causal": "a key is seen if it comes earlier or is in the same document; it must pass both",
+    "labels-compared-by-size": "labels are compared by size: they name documents, and are in no order",
+    "documents-dropped-with-window": "documents are kept apart only when no window is given",
     "sequences-not-separated": "tokens see other sequences of the packed batch",
     "mean-of-values": "all visible keys get the same weight: queries and keys have no effect",
     "returns-values": "the output is v itself",
@@ -126,6 +131,12 @@ SENTENCES: dict[str, str] = {
     "mask-and-is-causal": "attn_mask and is_causal=True are given together: put the triangle into the mask",
     "cuda-hard-coded": "the code asks for a GPU: put tensors on q.device, whatever it is",
     "device-hard-coded": "a tensor is made on, or kept from, another device than q's: give it device=q.device",
+    "control-flow-on-tensors": "the mask function asks a tensor for one truth value or number, by and, or, not, if or "
+    "item; it gets tensors, which only & | ~ and comparisons take",
+    "mask-function-arguments": "the mask function does not take four places: batch, head, query and key",
+    "heads-after-tokens": "flex_attention wants the heads before the tokens: [batch, num_heads, tokens, head_dim]",
+    "batch-axis-missing": "flex_attention wants four axes: [batch, num_heads, tokens, head_dim]",
+    "block-mask-size": "the block mask is made for another number of tokens than q and k have",
     "cu-seqlens-dtype": "cu_seqlens is no longer int32, which is what the kernel takes",
     "single-precision-flash": "q, k and v are converted to a dtype that flash-attn does not take",
     "heads-not-split": "q, k and v reach the kernel without their heads: [total_tokens, num_heads, head_dim] is wanted",
@@ -158,8 +169,10 @@ SENTENCES: dict[str, str] = {
 
 # Where to look, by how a name begins or ends: what a check asks about may lie far from the mistake that it runs into
 _SUBJECTS = {
+    r"places-|documents-|labels-|nothing-hidden": "your mask function: what it says of two "
+    "places, and how its conditions come together",
     r"scale-|missing-scale": "what scales the scores, and how often",
-    r"mask-": "the mask: which keys it takes away, and at which step",
+    r"mask-(?!function)": "the mask: which keys it takes away, and at which step",
     r"nothing-masked": "the masking: what its calls give back, and what becomes of that",
     r"causal-top-|causal-end-": "the triangle: at which place of its item's cache each query stands",
     r"causal-|diagonal-": "the triangle: which keys each query may see, with a mask and without one",
@@ -175,7 +188,7 @@ _SUBJECTS = {
     r"unused-not-": "what becomes of a place that nobody sees, on its way through both products",
     r"borders-|jumps-|outer-border-|positions-": "the borders: between which tokens do they lie, and what stands in "
     "position_ids there?",
-    r"sequences-": "cu_seqlens: it says where each sequence begins and ends, for the queries and for the keys",
+    r"sequences-": "the borders: what says where each sequence begins and ends, for the queries and for the keys",
     r"heads-|attention-over-heads": "the heads: how they are split off, and how they come together again",
     r"(?:qk|kv|qv)-swapped|operands-": "q, k and v: which of them goes where",
     r"softmax-": "the softmax: what goes into it, and along which axis its weights sum to 1",

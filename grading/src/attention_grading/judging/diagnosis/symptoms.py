@@ -18,6 +18,7 @@ from attention_grading.judging.case_kinds import MEMORY
 from attention_grading.judging.comparison import expected_of, output_of, relative_error, tolerance
 from attention_grading.judging.diagnosis.border_models import lacks_outer_border
 from attention_grading.judging.diagnosis.explain import has_finite_inputs
+from attention_grading.judging.diagnosis.flex_symptoms import of_refusal
 from attention_grading.judging.diagnosis.models import Model
 from attention_grading.judging.own_cases.tiled import FAR_BELOW_ZERO
 from attention_lab.checks.calls import Call, Failure, Outcome
@@ -141,6 +142,9 @@ def _of_failure(variant: Variant, call: Call, failure: Failure, performed: Seque
     if ends is not None:
         heads_first = int(ends[1]) == arguments["q"].shape[0] and int(ends[2]) == arguments["num_heads"]
         return "heads-before-tokens" if heads_first else "cu-seqlens-wrong"
+    if variant.kernel == "flex" and (refused := of_refusal(arguments, text)):
+        # a block mask of a fixed size fits some calls
+        return refused if refused != "block-mask-size" else _of_sizes(variant, performed) or refused
     return next((name for name, pattern in TEXTS if re.search(pattern, text)), None)
 
 
@@ -285,7 +289,9 @@ def _of_numbers(variant: Variant, performed: Sequence[Performed]) -> str | None:
         return "random-output"
     in_fp16 = [pair for pair in pairs if _is_telling(variant, pair[0], torch.float16)]
     pairs = [
-        pair for pair in pairs if _is_telling(variant, pair[0], torch.bfloat16 if variant.packed else torch.float32)
+        pair
+        for pair in pairs
+        if _is_telling(variant, pair[0], torch.bfloat16 if variant.half_precision else torch.float32)
     ]
     if in_fp16 and all(_is_rounded_to_bf16(output_of(outcome)) for _, outcome in in_fp16):
         return "precision-lost"

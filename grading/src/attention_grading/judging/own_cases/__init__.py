@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from attention_grading.judging.draw import Draw
+from attention_grading.judging.own_cases.flex import flex_cases
 from attention_grading.judging.own_cases.grouped import grouped_cases
 from attention_grading.judging.own_cases.positions import positions_cases
 from attention_grading.judging.own_cases.tiled import tiled_cases
@@ -15,7 +16,7 @@ from attention_grading.judging.own_cases.window import window_cases
 from attention_lab.checks.case import Case
 from attention_lab.variants import Inputs, Kernel
 
-_BY_KERNEL: dict[Kernel, Callable[[Draw], Iterator[Case]]] = {"tiled": tiled_cases}
+_BY_KERNEL: dict[Kernel, Callable[[Draw], Iterator[Case]]] = {"tiled": tiled_cases, "flex": flex_cases}
 _BY_INPUTS: dict[Inputs, Callable[[Draw], Iterator[Case]]] = {"positions": positions_cases}
 _BY_RULE: dict[str, Callable[[Draw], Iterator[Case]]] = {"window": window_cases}
 
