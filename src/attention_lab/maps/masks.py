@@ -15,6 +15,7 @@ _TAKES: dict[Inputs, tuple[str, type[Batch]]] = {
     "padded": ("a padded batch", PaddedBatch),
     "packed": ("a packed batch", PackedBatch),
     "positions": ("a packed batch", PackedBatch),
+    "documents": ("a packed batch", PackedBatch),
     "cached": ("a cached batch", CachedBatch),
 }
 
