@@ -14,7 +14,7 @@ import sys
 import time
 import warnings
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
@@ -107,8 +107,8 @@ def main() -> int:
     workers = min(len(names), max(1, (os.cpu_count() or 2) // 2))
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         results = list(pool.map(judge_variant, names, [seeds] * len(names), [options.device] * len(names)))
-    with ThreadPoolExecutor(workers) as threads:
-        sessions = list(threads.map(judge_in_a_session, names, [options.device] * len(names)))
+        # processes here, too: while one judges, it holds its own memory down, which what it starts inherits
+        sessions = list(pool.map(judge_in_a_session, names, [options.device] * len(names)))
     console = Console(highlight=False, width=150)
     table = Table(title=f"right answers on {options.device}, inputs of {len(seeds)} seeds")
     for title in ("variant", "answers", "lost points", "in a session", "flash route", "seconds"):

@@ -15,7 +15,7 @@ from attention_lab.checks.calls import Call
 from attention_lab.checks.case import Case
 
 COUNTED = "the window: how many keys it holds, the query's own among them"
-RAGGED = (5, 12, 1, 8)  # with 2 heads of 40, none of which is a window
+RAGGED = (5, 12, 1, 8)  # with 2 heads of 24, none of which is a window
 
 
 def window_cases(draw: Draw) -> Iterator[Case]:
@@ -26,7 +26,7 @@ def window_cases(draw: Draw) -> Iterator[Case]:
     wide = partial(_in_window, draw, (draw.between(130, 160),), 2, 8, draw.between(70, 100))
     yield compared(draw, "values", COUNTED, "a wide window over a long sequence", wide)
     for window in (1, 3, 6, 7, max(RAGGED) - 1, max(RAGGED), max(RAGGED) + 1, 10 * max(RAGGED)):
-        inputs = partial(_in_window, draw, RAGGED, 2, 40, window)
+        inputs = partial(_in_window, draw, RAGGED, 2, 24, window)
         yield compared(draw, "masking", COUNTED, f"a window of {window} over ragged sequences", inputs)
     yield _reached(draw)
 
@@ -53,7 +53,7 @@ def _reached(draw: Draw) -> Case:
     calls = []
     for dtype in HALVES:
         for window in (1, 3, 7):
-            arguments = _drawn(draw, RAGGED, 2, 40, dtype) | {"window": window}
+            arguments = _drawn(draw, RAGGED, 2, 24, dtype) | {"window": window}
             loss = torch.zeros(arguments["q"].shape)
             loss[query] = draw.normal(loss.shape[-1])
             calls.append(Call(arguments, cotangent=loss))
