@@ -312,7 +312,7 @@ def one_row_a_line(report: dict[str, Any]) -> str:
 
     parts = []
     for name, value in report.items():
-        if isinstance(value, list):
+        if isinstance(value, list) and all(isinstance(row, dict) for row in value):
             rows = ",\n".join("  " + json.dumps({key: rounded(x) for key, x in row.items()}) for row in value)
             parts.append(f'"{name}": [\n{rows}\n ]')
         else:

@@ -65,8 +65,8 @@ def judge_variant(variant_name: str, seeds: Sequence[str], device: str) -> Judge
         cells = [{"id": "file", "source": answer.source}]
         notes, function = load(cells, variant.function_name, "submission")
         for seed in seeds:
-            outcomes = perform_here(variant, function, flat_calls(plan(variant_name, seed)), device)
-            for check in judge_outcomes(variant, seed, outcomes, notes).checks:
+            outcomes = perform_here(variant, function, flat_calls(plan(variant_name, seed, device)), device)
+            for check in judge_outcomes(variant, seed, outcomes, notes, device).checks:
                 if not check.passed:
                     judged.lost.append(f"{answer.name} lost {check.name}: {check.message}")
     judged.errors = {", ".join(key): errors for key, errors in worst.items()}

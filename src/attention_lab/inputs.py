@@ -160,7 +160,7 @@ def padded_batch(
     seq = max(len(words) for words in sentences) + (padding == "holes")
     tokens = tuple(_place(words, seq, padding) for words in sentences)
     mask = torch.tensor([[token != PAD for token in row] for row in tokens], device=device)
-    widths = widths_of(num_heads, options.get("num_kv_heads") or num_heads, head_dim)
+    widths = widths_of(num_heads, options.get("num_kv_heads"), head_dim)
     q, k, v = random_tensors((len(tokens), seq), widths, dtype, device, seed)
     return PaddedBatch(q, k, v, None if padding == "none" else mask, num_heads, head_dim, tokens, options)
 
@@ -199,7 +199,7 @@ def packed_batch(
         raise ValueError("packed_batch needs at least one sentence")
     tokens = tuple(word for words in sentences for word in words)
     lengths = [len(words) for words in sentences]
-    widths = widths_of(num_heads, options.get("num_kv_heads") or num_heads, head_dim)
+    widths = widths_of(num_heads, options.get("num_kv_heads"), head_dim)
     q, k, v = random_tensors((len(tokens),), widths, dtype, device, seed)
     borders = running_sum(lengths, device)
     packed = PackedBatch(q, k, v, borders, max(lengths), num_heads, head_dim, tokens, options)
@@ -301,8 +301,10 @@ def count_positions(
     return torch.cat(counts).to(device)
 
 
-def widths_of(num_heads: int, num_kv_heads: int, head_dim: int) -> tuple[int, int, int]:
-    """Widths of q, k and v."""
+def widths_of(num_heads: int, num_kv_heads: int | None, head_dim: int) -> tuple[int, int, int]:
+    """Widths of q, k and v; ``None``: k and v have as many heads as q."""
+    if num_kv_heads is None:
+        num_kv_heads = num_heads
     if num_kv_heads < 1 or num_heads % num_kv_heads:
         raise ValueError(
             f"num_kv_heads must divide num_heads, so that all groups are equally large; got {num_heads} heads and "
