@@ -325,8 +325,8 @@ def _positions(axes: Axes, variant: Variant) -> None:
 def _masks(axes: Axes, variant: Variant) -> None:
     tokens, cell, document = 5, 0.2, (0, 0, 1, 1, 1)
     rules: dict[str, Callable[[int, int], bool]] = {
-        "causal\nkey <= query": lambda query, key: key <= query,
-        "window\nquery - key < 2": lambda query, key: 0 <= query - key < 2,
+        "causal\nnothing later": lambda query, key: key <= query,
+        "window\nwhat is near": lambda query, key: 0 <= query - key < 2,
         "documents\nsame label": lambda query, key: key <= query and document[query] == document[key],
     }
     wide = tokens * cell
