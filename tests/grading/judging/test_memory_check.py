@@ -86,7 +86,7 @@ def test_what_hides_from_the_meter_does_not_fit_into_the_memory(session, source)
 
 def test_a_function_that_gives_up_where_it_cannot_be_measured_is_found(session):
     check, _ = kernel(session, GIVES_UP)
-    assert check.message.startswith("[little memory] the output for 61"), check.message
+    assert check.message.startswith("[little memory] the output for 74"), check.message
 
 
 def test_what_other_cells_hold_costs_nothing(session):
@@ -97,5 +97,5 @@ def test_what_other_cells_hold_costs_nothing(session):
 
 def test_no_limit_of_this_call_is_told_as_the_submissions(session):
     check, verdict = kernel(session, HIDDEN)
-    assert "(here it may use 100 MB)" in check.message
+    assert "(here it may use 150 MB)" in check.message
     assert not any("were left out" in note for note in verdict.notes)

@@ -208,10 +208,11 @@ class Supervisor:
 
 
 # A call that has so much address space, all together, beyond what the process began with: two thirds of what all scores
-# of its tokens would take. A right function, its imports and the calls before take some 25 MB; where it is much more,
-# the learner's other cells may have taken it
+# of its tokens would take. A right function, its imports and the calls before take some 25 MB, and with PyTorch's
+# checkpoints, which import its compiler, some 100; where it is much more than usual, the learner's other cells may have
+# taken it
 SHORT_OF_MEMORY = "short of memory"
-SHORT_BYTES = 100 * 2**20
+SHORT_BYTES = 150 * 2**20
 USUAL_BYTES = 45 * 2**20
 
 # Tensors that one submission may send, all together: a right function sends a hundredth of it
