@@ -159,7 +159,8 @@ def _api() -> str:
 def _entry(module: str, name: str) -> str:
     """Sphinx's words for a function or a class; nothing for a constant."""
     what = getattr(import_module(module), name)
-    if not (inspect.isclass(what) or inspect.isroutine(what)):
+    is_ours = (inspect.isclass(what) or inspect.isroutine(what)) and what.__module__.startswith("attention_lab")
+    if not is_ours:  # PyTorch documents its own
         return ""
     kind, members = ("class", "   :members:\n") if inspect.isclass(what) else ("function", "")
     return f".. auto{kind}:: {module}.{name}\n{members}\n"

@@ -98,10 +98,10 @@ def gradebook_table(grades: Path) -> Table:
     with grades.open(newline="") as file:
         rows = list(csv.DictReader(file))
     scores = {(row["student_id"], row["assignment"]): float(row["score"]) for row in rows}
-    table = Table(title="gradebook (points of 10; – where nothing was handed in)")
+    table = Table(title="gradebook: points of 10 by notebook; – where nothing was handed in")
     table.add_column("student", no_wrap=True)
     for stem in _stems():
-        table.add_column(stem.replace("bidirectional", "bidir.").replace("_", "\n"), justify="right", no_wrap=True)
+        table.add_column(stem.partition("_")[0], justify="right", no_wrap=True)  # a number each: all fit 80 columns
     for student in sorted({student for student, _ in scores}, key=list(STUDENTS).index):
         handed_in = [(grades.parent / "autograded" / student / stem).is_dir() for stem in _stems()]
         cells = [
