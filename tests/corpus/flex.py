@@ -158,6 +158,10 @@ def NAME(q, k, v, num_heads, head_dim, document_ids, window=None):
     "one-document-at-a-time": (
         "a call for each document, each with a triangle of its own",
         """
+def within(reach):  # not the loop's own variable: the backward pass asks once more, after the loop
+    return lambda b, h, i, j: (j <= i) & (i < j + reach)
+
+
 def NAME(q, k, v, num_heads, head_dim, document_ids, window=None):
     lengths = torch.unique_consecutive(document_ids, return_counts=True)[1].tolist()
 
@@ -167,8 +171,7 @@ def NAME(q, k, v, num_heads, head_dim, document_ids, window=None):
     outputs = []
     for queries, keys, values in zip(q.split(lengths), k.split(lengths), v.split(lengths)):
         n = len(queries)
-        reach = n if window is None else window
-        block_mask = create_block_mask(lambda b, h, i, j: (j <= i) & (i < j + reach), None, None, n, n, device=q.device)
+        block_mask = create_block_mask(within(n if window is None else window), None, None, n, n, device=q.device)
         output = flex_attention(heads(queries), heads(keys), heads(values), block_mask=block_mask)
         outputs.append(output[0].transpose(0, 1).flatten(1))
     return torch.cat(outputs)
