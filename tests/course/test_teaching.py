@@ -26,3 +26,5 @@ def test_its_plans_cover_every_notebook():
         for stem in STEMS[:6]:
             assert re.search(rf"\b{stem[:2]}\b", text), (plan, stem)
         assert {"L0", "L1"} <= set(re.findall(r"\bL\d\b", text))
+    second = PAGE.split("### Four weeks more")[1].split("\n#")[0]
+    assert [stem for stem in STEMS[6:] if not re.search(rf"\b{stem[:2]}\b", second)] == []
