@@ -208,7 +208,7 @@ def _same_case(name: str, base: dict[str, Any], other: dict[str, Any], read: Ten
             raise CheckFailed(
                 name,
                 f"the output at {locate(wrong, calls[0])} {problem}",
-                f"expected no change, got {worst:.2g} ({counted(tokens, 'token')} changed)",
+                f"expected no change, got one of {worst:.2g} at most, in the output of {counted(tokens, 'token')}",
                 hint,
                 "influenced",
                 {"largest": worst, "tokens": tokens},
