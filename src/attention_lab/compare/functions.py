@@ -176,9 +176,7 @@ def agreement(functions: Functions, device: torch.device | str | None = None) ->
     lines = [f"{name} stops here: {why}" for name, why in stopped.items()]
     pairs = differences(found)
     if not pairs:
-        return "\n".join(
-            [*lines, "Nothing to compare yet: finish two functions with the same mask, such as 01 and 03."]
-        )
+        return "\n".join([*lines, NOTHING])
     lines += [f"{one:<20} and {other:<20} differ by at most {gap:.1e}" for (one, other), gap in pairs.items()]
     apart = [pair for pair, gap in pairs.items() if not gap <= max(TOLERANCE[VARIANTS[name].kernel] for name in pair)]
     if apart:

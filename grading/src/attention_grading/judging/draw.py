@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from attention_lab.inputs import borders_as, key_heads
+from attention_lab.inputs import borders_as, widths_of
 from attention_lab.variants import Option, Variant
 
 # Tiles of one sequence, at most: who loops over tiles of queries, too, takes as many steps as their square
@@ -205,8 +205,7 @@ class Draw:
 
 def _widths(arguments: dict[str, int], head_dim: int) -> tuple[int, int, int]:
     """Widths of q, k and v."""
-    shared = key_heads(arguments) * head_dim
-    return arguments["num_heads"] * head_dim, shared, shared
+    return widths_of(arguments["num_heads"], arguments.get("num_kv_heads"), head_dim)
 
 
 def right_mask(lengths: Sequence[int], seq: int) -> Tensor:
